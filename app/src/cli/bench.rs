@@ -1,0 +1,100 @@
+//! `maskroom bench`: throughput on this machine and the share of its measured peak.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use maskroom_core::device::DeviceChoice;
+use maskroom_core::train::bench::bench_train;
+use maskroom_core::train::data::TrainingData;
+use maskroom_core::train::trial;
+use serde_json::json;
+
+use super::context::Context;
+use super::pretrain::{key_value, recipe};
+
+#[derive(Subcommand)]
+pub enum BenchCommand {
+    /// One training step on stand-in data, phase by phase.
+    Train(TrainArguments),
+    /// The loader alone: decoding, cropping, resizing.
+    Load(LoadArguments),
+}
+
+#[derive(Args)]
+pub struct TrainArguments {
+    /// A preset's name or a recipe file.
+    #[arg(long, default_value = "mae")]
+    recipe: String,
+    /// Change a setting of the recipe; may be given many times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    sets: Vec<(String, String)>,
+    /// Timed steps, after two of warm-up.
+    #[arg(long, default_value_t = 8)]
+    steps: usize,
+}
+
+#[derive(Args)]
+pub struct LoadArguments {
+    /// A folder of images, or an archive.
+    #[arg(long)]
+    data: PathBuf,
+    /// A preset's name or a recipe file.
+    #[arg(long, default_value = "mae")]
+    recipe: String,
+    /// Change a setting of the recipe; may be given many times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    sets: Vec<(String, String)>,
+    /// Seconds to load for.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+}
+
+pub fn run(context: &Context, command: &BenchCommand) -> Result<ExitCode> {
+    match command {
+        BenchCommand::Train(arguments) => train(context, arguments),
+        BenchCommand::Load(arguments) => load(context, arguments),
+    }
+}
+
+fn train(context: &Context, arguments: &TrainArguments) -> Result<ExitCode> {
+    let recipe = recipe(context, &arguments.recipe, &arguments.sets, None, None)?;
+    let mut warnings = Vec::new();
+    let device = trial::choose(context.device.unwrap_or(DeviceChoice::Auto), &recipe, &mut warnings)?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let figures = bench_train(&recipe, &device, arguments.steps)?;
+    let phases = figures.phases;
+    context.say(format!(
+        "{:.1} images/s on {} ({} threads, batch {})\nstep      {:.4} s: prepare {:.4}, forward {:.4}, backward {:.4}, optimizer {:.4}\n\
+         memory    {} MiB at most\narithmetic {:.0} % of this machine's {:.0} GFLOP/s",
+        figures.images_per_second,
+        figures.device,
+        figures.threads,
+        recipe.optim.batch,
+        figures.seconds_per_step,
+        phases.prepare,
+        phases.forward,
+        phases.backward,
+        phases.optimizer,
+        figures.peak_mib.map_or("unknown".into(), |mib| mib.to_string()),
+        figures.peak_share * 100.0,
+        figures.matrix_peak_gflops,
+    ));
+    Ok(context.result(&serde_json::to_value(figures)?))
+}
+
+fn load(context: &Context, arguments: &LoadArguments) -> Result<ExitCode> {
+    let recipe = recipe(context, &arguments.recipe, &arguments.sets, None, None)?;
+    let mut loader = TrainingData::open(&arguments.data, &recipe)?.loader(&recipe, context.threads, 0)?;
+    loader.next()?; // the threads have started and the files are found
+    let (begin, mut images) = (Instant::now(), 0);
+    while begin.elapsed().as_secs_f64() < arguments.seconds {
+        images += loader.next()?.samples.len();
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    let [height, width] = recipe.data.image;
+    context.say(format!("{:.0} images/s at {height}x{width} with {} threads", images as f64 / seconds, context.threads));
+    Ok(context.result(&json!({"images_per_second": images as f64 / seconds, "images": images, "seconds": seconds, "threads": context.threads})))
+}

@@ -1,0 +1,118 @@
+//! The command line: the same library as the studio, one subcommand a file.
+
+mod attend;
+mod bench;
+mod context;
+mod data;
+mod demo;
+mod doctor;
+mod embed;
+mod evaluate;
+mod logging;
+mod looking;
+mod mask;
+mod pretrain;
+mod progress;
+mod recipes;
+mod reconstruct;
+mod segment;
+mod target;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use maskroom_core::error::Error;
+
+use context::{Common, Context};
+
+/// Interrupted after a checkpoint was written.
+const INTERRUPTED: u8 = 130;
+
+/// A darkroom for masked images: pre-train on a folder of pictures, look inside, and take masks out.
+#[derive(Parser)]
+#[command(name = "maskroom", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    /// A folder to open in the window.
+    folder: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The main job on built-in toy scenes, ending in one report with pictures.
+    Demo(demo::Arguments),
+    /// Presets, with one recommended for this data and machine.
+    Recipes(recipes::ListArguments),
+    /// Show a preset as commented TOML, or check a recipe file.
+    #[command(subcommand)]
+    Recipe(recipes::RecipeCommand),
+    /// Train on a folder of images.
+    Pretrain(pretrain::Arguments),
+    /// The engine on a prepared, interrupted or finished run folder.
+    Train(train::Arguments),
+    /// Look at a folder of images, or make one of toy scenes.
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// Sample masks into a NumPy file.
+    Mask(mask::Arguments),
+    /// What a masked patch must be turned into.
+    Target(target::Arguments),
+    /// Draw what was masked.
+    Reconstruct(reconstruct::Arguments),
+    /// Features of images.
+    Embed(embed::Arguments),
+    /// What the network attends to.
+    Attend(attend::Arguments),
+    /// Attention to masks, exported and re-read.
+    Segment(segment::Arguments),
+    /// Figures, each with its protocol.
+    #[command(subcommand)]
+    Evaluate(evaluate::EvaluateCommand),
+    /// Throughput on this machine.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+    /// Devices, memory and versions, what will be used and why.
+    Doctor,
+}
+
+/// Parses the command line and does what it says.
+pub fn run() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    logging::start();
+    let context = Context::new(&arguments.common)?;
+    let Some(command) = arguments.command else { return no_window(arguments.folder) };
+    match command {
+        Command::Demo(arguments) => demo::run(&context, &arguments),
+        Command::Recipes(arguments) => recipes::list(&context, &arguments),
+        Command::Recipe(command) => recipes::run(&context, &command),
+        Command::Pretrain(arguments) => pretrain::run(&context, &arguments),
+        Command::Train(arguments) => train::run(&context, &arguments),
+        Command::Data(command) => data::run(&context, &command),
+        Command::Mask(arguments) => mask::run(&context, &arguments),
+        Command::Target(arguments) => target::run(&context, &arguments),
+        Command::Reconstruct(arguments) => reconstruct::run(&context, &arguments),
+        Command::Embed(arguments) => embed::run(&context, &arguments),
+        Command::Attend(arguments) => attend::run(&context, &arguments),
+        Command::Segment(arguments) => segment::run(&context, &arguments),
+        Command::Evaluate(command) => evaluate::run(&context, &command),
+        Command::Bench(command) => bench::run(&context, &command),
+        Command::Doctor => doctor::run(&context),
+    }
+}
+
+fn no_window(folder: Option<PathBuf>) -> Result<ExitCode> {
+    let folder = folder.map_or_else(|| "FOLDER".into(), |folder| folder.display().to_string());
+    bail!(Error::Usage(format!("this build has no window yet: use `maskroom pretrain --data {folder} --out RUN`, or see `maskroom --help`")))
+}
+
+/// The exit status of an error: what the library says of its own, 1 for everything else.
+pub fn exit_status(error: &anyhow::Error) -> ExitCode {
+    let status = error.downcast_ref::<Error>().map_or(1, Error::exit_status);
+    ExitCode::from(u8::try_from(status).unwrap_or(1))
+}

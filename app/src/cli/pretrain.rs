@@ -1,0 +1,83 @@
+//! `maskroom pretrain`: from a folder of images and a recipe to a trained run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use maskroom_core::error::Error;
+use maskroom_core::recipe::{Base, Recipe};
+use maskroom_core::run::RunInfo;
+use maskroom_core::train::session::prepare;
+
+use super::context::Context;
+use super::train::{engine, finish};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// A folder of images, or an archive.
+    #[arg(long)]
+    data: PathBuf,
+    /// A preset's name or a recipe file.
+    #[arg(long, default_value = "mae")]
+    recipe: String,
+    /// Change a setting of the recipe, such as `mask.ratio=0.8`; may be given many times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    sets: Vec<(String, String)>,
+    /// The run folder to make.
+    #[arg(long)]
+    out: PathBuf,
+    /// Train so many steps; the whole schedule spans them.
+    #[arg(long, conflicts_with = "epochs")]
+    steps: Option<u64>,
+    /// Train so many epochs.
+    #[arg(long)]
+    epochs: Option<f64>,
+    /// Start from these weights: a run, a checkpoint or a file.
+    #[arg(long)]
+    init: Option<PathBuf>,
+    /// What to call the run.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    let recipe = recipe(context, &arguments.recipe, &arguments.sets, arguments.steps, arguments.epochs)?;
+    let name = arguments.name.clone().or_else(|| Some(arguments.out.file_name()?.to_string_lossy().into_owned()));
+    let info = RunInfo {
+        name: name.unwrap_or_default(),
+        device: context.device.map_or("auto".into(), |device| device.to_string()),
+        versions: [("maskroom".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
+        init: arguments.init.as_ref().map(std::path::absolute).transpose()?,
+        ..RunInfo::default()
+    };
+    let run = prepare(&arguments.out, &arguments.data, &recipe, info)?;
+    let summary = engine(context, &run, None)?;
+    finish(context, &run, &summary)
+}
+
+/// `key=value`.
+pub fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`: write KEY=VALUE"))?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// The recipe that the command line asks for: a preset or a file, with its settings changed.
+pub fn recipe(
+    context: &Context,
+    name: &str,
+    sets: &[(String, String)],
+    steps: Option<u64>,
+    epochs: Option<f64>,
+) -> Result<Recipe> {
+    let mut sets = sets.to_vec();
+    sets.extend(context.seed.map(|seed| ("seed".to_owned(), seed.to_string())));
+    sets.extend(steps.map(|steps| ("train.steps".to_owned(), steps.to_string())));
+    sets.extend(epochs.map(|epochs| ("optim.epochs".to_owned(), epochs.to_string())));
+    let is_file = name.ends_with(".toml") || name.contains(['/', '\\']);
+    if !is_file {
+        return Ok(Recipe::resolve(Base::Preset(name), &sets)?);
+    }
+    let text = std::fs::read_to_string(name).map_err(|error| Error::Usage(format!("cannot read the recipe {name}: {error}; check the path")))?;
+    Ok(Recipe::resolve(Base::Toml(&text), &sets)?)
+}

@@ -1,0 +1,137 @@
+//! `maskroom segment`: attention to masks, exported and re-read.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use maskroom_core::dataset::Dataset;
+use maskroom_core::error::Error;
+use maskroom_core::evaluate::JaccardOptions;
+use maskroom_core::evaluate::attention::attention_jaccard;
+use maskroom_core::export::{EXPORTERS, Exports, ImageMasks, Instance};
+use maskroom_core::inspect::look::for_each_batch;
+use maskroom_core::segment::attention::{HeadChoice, MaskRule, map_of};
+use maskroom_core::segment::{Connectivity, connected_components};
+use serde_json::json;
+
+use super::attend::PlaceArguments;
+use super::context::Context;
+use super::looking::WeightsArguments;
+use super::progress::Progress;
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    weights: WeightsArguments,
+    /// A folder of images, or an archive.
+    #[arg(long)]
+    data: PathBuf,
+    #[command(flatten)]
+    place: PlaceArguments,
+    /// How attention becomes a mask.
+    #[arg(long, value_enum, default_value_t = Method::Mass)]
+    method: Method,
+    /// The share of the attention's mass that is kept.
+    #[arg(long, default_value_t = 0.6)]
+    mass: f64,
+    /// mean, a head's number, composite, or best (needs ground truth).
+    #[arg(long, default_value = "mean")]
+    head: HeadChoice,
+    /// Drop components of fewer source pixels.
+    #[arg(long, default_value_t = 0)]
+    min_area: usize,
+    /// Keep only the largest component.
+    #[arg(long)]
+    largest: bool,
+    /// Export every connected component as an instance of its own.
+    #[arg(long)]
+    split: bool,
+    /// The name of what is masked.
+    #[arg(long, default_value = "object")]
+    category: String,
+    /// Formats, separated by commas: png, coco.
+    #[arg(long, value_delimiter = ',', default_value = "png,coco")]
+    format: Vec<String>,
+    /// The folder to export into.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Method {
+    /// The strongest patches that hold the share `--mass` of the attention.
+    Mass,
+}
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    if !(arguments.mass > 0.0 && arguments.mass <= 1.0) {
+        bail!(Error::Usage(format!("a mass of {} is no share: use one above 0 and up to 1, such as 0.6", arguments.mass)));
+    }
+    if let Some(unknown) = arguments.format.iter().find(|name| !EXPORTERS.iter().any(|entry| entry.name == name.as_str())) {
+        let known = EXPORTERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
+        bail!(Error::Usage(format!("there is no export format `{unknown}`: choose among {known}")));
+    }
+    let Method::Mass = arguments.method;
+    let looking = arguments.weights.open(context)?;
+    let (network, recipe, place) = (&looking.network, &looking.recipe, arguments.place.place());
+    place.check(network)?;
+    let dataset = Dataset::open(&arguments.data)?;
+    let head = match arguments.head {
+        HeadChoice::Best => {
+            let options = JaccardOptions { mass: arguments.mass, ..JaccardOptions::default() };
+            let figures = attention_jaccard(network, recipe, &dataset, place, options, context.seed.unwrap_or(0))?;
+            context.say(format!("head {} overlaps the ground truth best", figures.best_head.unwrap_or(0)));
+            HeadChoice::One(figures.best_head.unwrap_or(0))
+        }
+        other => other,
+    };
+    let rule = MaskRule { mass: arguments.mass, min_area_px: arguments.min_area, largest_only: arguments.largest };
+    let formats: Vec<&str> = arguments.format.iter().map(String::as_str).collect();
+    let mut exports = Exports::begin(&formats, &arguments.out, std::slice::from_ref(&arguments.category))?;
+    let mut progress = Progress::new("masking", dataset.items.len() as u64);
+    let all: Vec<usize> = (0..dataset.items.len()).collect();
+    let (mut images_done, mut masks) = (0_usize, 0_usize);
+    let unreadable = for_each_batch(&dataset, &all, recipe, looking.fit, |images, prepared| {
+        let maps = place.maps(network, images)?;
+        for (index, image) in prepared.iter().enumerate() {
+            let size = [image.source_height, image.source_width];
+            let mask = rule.mask(&map_of(&maps, index, place.query, head)?, maps.grid, size);
+            let exported = image_masks(&dataset.items[image.sample].name, size, mask, arguments.split);
+            masks += exported.instances.len();
+            exports.add(&exported)?;
+        }
+        images_done += prepared.len();
+        progress.set(images_done as u64, String::new());
+        Ok(())
+    })?;
+    drop(progress);
+    unreadable.iter().for_each(|file| tracing::warn!("{} is left out: {}", file.path, file.reason));
+    if images_done == 0 {
+        bail!(Error::data(&arguments.data, "none of the images can be read", "see `maskroom data inspect`"));
+    }
+    let reports = exports.finish()?;
+    for report in &reports {
+        let verdict = if report.exact { "read back and equal" } else { "READ BACK DIFFERENT" };
+        context.say(format!("{:<6} {} masks in {} ({verdict})", report.format, report.masks, report.path.display()));
+    }
+    context.result(&json!({"images": images_done, "masks": masks, "exports": reports, "unreadable": unreadable, "out": arguments.out}));
+    if reports.iter().any(|report| !report.exact) {
+        bail!("an export did not read back as it was written: the disk or the folder is at fault; export again elsewhere");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn image_masks(name: &str, [height, width]: [usize; 2], mask: Vec<bool>, split: bool) -> ImageMasks {
+    let labels = mask.iter().map(|&kept| u8::from(kept)).collect();
+    let instances = if split {
+        let components = connected_components(&mask, [height, width], Connectivity::Eight);
+        let count = components.areas.len() as u32;
+        (1..=count).map(|label| Instance { category: 1, mask: components.mask(|this, _| this == label) }).collect()
+    } else if mask.contains(&true) {
+        vec![Instance { category: 1, mask }]
+    } else {
+        Vec::new()
+    };
+    ImageMasks { file_name: name.to_owned(), height, width, labels, instances }
+}

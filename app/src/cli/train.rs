@@ -1,0 +1,93 @@
+//! `maskroom train`: the engine on a prepared, interrupted or finished run folder.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use maskroom_core::error::Error;
+use maskroom_core::run::{Event, Reason, RunFolder, read_all};
+use maskroom_core::train::control::Ending;
+use maskroom_core::train::session::{Options, Summary, train};
+use serde_json::json;
+
+use super::context::{Context, interruption};
+use super::progress::Progress;
+use super::{INTERRUPTED, logging};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The run folder.
+    run: PathBuf,
+    /// Go on from the last checkpoint.
+    #[arg(long)]
+    resume: bool,
+    /// Train to this step; more than before trains a finished run longer.
+    #[arg(long)]
+    steps: Option<u64>,
+}
+
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    let run = RunFolder::open(&arguments.run)?;
+    if !arguments.resume && !run.checkpoints().is_empty() && !finished(&run) {
+        bail!(Error::Usage(format!(
+            "{} was interrupted: go on with `maskroom train {0} --resume`",
+            arguments.run.display()
+        )));
+    }
+    let summary = engine(context, &run, arguments.steps)?;
+    finish(context, &run, &summary)
+}
+
+fn finished(run: &RunFolder) -> bool {
+    let events = read_all(&run.events_path()).map(|log| log.events).unwrap_or_default();
+    matches!(events.last(), Some(Event::Stopped(stopped)) if stopped.reason == Reason::Finished)
+}
+
+/// Trains with a progress line, logging into the run folder.
+pub fn engine(context: &Context, run: &RunFolder, steps: Option<u64>) -> Result<Summary> {
+    logging::to_file(&run.log_path()).with_context(|| format!("cannot write {}", run.log_path().display()))?;
+    let interrupted = interruption()?;
+    let mut progress = Progress::new("training", 0);
+    let mut on_tick = |tick: &_| progress.tick(tick);
+    let options = Options { device: context.device, threads: context.threads, steps, interrupted: &interrupted, on_tick: &mut on_tick };
+    Ok(train(run, options)?)
+}
+
+/// Writes the report and prints the result.
+pub fn finish(context: &Context, run: &RunFolder, summary: &Summary) -> Result<ExitCode> {
+    let report = crate::report::run_report::write(run);
+    if let Err(error) = &report {
+        tracing::warn!("the report could not be written: {error:#}");
+    }
+    let words = match summary.ending {
+        Ending::Finished => "finished",
+        Ending::Stopped => "stopped, checkpoint written",
+        Ending::Interrupted => "interrupted, checkpoint written",
+    };
+    context.say(format!(
+        "{words} at step {}: loss {:.4} (first ten steps {:.4}), {:.1} images/s\nrun    {}",
+        summary.steps,
+        summary.last_loss,
+        summary.first_loss,
+        summary.images_per_second,
+        run.root.display()
+    ));
+    if let Ok(report) = &report {
+        context.say(format!("report {}", report.display()));
+    }
+    let status = context.result(&json!({
+        "run": absolute(&run.root),
+        "steps": summary.steps,
+        "first_loss": summary.first_loss,
+        "last_loss": summary.last_loss,
+        "images_per_second": summary.images_per_second,
+        "resumed_from": summary.resumed_from,
+        "report": report.ok(),
+    }));
+    Ok(if summary.ending == Ending::Interrupted { ExitCode::from(INTERRUPTED) } else { status })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}

@@ -1,0 +1,20 @@
+//! Maskroom: a darkroom for masked images. This binary is the command line; each subcommand is one file under `cli/`.
+
+mod cli;
+mod report;
+
+use std::process::ExitCode;
+
+/// Burn allocates every intermediate result; the system allocator gives its pages back each time and faults them in again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            cli::exit_status(&error)
+        }
+    }
+}

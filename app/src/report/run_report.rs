@@ -1,0 +1,162 @@
+//! The report of any run, made from its folder alone: curves, the latest reconstructions and attention heads, and the recipe.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use maskroom_core::error::Error;
+use maskroom_core::files::write_atomic;
+use maskroom_core::inspect::picture::{Picture as Pixels, contact_sheet, strip};
+use maskroom_core::inspect::strips::{heat_map, reconstruction, to_picture};
+use maskroom_core::mask::Mask;
+use maskroom_core::method::Task;
+use maskroom_core::recipe::Recipe;
+use maskroom_core::run::{Event, RunFolder, Started, Validation, read_all};
+use maskroom_core::weights::safetensors_file;
+use maskroom_widgets::tokens::Tokens;
+
+use super::{Picture, Report, Section, Verdict, curves_from_events, duration, figure, stack_svg};
+
+/// Column headings of a strip.
+const STRIP: [&str; 4] = ["Original", "Masked", "Prediction", "Pasted"];
+/// Pixels between pictures that stand side by side on the page, where the page shows through.
+const GUTTER: usize = 4;
+/// The color of those pixels; transparent on the page, nearly black elsewhere.
+const GAP: [u8; 3] = [3, 2, 1];
+/// Small images are enlarged to about this many pixels, without smoothing, so that patches stay patches.
+const SHOWN_PX: usize = 128;
+/// Preview images on the page at most.
+const SHOWN_IMAGES: usize = 8;
+
+/// Writes `report/report.html`, `curves.svg`, `reconstructions.png` and `attention.png`; returns the page's path.
+///
+/// # Errors
+/// If the run cannot be read or the folder cannot be written.
+pub fn write(run: &RunFolder) -> Result<PathBuf> {
+    let report = of_run(run)?;
+    save(&report, &run.report_path().join("report.html"))
+}
+
+/// Writes a page.
+pub fn save(report: &Report, path: &Path) -> Result<PathBuf> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    }
+    write_atomic(path, report.to_html(&Tokens::dark(), &Tokens::light()).as_bytes())?;
+    Ok(std::path::absolute(path)?)
+}
+
+/// The report of a run; its pictures are also written beside it as files.
+pub fn of_run(run: &RunFolder) -> Result<Report> {
+    let text = std::fs::read_to_string(run.recipe_path()).map_err(Error::io("read", run.recipe_path()))?;
+    let (recipe, info) = (Recipe::from_toml(&text)?, run.info()?);
+    let events = read_all(&run.events_path())?.events;
+    let folder = run.report_path();
+    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    let charts = curves_from_events(&events);
+    write_atomic(&folder.join("curves.svg"), stack_svg(&charts, &Tokens::light()).as_bytes())?;
+    let mut sections = vec![Section::Curves { title: "Curves".into(), note: String::new(), charts }];
+    if let Some((step, path)) = run.previews().pop() {
+        sections.extend(preview(&recipe, &path, step, &folder).with_context(|| format!("cannot show {}", path.display()))?);
+    }
+    sections.push(Section::Code { title: "Recipe".into(), text });
+    Ok(Report {
+        title: info.name,
+        subtitle: in_words(&recipe),
+        facts: facts(&events, &recipe),
+        verdict: verdict(&events),
+        sections,
+        footer: format!("Maskroom {}", env!("CARGO_PKG_VERSION")),
+    })
+}
+
+/// The last loss on fixed masks beside its baselines.
+pub fn last_validation(events: &[Event]) -> Option<&Validation> {
+    events.iter().rev().find_map(|event| if let Event::Validation(found) = event { Some(found) } else { None })
+}
+
+fn verdict(events: &[Event]) -> Verdict {
+    match last_validation(events) {
+        Some(found) => Verdict::from_baselines(found.loss, found.baseline_patch_mean, found.baseline_nearest),
+        None => Verdict { good: false, text: "Not judged yet: the run has not reached its first validation.".into() },
+    }
+}
+
+fn in_words(recipe: &Recipe) -> String {
+    let ([height, width], backbone) = (recipe.data.image, &recipe.backbone);
+    let ratio = recipe.mask.number("ratio").map_or(String::new(), |ratio| format!(" {:.0} %", ratio * 100.0));
+    let network = if backbone.preset.is_empty() { format!("{}x{}", backbone.width, backbone.depth) } else { backbone.preset.clone() };
+    format!("{} on {network}, {height}x{width} px in {} px patches, {} mask{ratio}", recipe.method.to_uppercase(), backbone.patch, recipe.mask.kind)
+}
+
+fn facts(events: &[Event], recipe: &Recipe) -> Vec<(String, String)> {
+    let started = events.iter().find_map(|event| if let Event::Started(started) = event { Some(started.clone()) } else { None });
+    let Started { device, images, parameters, .. } = started.unwrap_or_default();
+    let last = events.iter().rev().find_map(|event| if let Event::Step(step) = event { Some(step) } else { None });
+    let mut facts = vec![
+        ("Device".to_owned(), device.split(" (").next().unwrap_or_default().to_owned()),
+        ("Images".to_owned(), images.to_string()),
+        ("Parameters".to_owned(), format!("{:.2} M", parameters as f64 / 1e6)),
+        ("Batch".to_owned(), recipe.effective_batch().to_string()),
+    ];
+    facts.extend(last.map(|step| ("Steps".to_owned(), step.step.to_string())));
+    facts.extend(last.map(|step| ("Epochs".to_owned(), figure(step.epoch))));
+    facts.extend(last.map(|step| ("Training time".to_owned(), duration(step.seconds))));
+    facts
+}
+
+/// Reconstructions and attention of a preview file.
+fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec<Section>> {
+    let (tensors, _) = safetensors_file::read(path)?;
+    let tensor = |name: &str| tensors.get(name).with_context(|| format!("the preview lacks `{name}`"));
+    let (images, predictions, attention) = (tensor("images")?, tensor("prediction")?, tensor("attention")?);
+    let [count, height, width, _] = images.shape[..] else { anyhow::bail!("the preview's images have shape {:?}", images.shape) };
+    let task = Task::for_size(recipe, height, width)?;
+    let (grid, heads) = (task.shape.grid(), attention.shape.get(1).copied().unwrap_or(0));
+    let factor = (SHOWN_PX / height.max(width)).max(1);
+    let (mut strips, mut maps) = (Vec::new(), Vec::new());
+    let size = |values: &[f32]| values.len() / count.max(1);
+    let rows = images.values.chunks_exact(size(&images.values)).zip(predictions.values.chunks_exact(size(&predictions.values)));
+    let masks = tensor("mask")?.values.chunks_exact(task.shape.num_patches());
+    for (index, ((image, prediction), mask)) in rows.zip(masks).take(SHOWN_IMAGES).enumerate() {
+        let mask = Mask::in_raster_order(recipe.grid(), mask.iter().map(|&masked| masked > 0.5).collect());
+        let pictures = reconstruction(&task, recipe, image, prediction, &mask)?.map(|picture| picture.enlarged(factor));
+        strips.push(strip(&pictures, GUTTER, GAP));
+        let mut row = vec![to_picture(image, height, width, recipe)?.enlarged(factor)];
+        for head in 0..heads {
+            let patches = task.shape.num_patches();
+            let map = &attention.values[(index * heads + head) * patches..][..patches];
+            row.push(heat_map(map, grid, height, width).enlarged(factor));
+        }
+        maps.push(strip(&row, GUTTER, GAP));
+    }
+    let [strips, maps] = [("reconstructions.png", strips), ("attention.png", maps)].map(|(name, rows)| -> Result<Vec<Picture>> {
+        let sheet = folder.join(name);
+        contact_sheet(&rows, 1, GUTTER, GAP).save_png(&sheet)?;
+        rows.iter().map(on_page).collect()
+    });
+    let borrowed = if task.target.borrows_brightness() {
+        " The network predicts patches without their brightness and contrast: both are borrowed from the original."
+    } else {
+        ""
+    };
+    let heads_of: Vec<String> = std::iter::once("Original".to_owned()).chain((0..heads).map(|head| format!("Head {head}"))).collect();
+    Ok(vec![
+        Section::Pictures {
+            title: "Reconstructions".into(),
+            note: format!("Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count.{borrowed}"),
+            headings: STRIP.map(str::to_owned).to_vec(),
+            images: strips?,
+        },
+        Section::Pictures {
+            title: "Attention heads".into(),
+            note: "Where the class token of the last block looks, head by head: dark is little, bright is much, each map on its own scale.".into(),
+            headings: heads_of,
+            images: maps?,
+        },
+    ])
+}
+
+/// A strip as a picture on the page.
+fn on_page(strip: &Pixels) -> Result<Picture> {
+    Ok(Picture { png: strip.to_png(GAP)?, caption: String::new(), width_css: "720px".into() })
+}

@@ -1,0 +1,49 @@
+//! Multi-head self-attention with one qkv matrix, as timm and the papers' code lay it out.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::linear::Linear;
+use crate::kernel;
+use crate::random::Stream;
+
+/// Self-attention over tokens.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// Rows 0..D make queries, D..2D keys, 2D..3D values: weight `[3D, D]`.
+    pub qkv: Linear,
+    /// `[D, D]`
+    pub proj: Linear,
+    #[module(skip)]
+    heads: usize,
+}
+
+impl Attention {
+    /// `width` must be a multiple of `heads`.
+    pub fn new(width: usize, heads: usize, stream: &mut Stream, device: &Device) -> Self {
+        Self { qkv: Linear::new(width, 3 * width, stream, device), proj: Linear::new(width, width, stream, device), heads }
+    }
+
+    /// Shapes: `x [B, tokens, D]` to the same.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, tokens, width] = x.dims();
+        let [q, k, v] = [0, 1, 2].map(|part| self.heads_of(x.clone(), part));
+        let mixed = kernel::attention_probabilities(q, k).matmul(v);
+        self.proj.forward(mixed.swap_dims(1, 2).reshape([batch, tokens, width]))
+    }
+
+    /// What every token attends to. Shapes: `x [B, tokens, D]` to `[B, heads, tokens, tokens]`, rows sum to one.
+    pub fn probabilities(&self, x: Tensor<3>) -> Tensor<4> {
+        kernel::attention_probabilities(self.heads_of(x.clone(), 0), self.heads_of(x, 1))
+    }
+
+    /// Queries (0), keys (1) or values (2) `[B, heads, tokens, d]`. The weight is sliced rather than the product: the gradient of a slice
+    /// is as large as what it was cut from, and the weight is small.
+    fn heads_of(&self, x: Tensor<3>, part: usize) -> Tensor<4> {
+        let [batch, tokens, width] = x.dims();
+        let rows = part * width..(part + 1) * width;
+        let weight = self.qkv.weight.val().slice([rows.clone(), 0..width]);
+        let projected = kernel::linear(x, weight, Some(self.qkv.bias.val().slice([rows])));
+        projected.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
+    }
+}

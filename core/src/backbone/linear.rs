@@ -1,0 +1,71 @@
+//! A linear layer and a layer norm whose parameters have PyTorch's names, layouts and initial values, so that files need no conversion.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::kernel;
+use crate::random::Stream;
+
+/// `y = x Wᵀ + b`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[O, I]`
+    pub weight: Param<Tensor<2>>,
+    /// `[O]`
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// Xavier-uniform weights over the whole matrix and zero bias, as MAE starts its linear layers (qkv as one matrix).
+    pub fn new(inputs: usize, outputs: usize, stream: &mut Stream, device: &Device) -> Self {
+        let weight = xavier_uniform(outputs * inputs, inputs, outputs, stream);
+        Self { weight: parameter(weight, [outputs, inputs], device), bias: parameter(vec![0.0; outputs], [outputs], device) }
+    }
+
+    /// Shapes: `x [.., I]` to `[.., O]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        kernel::linear(x, self.weight.val(), Some(self.bias.val()))
+    }
+}
+
+/// Layer normalization over the last axis.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// `[D]`, starts at one.
+    pub weight: Param<Tensor<1>>,
+    /// `[D]`, starts at zero.
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// The epsilon of plain ViTs (timm and the papers' own code; Hugging Face's default of 1e-12 is another).
+    pub const EPS: f64 = 1e-6;
+
+    /// Ones and zeros.
+    pub fn new(width: usize, device: &Device) -> Self {
+        Self { weight: parameter(vec![1.0; width], [width], device), bias: parameter(vec![0.0; width], [width], device), eps: Self::EPS }
+    }
+
+    /// Shapes: `x [.., D]` to the same.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        kernel::layer_norm(x, self.weight.val(), self.bias.val(), self.eps)
+    }
+}
+
+/// A trainable parameter from values in row-major order.
+pub fn parameter<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
+}
+
+/// `count` values uniform in ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
+pub fn xavier_uniform(count: usize, fan_in: usize, fan_out: usize, stream: &mut Stream) -> Vec<f32> {
+    let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
+    (0..count).map(|_| stream.range(-bound, bound) as f32).collect()
+}
+
+/// `count` normal values with mean 0 and the given deviation.
+pub fn normal(count: usize, deviation: f64, stream: &mut Stream) -> Vec<f32> {
+    (0..count).map(|_| (stream.normal() * deviation) as f32).collect()
+}

@@ -1,0 +1,8 @@
+//! Looking inside a trained network: what it attends to, what it draws, and pictures of both.
+
+pub mod colormap;
+pub mod encoder;
+pub mod look;
+pub mod picture;
+pub mod reconstruct;
+pub mod strips;

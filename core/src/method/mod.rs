@@ -1,0 +1,148 @@
+//! One paper, one file: how data, mask, network, target and objective are wired together.
+
+pub mod mae;
+pub mod masked_batch;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::backbone::drop_path::DropPath;
+use crate::backbone::vit::{Vit, VitConfig};
+use crate::error::Result;
+use crate::mask::Mask;
+use crate::objective::Objective;
+use crate::random::{Purpose, Stream};
+use crate::recipe::Recipe;
+use crate::target::Target;
+use crate::weights::parameters::Parameters;
+use mae::{Mae, MaeConfig};
+use masked_batch::{ImageShape, MaskedBatch};
+
+/// A masked method ready to train or to look at: network, target and objective of one recipe.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// The trained part.
+    pub model: Mae,
+    device: Device,
+}
+
+/// The parts of a recipe that need no tensors: what is shown and what is asked for.
+pub struct Task {
+    /// The geometry of its images.
+    pub shape: ImageShape,
+    /// What a masked patch must be turned into.
+    pub target: Box<dyn Target>,
+    /// How far a prediction is from it.
+    pub objective: Box<dyn Objective>,
+}
+
+impl Task {
+    /// The recipe's task.
+    ///
+    /// # Errors
+    /// If the recipe names a part that does not exist or does not fit.
+    pub fn new(recipe: &Recipe) -> Result<Self> {
+        let [height, width] = recipe.data.image;
+        let shape = ImageShape { height, width, channels: recipe.data.channels, patch: recipe.backbone.patch };
+        Ok(Self { shape, target: recipe.target()?, objective: recipe.objective()? })
+    }
+
+    /// The same task on images of another size, whose sides are multiples of the patch.
+    pub fn for_size(recipe: &Recipe, height: usize, width: usize) -> Result<Self> {
+        let task = Self::new(recipe)?;
+        Ok(Self { shape: ImageShape { height, width, ..task.shape }, ..task })
+    }
+
+    /// Prepares a step. Shapes: `images [B, H, W, C]`, normalized; one mask per image.
+    pub fn batch(&self, images: &[f32], masks: &[Mask]) -> MaskedBatch {
+        MaskedBatch::new(images, self.shape, masks, self.target.as_ref(), self.objective.covers_visible())
+    }
+
+    /// Prepares a look at every patch, visible ones too.
+    pub fn batch_of_everything(&self, images: &[f32], masks: &[Mask]) -> MaskedBatch {
+        MaskedBatch::new(images, self.shape, masks, self.target.as_ref(), true)
+    }
+}
+
+/// The sizes of the recipe's network.
+///
+/// # Errors
+/// If the recipe's target does not exist.
+pub fn sizes(recipe: &Recipe) -> Result<MaeConfig> {
+    let task = Task::new(recipe)?;
+    let backbone = &recipe.backbone;
+    Ok(MaeConfig {
+        encoder: VitConfig {
+            grid: task.shape.grid(),
+            channels: recipe.data.channels,
+            patch: backbone.patch,
+            width: backbone.width,
+            depth: backbone.depth,
+            heads: backbone.heads,
+            mlp_ratio: backbone.mlp_ratio,
+            registers: backbone.registers,
+            learned_pos: backbone.pos == "learned",
+            drop_path: backbone.drop_path,
+        },
+        decoder_width: recipe.decoder.width,
+        decoder_depth: recipe.decoder.depth,
+        decoder_heads: recipe.decoder.heads,
+        target_width: task.target.width(task.shape.patch_values()),
+        mask_tokens_in_encoder: backbone.tokens == "mask",
+        secondary_masking: recipe.masks_secondarily(),
+    })
+}
+
+impl Network {
+    /// The recipe's network with initial weights that depend on the recipe's seed and nothing else.
+    ///
+    /// # Errors
+    /// If the recipe names a part that does not exist.
+    pub fn new(recipe: &Recipe, device: &Device) -> Result<Self> {
+        let mut stream = Stream::new(recipe.seed, 0, 0, Purpose::Init);
+        Ok(Self { model: sizes(recipe)?.init(&mut stream, device), device: device.clone() })
+    }
+
+    /// The same weights without differentiation, for looking.
+    pub fn for_inference(&self) -> Self {
+        Self { model: self.model.valid(), device: self.device.clone().without_autodiff() }
+    }
+
+    /// The same network for images of `grid` patches.
+    pub fn for_grid(&self, grid: [usize; 2]) -> Self {
+        if self.encoder().config().grid == grid {
+            return self.clone();
+        }
+        Self { model: self.model.clone().for_grid(grid), device: self.device.clone() }
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The encoder, which is what is kept after pre-training.
+    pub fn encoder(&self) -> &Vit {
+        &self.model.encoder
+    }
+
+    /// Its parameters, by name.
+    pub fn parameters(&self) -> &dyn Parameters {
+        &self.model
+    }
+
+    /// Its parameters, to be changed.
+    pub fn parameters_mut(&mut self) -> &mut dyn Parameters {
+        &mut self.model
+    }
+
+    /// Predicted rows in the batch's token order: `[B, N - first_predicted, target width]`.
+    pub fn predict(&self, batch: &MaskedBatch, drop_path: Option<&DropPath>) -> Tensor<3> {
+        self.model.predict(batch, drop_path, &self.device)
+    }
+
+    /// The loss of a step. Shape: `[1]`.
+    pub fn loss(&self, batch: &MaskedBatch, objective: &dyn Objective, drop_path: Option<&DropPath>) -> Tensor<1> {
+        objective.loss(self.predict(batch, drop_path), batch.targets(&self.device), batch.weights(&self.device))
+    }
+}

@@ -1,0 +1,62 @@
+//! AdamW (Loshchilov and Hutter, 2017) with the decay groups of the masked-image papers, and clipping by the global norm.
+
+use burn::tensor::Tensor;
+
+use crate::recipe::Optim;
+use crate::weights::parameters::{Named, Parameters};
+
+/// The optimizer and its state.
+pub struct AdamW {
+    /// Decay rates of the two moments.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled decay of every parameter with more than one dimension; biases, norms and other vectors have none.
+    pub weight_decay: f64,
+    /// Updates done.
+    pub steps: u64,
+    /// First and second moments, flat.
+    pub moments: Named<[Tensor<1>; 2]>,
+}
+
+impl AdamW {
+    /// A fresh optimizer.
+    pub fn new(settings: &Optim) -> Self {
+        let betas = [settings.betas.first(), settings.betas.get(1)].map(|beta| beta.copied().unwrap_or(0.9));
+        Self { betas, eps: settings.eps, weight_decay: settings.weight_decay, steps: 0, moments: Named::new() }
+    }
+
+    /// One update with learning rate `lr`. Parameters without a gradient stay as they are.
+    pub fn step(&mut self, model: &mut dyn Parameters, mut gradients: Named<Tensor<1>>, lr: f64) {
+        self.steps += 1;
+        let [beta1, beta2] = self.betas;
+        let correction = [beta1, beta2].map(|beta| 1.0 - beta.powf(self.steps as f64));
+        model.update_parameters(&mut |name, shape, value| {
+            let Some(gradient) = gradients.remove(name) else { return value };
+            let (first, second) = match self.moments.remove(name) {
+                Some([first, second]) => (
+                    first * beta1 + gradient.clone() * (1.0 - beta1),
+                    second * beta2 + gradient.clone() * gradient * (1.0 - beta2),
+                ),
+                None => (gradient.clone() * (1.0 - beta1), gradient.clone() * gradient * (1.0 - beta2)),
+            };
+            let decayed = if shape.len() > 1 { value * (1.0 - lr * self.weight_decay) } else { value };
+            let denominator = second.clone().sqrt() / correction[1].sqrt() + self.eps;
+            let updated = decayed - first.clone() * (lr / correction[0]) / denominator;
+            self.moments.insert(name.to_owned(), [first, second]);
+            updated
+        });
+    }
+}
+
+/// The norm of all gradients together, as a tensor of one number so that nothing waits for the device. Shape: `[1]`.
+pub fn global_norm(gradients: &Named<Tensor<1>>) -> Option<Tensor<1>> {
+    let squares = gradients.values().map(|gradient| (gradient.clone() * gradient.clone()).sum());
+    squares.reduce(|sum, square| sum + square).map(Tensor::sqrt)
+}
+
+/// Scales all gradients so that their global norm is at most `limit` (PyTorch's `clip_grad_norm_`, with its 1e-6).
+pub fn clip_global_norm(gradients: Named<Tensor<1>>, norm: &Tensor<1>, limit: f64) -> Named<Tensor<1>> {
+    let factor = ((norm.clone() + 1e-6).recip() * limit).clamp_max(1.0);
+    gradients.into_iter().map(|(name, gradient)| (name, gradient * factor.clone())).collect()
+}

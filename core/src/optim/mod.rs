@@ -1,0 +1,5 @@
+//! How weights change: the optimizer, its schedules and the running average.
+
+pub mod adamw;
+pub mod ema;
+pub mod schedule;

@@ -1,0 +1,98 @@
+//! How the learning rate goes over a training: a linear rise, then a half cosine down, set anew at every step (MAE, `util/lr_sched.py`).
+
+use crate::recipe::Recipe;
+
+/// The learning rate at `progress`, in the unit of `warmup` and `total` (epochs or steps): `base · progress / warmup` while it rises,
+/// then `min + (base − min) · (1 + cos π·x) / 2` with `x` going from 0 to 1; `min` after the end.
+pub fn warmup_cosine(progress: f64, warmup: f64, total: f64, base: f64, min: f64) -> f64 {
+    if progress < warmup {
+        return base * progress.max(0.0) / warmup;
+    }
+    if progress >= total {
+        return min;
+    }
+    let share = (progress - warmup) / (total - warmup);
+    min + (base - min) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+}
+
+/// The length of a training in steps, and its learning rate at each.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plan {
+    /// Steps of the whole training.
+    pub steps_total: usize,
+    /// Steps in which the learning rate rises.
+    pub warmup_steps: usize,
+    /// Steps of one pass over the data; the images that do not fill a last step are left for another epoch.
+    pub steps_per_epoch: usize,
+    base_lr: f64,
+    min_lr: f64,
+}
+
+impl Plan {
+    /// The plan of `recipe` for a training set of `images` images. With `train.steps` set, the schedule spans that many steps, and the
+    /// warm-up is at most a tenth of them; else both come from the epochs.
+    pub fn new(recipe: &Recipe, images: usize) -> Self {
+        let steps_per_epoch = (images / recipe.effective_batch().max(1)).max(1);
+        let steps_of = |epochs: f64| (epochs * steps_per_epoch as f64).round() as usize;
+        let warmup_steps = steps_of(recipe.optim.warmup_epochs);
+        let (steps_total, warmup_steps) = match recipe.train.steps {
+            0 => (steps_of(recipe.optim.epochs).max(1), warmup_steps),
+            steps => (steps, warmup_steps.min(steps / 10)),
+        };
+        Self { steps_total, warmup_steps, steps_per_epoch, base_lr: recipe.lr(), min_lr: recipe.optim.min_lr }
+    }
+
+    /// The learning rate of a step, counted from 0.
+    pub fn lr_at(&self, step: usize) -> f64 {
+        warmup_cosine(step as f64, self.warmup_steps as f64, self.steps_total as f64, self.base_lr, self.min_lr)
+    }
+
+    /// How many passes over the data lie before a step.
+    pub fn epoch_at(&self, step: usize) -> f64 {
+        step as f64 / self.steps_per_epoch as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Base;
+
+    #[test]
+    fn golden_learning_rates() {
+        for (epoch, lr) in [(0.0, 0.0), (20.0, 0.5), (40.0, 1.0), (420.0, 0.5), (800.0, 0.0), (900.0, 0.0)] {
+            assert!((warmup_cosine(epoch, 40.0, 800.0, 1.0, 0.0) - lr).abs() < 1e-12, "{epoch}");
+        }
+        assert!((warmup_cosine(420.0, 40.0, 800.0, 1.0, 0.2) - 0.6).abs() < 1e-12);
+        assert_eq!(warmup_cosine(0.0, 0.0, 10.0, 1.0, 0.0), 1.0);
+        assert_eq!(warmup_cosine(5.0, 5.0, 5.0, 1.0, 0.1), 0.1);
+    }
+
+    fn plan(sets: &[(&str, &str)], images: usize) -> Plan {
+        let sets: Vec<_> = sets.iter().map(|&(key, value)| (key.to_string(), value.to_string())).collect();
+        Plan::new(&Recipe::resolve(Base::Preset("mae"), &sets).expect("valid"), images)
+    }
+
+    #[test]
+    fn epochs_give_the_official_fractional_schedule() {
+        let plan = plan(&[("optim.batch", "32"), ("optim.accumulate", "2")], 1_000);
+        assert_eq!((plan.steps_per_epoch, plan.warmup_steps, plan.steps_total), (15, 600, 12_000));
+        let peak = 1.5e-4 * 64.0 / 256.0;
+        assert_eq!((plan.lr_at(0), plan.epoch_at(300)), (0.0, 20.0));
+        assert!((plan.lr_at(300) - peak * 0.5).abs() < 1e-18 && (plan.lr_at(600) - peak).abs() < 1e-18);
+        assert!((plan.lr_at(420 * 15) - peak * 0.5).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_length_in_steps_spans_the_schedule() {
+        let long = plan(&[("train.steps", "200")], 1_000);
+        assert_eq!((long.steps_total, long.warmup_steps), (200, 20));
+        assert_eq!(long.lr_at(200), 0.0);
+        let short = plan(&[("train.steps", "5")], 1_000);
+        assert_eq!((short.steps_total, short.warmup_steps), (5, 0));
+        assert!(short.lr_at(0) > 0.0);
+        let own = plan(&[("train.steps", "1000"), ("optim.warmup_epochs", "2")], 1_000);
+        assert_eq!(own.warmup_steps, 30);
+        assert_eq!(plan(&[], 3).steps_per_epoch, 1);
+    }
+}

@@ -1,0 +1,313 @@
+//! The stages of a recipe: for each its struct, and the table of its settings from which text, checks and forms are made.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Problem;
+use crate::knob::{Default, Knob, Range, Value};
+use crate::mask::MASKS;
+use crate::objective::OBJECTIVES;
+use crate::registry::{Kind, Settings, kinds};
+use crate::target::TARGETS;
+
+/// A table of the recipe.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage {
+    /// Its name in TOML; empty for the keys that stand above all tables.
+    pub name: &'static str,
+    /// What it is about, in one line.
+    pub doc: &'static str,
+    /// Its settings. Where there are kinds, the first is `kind`, and the chosen kind's knobs follow.
+    pub knobs: &'static [Knob],
+    /// The members of its family, with their knobs; none for a stage that is always the same.
+    pub kinds: fn() -> Vec<Kind>,
+}
+
+impl Stage {
+    /// The dotted path of one of its keys.
+    pub fn path(&self, key: &str) -> String {
+        if self.name.is_empty() { key.into() } else { format!("{}.{key}", self.name) }
+    }
+
+    /// Its settings if it is of the given kind.
+    pub fn knobs_of(&self, kind: &str) -> Vec<Knob> {
+        let of_kind = (self.kinds)().into_iter().find(|known| known.name == kind).map_or(&[][..], |known| known.knobs);
+        [self.knobs, of_kind].concat()
+    }
+}
+
+/// All stages in the order of the recipe's text.
+pub fn stages() -> &'static [Stage] {
+    const fn plain(name: &'static str, doc: &'static str, knobs: &'static [Knob]) -> Stage {
+        Stage { name, doc, knobs, kinds: Vec::new }
+    }
+    const STAGES: &[Stage] = &[
+        plain("", "", RECIPE),
+        plain("data", "what is read", DATA),
+        plain("augment", "what is done to an image before the model sees it", AUGMENT),
+        Stage { name: "mask", doc: "which patches are hidden", knobs: MASK, kinds: || kinds(MASKS) },
+        plain("backbone", "the encoder", BACKBONE),
+        plain("decoder", "what turns the encoder's output and the mask tokens into predictions", DECODER),
+        Stage { name: "target", doc: "what a masked patch must be turned into", knobs: TARGET, kinds: || kinds(TARGETS) },
+        Stage { name: "objective", doc: "how far a prediction is from its target", knobs: OBJECTIVE, kinds: || kinds(OBJECTIVES) },
+        plain("optim", "how the weights are moved, and for how long", OPTIM),
+        plain("train", "what the run does besides learning", TRAIN),
+    ];
+    STAGES
+}
+
+/// `[data]`: what is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// H and W that the model sees, in pixels.
+    pub image: [usize; 2],
+    /// C.
+    pub channels: usize,
+    /// `[C]`: mean of each channel, with pixels scaled to 0..1; empty: to be measured on the data when a run is prepared.
+    pub mean: Vec<f64>,
+    /// `[C]`: deviation of each channel; empty as `mean`.
+    pub std: Vec<f64>,
+    /// Share of the images that is kept for validation.
+    pub held_out: f64,
+    /// Images, as paths within the data, that are left out.
+    pub exclude: Vec<String>,
+    /// Memory for decoded images in MiB; 0 = none.
+    pub cache_mib: usize,
+}
+
+impl Data {
+    /// Mean and deviation of each channel as the network's inputs are made with them: `[C]` each.
+    pub fn normalization(&self) -> (Vec<f32>, Vec<f32>) {
+        let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect();
+        (single(&self.mean), single(&self.std))
+    }
+}
+
+/// `[augment]`: what is done to an image before the model sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Augment {
+    /// Smallest and largest share of the image's area that a crop takes.
+    pub crop_scale: Vec<f64>,
+    /// Smallest and largest width over height of a crop.
+    pub crop_ratio: Vec<f64>,
+    /// Probability of a mirror image.
+    pub flip: f64,
+}
+
+/// A stage that is one member of a family, with that member's knobs: `[mask]`, `[target]`, `[objective]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The member's name.
+    pub kind: String,
+    /// Its knobs, complete.
+    #[serde(flatten)]
+    pub knobs: Settings,
+}
+
+/// `[backbone]`: the encoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Backbone {
+    /// Its family: `vit`.
+    pub kind: String,
+    /// The name that sizes not said are taken from; empty: from nowhere.
+    pub preset: String,
+    /// P, in pixels.
+    pub patch: usize,
+    /// D.
+    pub width: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Attention heads of each block.
+    pub heads: usize,
+    /// Width of the hidden layer of each block's MLP, over D.
+    pub mlp_ratio: f64,
+    /// Extra tokens that stand for no patch.
+    pub registers: usize,
+    /// Position code: `sincos` (fixed) or `learned`.
+    pub pos: String,
+    /// Rate at which the last block's branches are dropped; falls linearly to 0 at the first.
+    pub drop_path: f64,
+    /// What the encoder gets of masked patches: `drop` nothing, `mask` a token in their place.
+    pub tokens: String,
+}
+
+/// `[decoder]`: what turns the encoder's output and the mask tokens into predictions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decoder {
+    /// Its width.
+    pub width: usize,
+    /// Number of blocks.
+    pub depth: usize,
+    /// Attention heads of each block.
+    pub heads: usize,
+}
+
+/// `[optim]`: how the weights are moved, and for how long.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Optim {
+    /// B: images of one pass.
+    pub batch: usize,
+    /// Passes whose gradients are summed up before the weights move.
+    pub accumulate: usize,
+    /// Learning rate for 256 images a step; the real one is scaled by the images of a step.
+    pub base_lr: f64,
+    /// Learning rate at the end, not scaled.
+    pub min_lr: f64,
+    /// AdamW's decoupled decay.
+    pub weight_decay: f64,
+    /// AdamW's two decay rates.
+    pub betas: Vec<f64>,
+    /// AdamW's small addend.
+    pub eps: f64,
+    /// Epochs in which the learning rate rises.
+    pub warmup_epochs: f64,
+    /// Length of the training in passes over the data.
+    pub epochs: f64,
+    /// Largest norm of the gradient; 0 = no limit.
+    pub clip_norm: f64,
+    /// Decay of the averaged weights; 0 = no average.
+    pub ema: f64,
+}
+
+/// `[train]`: what the run does besides learning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Train {
+    /// Length of the training in steps; 0 = from the epochs.
+    pub steps: usize,
+    /// Steps between two lines of the log.
+    pub log_every_steps: usize,
+    /// Steps between two checkpoints.
+    pub checkpoint_every_steps: usize,
+    /// How many of the latest checkpoints are kept.
+    pub keep_last: usize,
+    /// Whether the checkpoint with the lowest validation loss is kept too.
+    pub keep_best: bool,
+    /// Steps between two validations; 0 = never.
+    pub validate_every_steps: usize,
+    /// Steps between two previews; 0 = never.
+    pub preview_every_steps: usize,
+    /// Number of preview images.
+    pub preview_images: usize,
+}
+
+impl Part {
+    /// A knob's value, if the part has that knob and it is true or false.
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        self.knobs.get(key).and_then(Value::as_bool)
+    }
+
+    /// A knob's value, if the part has that knob and it is a number.
+    pub fn number(&self, key: &str) -> Option<f64> {
+        self.knobs.get(key).and_then(Value::as_float)
+    }
+
+    /// A knob's value, if the part has that knob and it is a word.
+    pub fn word(&self, key: &str) -> Option<&str> {
+        self.knobs.get(key).and_then(Value::as_text)
+    }
+
+    /// The part with a unit in pixels (`unit_px`) turned into one in patches of `patch` pixels.
+    pub(super) fn in_patches(&self, patch: usize) -> Result<Self, Problem> {
+        let mut part = self.clone();
+        let Some(px) = part.knobs.get("unit_px").and_then(Value::as_count).filter(|&px| px > 0) else { return Ok(part) };
+        if px < 4 || patch == 0 || !px.is_multiple_of(patch) {
+            let cure = format!("use a multiple of {patch} from 4 to 64, or `mask.unit`, the side in patches");
+            return Err(Problem::new("mask.unit_px", format!("a unit of {px} px does not consist of patches of {patch} px"), cure));
+        }
+        part.knobs.insert("unit_px".into(), Value::Int(0));
+        part.knobs.insert("unit".into(), Value::Int((px / patch) as i64));
+        Ok(part)
+    }
+}
+
+const MANY: i64 = 1_000_000_000;
+const IMAGENET_MEAN: &[f64] = &[0.485, 0.456, 0.406];
+const IMAGENET_STD: &[f64] = &[0.229, 0.224, 0.225];
+
+const fn floats(key: &'static str, doc: &'static str, unit: &'static str, (low, high): (f64, f64), default: &'static [f64]) -> Knob {
+    Knob { key, doc, unit, range: Range::Floats(low, high), default: Default::Floats(default) }
+}
+
+const RECIPE: &[Knob] = &[
+    Knob::int("version", "format of this file", "", (1, super::VERSION as i64), 1),
+    Knob::text("method", "whose preset fills in what is not said", "mae"),
+    Knob::int("seed", "start of every random decision", "", (0, i64::MAX), 0),
+];
+
+const DATA: &[Knob] = &[
+    Knob {
+        key: "image",
+        doc: "height and width that the model sees",
+        unit: "px",
+        range: Range::Ints(2, 4, 8192),
+        default: Default::Ints(&[224, 224]),
+    },
+    Knob::int("channels", "1 gray, 3 color, 4 with alpha, any number of bands", "", (1, 64), 3),
+    floats("mean", "of each channel, pixels from 0 to 1; [] measures it on the data", "", (-1e6, 1e6), IMAGENET_MEAN),
+    floats("std", "of each channel, pixels from 0 to 1; [] measures it on the data", "", (0.0, 1e6), IMAGENET_STD),
+    Knob::float("held_out", "share of the images kept for validation", "", (0.0, 0.5), 0.05),
+    Knob {
+        key: "exclude",
+        doc: "images to leave out, as paths within the data",
+        unit: "",
+        range: Range::Texts,
+        default: Default::Texts(&[]),
+    },
+    Knob::int("cache_mib", "memory for decoded images; 0: none", "MiB", (0, 1 << 24), 0),
+];
+
+const AUGMENT: &[Knob] = &[
+    floats("crop_scale", "smallest and largest share of the area that a crop takes", "", (0.0, 1.0), &[0.2, 1.0]),
+    floats("crop_ratio", "smallest and largest width over height of a crop", "", (0.01, 100.0), &[0.75, 4.0 / 3.0]),
+    Knob::float("flip", "probability of a mirror image", "", (0.0, 1.0), 0.5),
+];
+
+const MASK: &[Knob] = &[Knob::text("kind", "strategy", "random")];
+
+const BACKBONE: &[Knob] = &[
+    Knob::choice("kind", "family: plain vision transformer", &["vit"], "vit"),
+    Knob::text("preset", "where sizes come from that are not said: here, in [decoder] and data.image", "vit-ti/16"),
+    Knob::int("patch", "side of a patch", "px", (1, 256), 16),
+    Knob::int("width", "numbers per token", "", (1, 16_384), 192),
+    Knob::int("depth", "blocks", "", (1, 256), 12),
+    Knob::int("heads", "attention heads of a block", "", (1, 256), 3),
+    Knob::float("mlp_ratio", "hidden width of a block's MLP over the width", "", (0.25, 16.0), 4.0),
+    Knob::int("registers", "extra tokens that stand for no patch", "", (0, 64), 0),
+    Knob::choice("pos", "position code", &["sincos", "learned"], "sincos"),
+    Knob::float("drop_path", "rate at which the last block's branches are dropped, falling to 0 at the first", "", (0.0, 0.9), 0.0),
+    Knob::choice("tokens", "what the encoder gets of masked patches: nothing, or a mask token each", &["drop", "mask"], "drop"),
+];
+
+const DECODER: &[Knob] = &[
+    Knob::int("width", "numbers per token", "", (1, 16_384), 128),
+    Knob::int("depth", "blocks; 0: only a linear layer", "", (0, 256), 2),
+    Knob::int("heads", "attention heads of a block", "", (1, 256), 4),
+];
+
+const TARGET: &[Knob] = &[Knob::text("kind", "target", "pixels")];
+
+const OBJECTIVE: &[Knob] = &[Knob::text("kind", "loss", "mse")];
+
+const OPTIM: &[Knob] = &[
+    Knob::int("batch", "images of one pass", "images", (1, 65_536), 64),
+    Knob::int("accumulate", "passes that make one step", "", (1, 65_536), 1),
+    Knob::float("base_lr", "learning rate per 256 images of a step", "", (0.0, 100.0), 1.5e-4),
+    Knob::float("min_lr", "learning rate at the end, not scaled", "", (0.0, 100.0), 0.0),
+    Knob::float("weight_decay", "of matrices, not of biases and norms", "", (0.0, 10.0), 0.05),
+    floats("betas", "AdamW's memory of gradients and of their squares", "", (0.0, 1.0), &[0.9, 0.95]),
+    Knob::float("eps", "AdamW's addend against division by zero", "", (0.0, 1.0), 1e-8),
+    Knob::float("warmup_epochs", "rise of the learning rate", "epochs", (0.0, 1e6), 40.0),
+    Knob::float("epochs", "passes over the data", "epochs", (0.0, 1e6), 800.0),
+    Knob::float("clip_norm", "largest norm of the gradient; 0: no limit", "", (0.0, 1e6), 0.0),
+    Knob::float("ema", "decay of averaged weights; 0: no average", "", (0.0, 1.0), 0.0),
+];
+
+const TRAIN: &[Knob] = &[
+    Knob::int("steps", "length in steps, the schedule spans them; 0: from the epochs", "steps", (0, MANY), 0),
+    Knob::int("log_every_steps", "between two lines of the log", "steps", (1, MANY), 10),
+    Knob::int("checkpoint_every_steps", "between two checkpoints", "steps", (1, MANY), 500),
+    Knob::int("keep_last", "latest checkpoints that are kept", "", (1, 10_000), 3),
+    Knob::flag("keep_best", "keep the checkpoint with the lowest validation loss too", true),
+    Knob::int("validate_every_steps", "between two validations; 0: never", "steps", (0, MANY), 500),
+    Knob::int("preview_every_steps", "between two previews; 0: never", "steps", (0, MANY), 500),
+    Knob::int("preview_images", "images whose reconstructions are watched", "images", (0, 256), 8),
+];

@@ -1,0 +1,84 @@
+//! The patch's own pixels, as they are or normalized patch by patch (He et al., 2021).
+
+use crate::knob::{Default, Knob, Range};
+use crate::registry::Entry;
+
+use super::Target;
+
+/// The registry's line.
+pub const ENTRY: Entry<dyn Target> = Entry {
+    name: "pixels",
+    summary: "the patch's pixels, raw or normalized patch by patch",
+    source: "He et al., Masked Autoencoders Are Scalable Vision Learners, 2021",
+    knobs: &[Knob {
+        key: "norm_pix",
+        doc: "normalize each patch by its own mean and deviation: better features, and pictures that need the original's brightness",
+        unit: "",
+        range: Range::Bool,
+        default: Default::Bool(true),
+    }],
+    build: |settings| Ok(Box::new(Pixels { norm_pix: settings.get("norm_pix") == Some(&crate::knob::Value::Bool(true)) })),
+};
+
+/// Pixels in the network's normalized space.
+pub struct Pixels {
+    /// Normalize each patch.
+    pub norm_pix: bool,
+}
+
+impl Target for Pixels {
+    fn width(&self, values: usize) -> usize {
+        values
+    }
+
+    fn rows(&self, patches: &[f32], values: usize) -> Vec<f32> {
+        let mut rows = patches.to_vec();
+        if self.norm_pix {
+            rows.chunks_exact_mut(values).for_each(norm_pix);
+        }
+        rows
+    }
+
+    fn borrows_brightness(&self) -> bool {
+        self.norm_pix
+    }
+}
+
+/// Added to a patch's variance.
+const NORM_PIX_EPS: f64 = 1e-6;
+
+/// A patch's mean and the deviation it is divided by: the unbiased variance plus 1e-6, rooted. A patch of one number has variance 0.
+pub fn patch_statistics(patch: &[f32]) -> (f32, f32) {
+    let count = patch.len() as f64;
+    let mean = patch.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
+    let squares: f64 = patch.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum();
+    let variance = squares / (count - 1.0).max(1.0);
+    (mean as f32, (variance + NORM_PIX_EPS).sqrt() as f32)
+}
+
+/// Normalizes one patch in place (golden vector G2).
+fn norm_pix(patch: &mut [f32]) {
+    let (mean, deviation) = patch_statistics(patch);
+    patch.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn norm_pix_matches_g2() {
+        let rows = Pixels { norm_pix: true }.rows(&[0.0, 1.0, 2.0, 5.0, 3.0, 3.0, 3.0, 3.0], 4);
+        for (have, want) in rows.iter().zip([-0.925_820, -0.462_910, 0.0, 1.388_730, 0.0, 0.0, 0.0, 0.0]) {
+            assert!((have - want).abs() < 1e-5, "{rows:?}");
+        }
+        let zero_loss = rows[..4].iter().map(|value| value * value).sum::<f32>() / 4.0;
+        assert!((zero_loss - 0.75).abs() < 1e-6, "predicting zero scores 1 - 1/n: {zero_loss}");
+    }
+
+    #[test]
+    fn raw_pixels_stay_as_they_are() {
+        let patches = [0.25, -1.0, 3.5, 0.0];
+        assert_eq!(Pixels { norm_pix: false }.rows(&patches, 2), patches);
+    }
+}

@@ -1,0 +1,129 @@
+//! How fast this machine trains a recipe, without any data: the step alone, phase by phase, beside the machine's own limit.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::throughput::{mae_flops_per_image, matrix_peak_gflops};
+use super::trial::{noise_images, noise_masks};
+use crate::device::OpenDevice;
+use crate::error::{Error, Result};
+use crate::method::{Network, Task, sizes};
+use crate::optim::adamw::AdamW;
+use crate::recipe::Recipe;
+use crate::weights::model_file::to_host;
+
+/// Seconds of the parts of a step (medians).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Phases {
+    /// Cutting patches and making targets.
+    pub prepare: f64,
+    /// The loss.
+    pub forward: f64,
+    /// The gradients.
+    pub backward: f64,
+    /// The update.
+    pub optimizer: f64,
+}
+
+/// What `bench train` prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrainFigures {
+    /// Throughput (batch over the median step).
+    pub images_per_second: f64,
+    /// The median step.
+    pub seconds_per_step: f64,
+    /// Its parts.
+    pub phases: Phases,
+    /// Peak memory of the process in MiB, where the system tells.
+    pub peak_mib: Option<u64>,
+    /// The machine's measured matrix peak.
+    pub matrix_peak_gflops: f64,
+    /// Needed matrix arithmetic per second over that peak.
+    pub peak_share: f64,
+    /// Kernel launches of a step; unknown on the CPU, which has none.
+    pub launches_per_step: Option<u64>,
+    /// Where it ran.
+    pub device: String,
+    /// Threads in use.
+    pub threads: usize,
+}
+
+/// Times `steps` steps after two of warm-up.
+///
+/// # Errors
+/// An invalid recipe or a device that fails.
+pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result<TrainFigures> {
+    let mut network = Network::new(recipe, &device.device.clone().autodiff())?;
+    let (task, strategy) = (Task::new(recipe)?, recipe.mask()?);
+    let batch = recipe.optim.batch;
+    let (images, masks) = (noise_images(&task, batch), noise_masks(strategy.as_ref(), recipe.grid(), batch));
+    let mut optimizer = AdamW::new(&recipe.optim);
+    let mut rows = Vec::new();
+    const WARM_UP: usize = 2;
+    for step in 0..WARM_UP + steps.max(1) {
+        let mut clock = Clock(Instant::now());
+        let masked = task.batch(&images, &masks);
+        let prepare = clock.lap();
+        let loss = network.loss(&masked, task.objective.as_ref(), None);
+        let value = to_host(loss.clone().without_autodiff())?;
+        let forward = clock.lap();
+        let gradients = network.parameters().take_gradients(&mut loss.backward());
+        sync(device)?;
+        let backward = clock.lap();
+        optimizer.step(network.parameters_mut(), gradients, 1e-4);
+        sync(device)?;
+        let optimizer_secs = clock.lap();
+        if value.iter().any(|value| !value.is_finite()) {
+            return Err(Error::Failed("the loss of stand-in data is not finite: this device computes wrong values".into()));
+        }
+        if step >= WARM_UP {
+            rows.push([prepare, forward, backward, optimizer_secs, prepare + forward + backward + optimizer_secs]);
+        }
+    }
+    let median = |part: usize| {
+        let mut values: Vec<f64> = rows.iter().map(|row| row[part]).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    let seconds_per_step = median(4);
+    let visible = masks.iter().map(crate::mask::Mask::num_visible).min().unwrap_or(0);
+    let predicted = recipe.grid().len() - if task.objective.covers_visible() { 0 } else { visible };
+    let gflops = mae_flops_per_image(&sizes(recipe)?, visible, predicted) * batch as f64 / seconds_per_step / 1e9;
+    let peak_mib = peak_mib();
+    drop((network, optimizer));
+    let matrix_peak_gflops = matrix_peak_gflops();
+    Ok(TrainFigures {
+        images_per_second: batch as f64 / seconds_per_step,
+        seconds_per_step,
+        phases: Phases { prepare: median(0), forward: median(1), backward: median(2), optimizer: median(3) },
+        peak_mib,
+        matrix_peak_gflops,
+        peak_share: gflops / matrix_peak_gflops,
+        launches_per_step: None,
+        device: device.name.clone(),
+        threads: rayon::current_num_threads(),
+    })
+}
+
+struct Clock(Instant);
+
+impl Clock {
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        let seconds = now.duration_since(self.0).as_secs_f64();
+        self.0 = now;
+        seconds
+    }
+}
+
+fn sync(device: &OpenDevice) -> Result<()> {
+    device.device.sync().map_err(|error| Error::Failed(format!("the device failed: {error:?}")))
+}
+
+/// The process's peak memory in MiB, where the system tells (Linux).
+pub fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
+}

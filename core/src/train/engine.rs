@@ -1,0 +1,233 @@
+//! The engine: everything one training run holds, opened from its folder.
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+
+use super::checkpoint::{self, Checkpoint, Progress};
+use super::data::TrainingData;
+use super::report::Reporter;
+use super::trial;
+use super::validate::FixedSet;
+use crate::backbone::drop_path::DropPath;
+use crate::dataset::loader::Loader;
+use crate::device::{DeviceChoice, OpenDevice};
+use crate::error::{Error, Result};
+use crate::mask::{Mask, MaskStrategy};
+use crate::method::{Network, Task};
+use crate::optim::adamw::{AdamW, clip_global_norm, global_norm};
+use crate::optim::ema::Ema;
+use crate::optim::schedule::Plan;
+use crate::random::{Purpose, Stream};
+use crate::recipe::Recipe;
+use crate::run::RunFolder;
+use crate::weights::model_file::{Weights, WeightsKind};
+use crate::weights::parameters::Named;
+
+/// What one micro-batch and its backward pass give.
+pub struct Gradients {
+    /// The mean loss over the micro-batches. Shape: `[1]`.
+    pub loss: Tensor<1>,
+    /// Flat gradients of the mean loss.
+    pub values: Named<Tensor<1>>,
+    /// The data set's indices of the images.
+    pub samples: Vec<usize>,
+}
+
+impl Gradients {
+    fn plus(mut self, other: Self) -> Self {
+        self.loss = self.loss + other.loss;
+        for (name, value) in other.values {
+            let sum = match self.values.remove(&name) {
+                Some(sum) => sum + value,
+                None => value,
+            };
+            self.values.insert(name, sum);
+        }
+        self.samples.extend(other.samples);
+        self
+    }
+}
+
+/// A run in training.
+pub struct Engine {
+    /// Its folder.
+    pub run: RunFolder,
+    /// How it is made.
+    pub recipe: Recipe,
+    /// Its schedule.
+    pub plan: Plan,
+    /// Updates it aims at.
+    pub steps: u64,
+    /// Its images.
+    pub data: TrainingData,
+    /// The network, on the differentiating device.
+    pub network: Network,
+    /// Target and objective.
+    pub task: Task,
+    /// Where it trains.
+    pub device: OpenDevice,
+    /// Where it is.
+    pub progress: Progress,
+    strategy: Box<dyn MaskStrategy>,
+    optimizer: AdamW,
+    ema: Option<Ema>,
+    threads: usize,
+    /// What resuming had to work around, to be told once.
+    pub warnings: Vec<String>,
+    /// Preview images that were asked for while no engine ran.
+    pub preview_wish: Option<Vec<String>>,
+}
+
+impl Engine {
+    /// Opens a run that waits, was interrupted or has finished. The caller holds its lock.
+    ///
+    /// # Errors
+    /// An invalid recipe, unreadable data, a device that does not open, or checkpoints that are all damaged.
+    pub fn open(run: &RunFolder, recipe: Recipe, device: DeviceChoice, threads: usize) -> Result<Self> {
+        let info = run.info()?;
+        let path = info.data.clone().ok_or_else(|| Error::Usage("run.json names no data folder".into()))?;
+        let data = TrainingData::open(&path, &recipe)?;
+        let mut warnings = Vec::new();
+        let device = trial::choose(device, &recipe, &mut warnings)?;
+        let mut network = Network::new(&recipe, &device.device.clone().autodiff())?;
+        if let Some(init) = &info.init {
+            init_from(&mut network, init)?;
+        }
+        let optim = &recipe.optim;
+        let mut optimizer = AdamW::new(optim);
+        let mut ema = (optim.ema > 0.0).then(|| Ema::new(optim.ema, network.parameters()));
+        let mut progress = Progress { recipe_hash: recipe.hash(), ..Progress::default() };
+        if let Some(restored) = checkpoint::restore(run, &mut network)? {
+            (optimizer.steps, optimizer.moments) = restored.optimizer;
+            if let (Some(ema), Some(values)) = (&mut ema, restored.ema) {
+                ema.values = values;
+            }
+            progress = Progress { recipe_hash: recipe.hash(), ..restored.progress };
+            warnings.extend(restored.warnings);
+        }
+        Ok(Self {
+            run: RunFolder { root: run.root.clone() },
+            steps: Plan::new(&recipe, data.train.len()).steps_total as u64,
+            plan: Plan::new(&recipe, data.train.len()),
+            task: Task::new(&recipe)?,
+            strategy: recipe.mask()?,
+            recipe,
+            data,
+            network,
+            device,
+            progress,
+            optimizer,
+            ema,
+            threads,
+            warnings,
+            preview_wish: None,
+        })
+    }
+
+    /// The loader, at the run's place.
+    ///
+    /// # Errors
+    /// If its threads cannot be started.
+    pub fn loader(&self) -> Result<Loader> {
+        self.data.loader(&self.recipe, self.threads, self.progress.step * self.recipe.optim.accumulate as u64)
+    }
+
+    /// Loss and gradients of one step: as many micro-batches as the recipe accumulates, averaged.
+    ///
+    /// # Errors
+    /// If no image can be read any more or the log cannot be written.
+    pub fn forward_backward(&self, loader: &mut Loader, reporter: &mut Reporter<'_>) -> Result<Gradients> {
+        let parts = self.recipe.optim.accumulate;
+        let mut total: Option<Gradients> = None;
+        for _ in 0..parts {
+            let begin = Instant::now();
+            let batch = loader.next()?;
+            reporter.waited(begin.elapsed());
+            for failed in &batch.failed {
+                reporter.warn(format!("{} cannot be read and is left out: {}", failed.path, failed.reason))?;
+            }
+            let masks = self.masks(batch.epoch, &batch.keys);
+            let masked = self.task.batch(&batch.images, &masks);
+            let config = self.network.encoder().config();
+            let drop_path = DropPath::sample(config.drop_path, config.depth, self.recipe.seed, batch.epoch, &batch.keys);
+            let loss = self.network.loss(&masked, self.task.objective.as_ref(), drop_path.as_ref()) / parts as f64;
+            let mut gradients = loss.backward();
+            let part = Gradients {
+                loss: loss.without_autodiff(),
+                values: self.network.parameters().take_gradients(&mut gradients),
+                samples: batch.samples,
+            };
+            total = Some(match total {
+                None => part,
+                Some(total) => total.plus(part),
+            });
+        }
+        total.ok_or_else(|| Error::Usage("optim.accumulate must be at least 1".into()))
+    }
+
+    fn masks(&self, epoch: u64, keys: &[u64]) -> Vec<Mask> {
+        let grid = self.recipe.grid();
+        let stream = |key: u64| Stream::new(self.recipe.seed, epoch, key, Purpose::Mask);
+        keys.iter().map(|&key| self.strategy.sample(grid, &mut stream(key))).collect()
+    }
+
+    /// Clips, updates weights and average, and returns the gradient's norm before clipping. Shape: `[1]`.
+    pub fn update(&mut self, gradients: Named<Tensor<1>>, lr: f64) -> Option<Tensor<1>> {
+        let norm = global_norm(&gradients);
+        let gradients = match &norm {
+            Some(norm) if self.recipe.optim.clip_norm > 0.0 => clip_global_norm(gradients, norm, self.recipe.optim.clip_norm),
+            _ => gradients,
+        };
+        self.optimizer.step(self.network.parameters_mut(), gradients, lr);
+        if let Some(ema) = &mut self.ema {
+            ema.update(self.network.parameters());
+        }
+        self.progress.step += 1;
+        norm
+    }
+
+    /// Epochs done, with their fraction.
+    pub fn epoch(&self) -> f64 {
+        (self.progress.step * self.recipe.optim.accumulate as u64) as f64 / self.data.batches_per_epoch(&self.recipe) as f64
+    }
+
+    /// The network as it is judged: the running average where there is one.
+    pub fn judged(&self) -> Network {
+        let mut network = self.network.for_inference();
+        if let Some(ema) = &self.ema {
+            network.parameters_mut().update_parameters(&mut |name, _, value| ema.values.get(name).cloned().unwrap_or(value));
+        }
+        network
+    }
+
+    /// Fixed images with fixed masks, to judge by.
+    pub fn fixed_set(&self, samples: &[usize]) -> FixedSet {
+        FixedSet::load(&self.data, samples, &self.recipe, self.strategy.as_ref())
+    }
+
+    /// Writes a checkpoint, then removes those that need not be kept.
+    ///
+    /// # Errors
+    /// If the disk is full or cannot be written.
+    pub fn save(&self) -> Result<std::path::PathBuf> {
+        let checkpoint = Checkpoint {
+            network: &self.network,
+            optimizer: &self.optimizer,
+            ema: self.ema.as_ref(),
+            progress: &self.progress,
+            recipe: &self.recipe,
+        };
+        let path = checkpoint.save(&self.run)?;
+        let best = self.progress.best.map(|(step, _)| step).filter(|_| self.recipe.train.keep_best);
+        self.run.prune(self.recipe.train.keep_last, best)?;
+        Ok(path)
+    }
+}
+
+/// Starts from the weights of another run.
+fn init_from(network: &mut Network, path: &Path) -> Result<()> {
+    let device = network.device().clone();
+    Weights::open(path)?.load_into(network.parameters_mut(), WeightsKind::Best, &device)
+}

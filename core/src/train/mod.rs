@@ -1,0 +1,15 @@
+//! Pre-training: one loop, and what it needs around it.
+
+pub mod baseline;
+pub mod bench;
+pub mod checkpoint;
+pub mod control;
+pub mod data;
+pub mod engine;
+pub mod pretrain;
+pub mod report;
+pub mod throughput;
+pub mod trial;
+pub mod session;
+pub mod validate;
+pub mod watch;

@@ -1,0 +1,86 @@
+//! The loop: set the rate, take a batch, forward, backward, step, report. Everything else has a name elsewhere.
+
+use std::sync::atomic::AtomicBool;
+
+use super::control::{Ending, obey};
+use super::engine::Engine;
+use super::report::{Finished, Rates, Reporter};
+use super::watch::Watch;
+use crate::error::Result;
+use crate::run::Inbox;
+
+/// Trains until the plan is done or somebody asks to stop; the last state is always in a checkpoint.
+///
+/// # Errors
+/// Data that cannot be read any more, a loss that is no number, a device or a disk that fails.
+pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<'_>, interrupted: &AtomicBool) -> Result<Ending> {
+    let mut watch = Watch::new(engine);
+    let mut loader = engine.loader()?;
+    while engine.progress.step < engine.steps {
+        if let Some(ending) = obey(engine, inbox, reporter, &mut watch, interrupted)? {
+            read_back(engine, reporter)?;
+            watch.checkpoint(engine, reporter)?;
+            return Ok(ending);
+        }
+        let lr = engine.plan.lr_at(engine.progress.step as usize);
+        let gradients = engine.forward_backward(&mut loader, reporter)?;
+        let grad_norm = engine.update(gradients.values, lr);
+        reporter.finished(Finished { step: engine.progress.step, loss: gradients.loss, grad_norm, samples: gradients.samples });
+
+        let due = Due::after(engine);
+        // A GPU is not made to wait for every loss; the CPU has it at hand.
+        if engine.device.is_cpu() || due.any() {
+            read_back(engine, reporter)?;
+            reporter.show(engine.progress.step, engine.epoch());
+        }
+        if due.log {
+            reporter.log(engine.progress.step, Rates { lr, weight_decay: engine.recipe.optim.weight_decay, epoch: engine.epoch() })?;
+        }
+        if due.baselines {
+            watch.baselines(engine, reporter)?;
+        }
+        let best = due.validate && watch.validate(engine, reporter)?;
+        if due.preview {
+            watch.preview(engine, reporter)?;
+        }
+        if due.checkpoint || best {
+            watch.checkpoint(engine, reporter)?;
+        }
+    }
+    Ok(Ending::Finished)
+}
+
+/// What is to be done after a step.
+struct Due {
+    log: bool,
+    baselines: bool,
+    validate: bool,
+    preview: bool,
+    checkpoint: bool,
+}
+
+impl Due {
+    fn after(engine: &Engine) -> Self {
+        let (step, train) = (engine.progress.step, &engine.recipe.train);
+        let (first, last) = (step == 1, step == engine.steps);
+        let every = |steps: usize| last || (steps > 0 && step.is_multiple_of(steps as u64));
+        Self {
+            log: first || every(train.log_every_steps),
+            baselines: first,
+            validate: every(train.validate_every_steps),
+            preview: every(train.preview_every_steps),
+            checkpoint: every(train.checkpoint_every_steps),
+        }
+    }
+
+    fn any(&self) -> bool {
+        self.log || self.validate || self.preview || self.checkpoint
+    }
+}
+
+/// Reads the losses of finished steps; one that is not a number ends the run by name.
+fn read_back(engine: &mut Engine, reporter: &mut Reporter<'_>) -> Result<()> {
+    let losses = reporter.read_back().map_err(|bad| bad.into_error(|sample| engine.data.source.name(sample)))?;
+    losses.into_iter().for_each(|loss| engine.progress.record(loss));
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! One training step on a GPU beside the same step on the CPU: `auto` trusts a GPU only after it computes the same and is faster.
+
+use std::time::Instant;
+
+use crate::device::{DeviceChoice, OpenDevice, Trial};
+use crate::error::Result;
+use crate::mask::Grid;
+use crate::method::{Network, Task};
+use crate::optim::adamw::global_norm;
+use crate::random::{Purpose, Stream};
+use crate::recipe::Recipe;
+use crate::weights::model_file::to_host;
+
+/// Opens the chosen device. With `auto`, a GPU that computes wrong values or is slower gives way to the CPU, and a warning says why.
+///
+/// # Errors
+/// If a device asked for by name does not open.
+pub fn choose(choice: DeviceChoice, recipe: &Recipe, warnings: &mut Vec<String>) -> Result<OpenDevice> {
+    let opened = OpenDevice::open(choice)?;
+    if choice != DeviceChoice::Auto || opened.is_cpu() {
+        return Ok(opened);
+    }
+    let verdict = compare(&opened, recipe).map_err(|error| error.to_string()).and_then(|trial| trial.judge());
+    match verdict {
+        Ok(()) => Ok(opened),
+        Err(reason) => {
+            warnings.push(format!("{} is not used: {reason}; training on the CPU", opened.name));
+            Ok(OpenDevice::cpu(&format!("{} was tried: {reason}", opened.name)))
+        }
+    }
+}
+
+/// Trains one small batch of the recipe's own network on both devices.
+///
+/// # Errors
+/// If a device fails.
+pub fn compare(gpu: &OpenDevice, recipe: &Recipe) -> Result<Trial> {
+    let mut recipe = recipe.clone();
+    recipe.optim.batch = 2;
+    let cpu = step(&OpenDevice::cpu("reference"), &recipe)?;
+    let gpu = step(gpu, &recipe)?;
+    Ok(Trial { losses: [cpu.0, gpu.0], gradient_norms: [cpu.1, gpu.1], seconds: [cpu.2, gpu.2] })
+}
+
+/// Loss, gradient norm, and the seconds of the second of two equal steps.
+fn step(device: &OpenDevice, recipe: &Recipe) -> Result<(f64, f64, f64)> {
+    let (network, task) = (Network::new(recipe, &device.device.clone().autodiff())?, Task::new(recipe)?);
+    let (images, strategy, grid) = (noise_images(&task, recipe.optim.batch), recipe.mask()?, recipe.grid());
+    let masks: Vec<_> = (0..recipe.optim.batch as u64).map(|sample| strategy.sample(grid, &mut mask_stream(sample))).collect();
+    let batch = task.batch(&images, &masks);
+    let mut figures = (0.0, 0.0, 0.0);
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let loss = network.loss(&batch, task.objective.as_ref(), None);
+        let gradients = network.parameters().take_gradients(&mut loss.backward());
+        let norm = global_norm(&gradients).map(to_host).transpose()?.and_then(|norm| norm.first().copied());
+        let loss = to_host(loss.without_autodiff())?.first().copied();
+        figures = (f64::from(loss.unwrap_or(f32::NAN)), f64::from(norm.unwrap_or(f32::NAN)), begin.elapsed().as_secs_f64());
+    }
+    Ok(figures)
+}
+
+fn mask_stream(sample: u64) -> Stream {
+    Stream::new(0, 0, sample, Purpose::Bench)
+}
+
+/// Stand-in images of normal noise: `[B, H, W, C]`.
+pub fn noise_images(task: &Task, batch: usize) -> Vec<f32> {
+    let mut stream = Stream::new(0, 1, 0, Purpose::Bench);
+    (0..batch * task.shape.image_values()).map(|_| stream.normal() as f32).collect()
+}
+
+/// Masks for stand-in images, one per image.
+pub fn noise_masks(strategy: &dyn crate::mask::MaskStrategy, grid: Grid, batch: usize) -> Vec<crate::mask::Mask> {
+    (0..batch as u64).map(|sample| strategy.sample(grid, &mut mask_stream(sample))).collect()
+}

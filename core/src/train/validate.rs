@@ -1,0 +1,117 @@
+//! A look at the network in training: the loss on fixed images with fixed masks beside what no network scores, and preview pictures.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::baseline::{BaselineTally, Baselines};
+use super::data::TrainingData;
+use crate::backbone::patch_embed::patchify;
+use crate::augment::prepare_eval;
+use crate::error::Result;
+use crate::inspect::encoder::{Images, Query, attention};
+use crate::inspect::reconstruct::reconstruct;
+use crate::mask::{Grid, Mask, MaskStrategy};
+use crate::method::{Network, Task};
+use crate::random::{Purpose, Stream};
+use crate::recipe::Recipe;
+use crate::weights::safetensors_file::{self, HostTensor};
+
+/// Fixed images with fixed masks.
+pub struct FixedSet {
+    /// Normalized, `[K, H, W, C]`.
+    pub images: Vec<f32>,
+    /// One per image.
+    pub masks: Vec<Mask>,
+    /// Their indices in the data set.
+    pub samples: Vec<usize>,
+}
+
+impl FixedSet {
+    /// Loads images (scaled and center-cropped) and draws each one's mask from (seed, index). Images that cannot be read are left out.
+    pub fn load(data: &TrainingData, samples: &[usize], recipe: &Recipe, strategy: &dyn MaskStrategy) -> Self {
+        let [height, width] = recipe.data.image;
+        let grid = recipe.grid();
+        let (mean, std) = recipe.data.normalization();
+        let prepare = |&sample: &usize| {
+            let picture = data.source.picture(sample, &|_, _| 1).ok()?.picture;
+            let image = prepare_eval(&picture, height, width, recipe.data.channels, &mean, &std).ok()?;
+            Some((sample, image, fixed_mask(strategy, grid, recipe.seed, sample)))
+        };
+        let loaded: Vec<_> = samples.par_iter().filter_map(prepare).collect();
+        let mut set = Self { images: Vec::new(), masks: Vec::new(), samples: Vec::new() };
+        for (sample, image, mask) in loaded {
+            set.samples.push(sample);
+            set.images.extend(image);
+            set.masks.push(mask);
+        }
+        set
+    }
+
+    /// What no network scores on this set, in the task's target units.
+    pub fn baselines(&self, task: &Task) -> Option<Baselines> {
+        let shape = task.shape;
+        let width = task.target.width(shape.patch_values());
+        let mut tally = BaselineTally::default();
+        for (image, mask) in self.images.chunks_exact(shape.image_values()).zip(&self.masks) {
+            let patches = patchify(image, shape.height, shape.width, shape.channels, shape.patch);
+            tally.add(&task.target.rows(&patches, shape.patch_values()), width, shape.channels, mask);
+        }
+        tally.finish()
+    }
+
+    /// The objective over the set, images weighted by their predicted patches; `None` for an empty set.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn loss(&self, network: &Network, task: &Task, batch: usize) -> Result<Option<f64>> {
+        let (mut sum, mut weight) = (0.0, 0.0);
+        let images = self.images.chunks(task.shape.image_values() * batch.max(1));
+        for (images, masks) in images.zip(self.masks.chunks(batch.max(1))) {
+            let patches: usize = masks.iter().map(Mask::num_masked).sum();
+            sum += reconstruct(network, task, images, masks)?.loss * patches as f64;
+            weight += patches as f64;
+        }
+        Ok((weight > 0.0).then(|| sum / weight))
+    }
+
+    /// Writes `images [K, H, W, C]` (normalized), `mask [K, N]`, `prediction [K, N, width]`, `patch_error [K, N]` and the last layer's
+    /// `attention [K, heads, N]` of the class token.
+    ///
+    /// # Errors
+    /// If the device fails or the file cannot be written.
+    pub fn write_preview(&self, network: &Network, task: &Task, recipe: &Recipe, path: &std::path::Path) -> Result<()> {
+        let (shape, count) = (task.shape, self.masks.len());
+        let drawn = reconstruct(network, task, &self.images, &self.masks)?;
+        let images = Images { values: self.images.clone(), batch: count, height: shape.height, width: shape.width };
+        let maps = attention(network, &images, -1)?;
+        let mut rows = Vec::new();
+        for image in 0..count {
+            for head in 0..maps.heads {
+                rows.extend_from_slice(maps.query(image, head, Query::Cls)?);
+            }
+        }
+        let (patches, width) = (shape.num_patches(), task.target.width(shape.patch_values()));
+        let mask = self.masks.iter().flat_map(|mask| mask.masked.iter().map(|&masked| f32::from(u8::from(masked)))).collect();
+        let tensors = BTreeMap::from([
+            ("images".to_owned(), HostTensor::new([count, shape.height, shape.width, shape.channels], self.images.clone())),
+            ("mask".to_owned(), HostTensor::new([count, patches], mask)),
+            ("prediction".to_owned(), HostTensor::new([count, patches, width], drawn.prediction)),
+            ("patch_error".to_owned(), HostTensor::new([count, patches], drawn.patch_error)),
+            ("attention".to_owned(), HostTensor::new([count, maps.heads, patches], rows)),
+        ]);
+        let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+        let metadata = BTreeMap::from([
+            ("patch".to_owned(), shape.patch.to_string()),
+            ("mean".to_owned(), list(&recipe.data.mean)),
+            ("std".to_owned(), list(&recipe.data.std)),
+            ("brightness_borrowed".to_owned(), task.target.borrows_brightness().to_string()),
+        ]);
+        safetensors_file::write(path, &tensors, &metadata)
+    }
+}
+
+/// The mask that image `sample` always gets when it is looked at.
+pub fn fixed_mask(strategy: &dyn MaskStrategy, grid: Grid, seed: u64, sample: usize) -> Mask {
+    strategy.sample(grid, &mut Stream::new(seed, 0, sample as u64, Purpose::Validation))
+}

@@ -1,0 +1,132 @@
+//! What is looked at beside the training: fixed images for the loss, others for the pictures, and the checkpoints.
+
+use std::path::Path;
+
+use super::engine::Engine;
+use super::report::Reporter;
+use super::validate::FixedSet;
+use crate::error::{Error, Result};
+use crate::run::{Event, Figures, Probe, Validation};
+
+/// The fixed images, loaded when they are first needed so that training starts at once.
+pub struct Watch {
+    validation: Option<FixedSet>,
+    preview: Option<FixedSet>,
+    preview_samples: Vec<usize>,
+}
+
+impl Watch {
+    /// For a run that begins or goes on.
+    pub fn new(engine: &Engine) -> Self {
+        let wished: Vec<usize> = engine.preview_wish.iter().flatten().filter_map(|name| index_of(engine, name)).collect();
+        let count = engine.recipe.train.preview_images.min(engine.data.validation.len());
+        let preview_samples = if wished.is_empty() { engine.data.validation[..count].to_vec() } else { wished };
+        Self { validation: None, preview: None, preview_samples }
+    }
+
+    fn validation(&mut self, engine: &Engine) -> &FixedSet {
+        self.validation.get_or_insert_with(|| engine.fixed_set(&engine.data.validation))
+    }
+
+    /// Logs what no network scores on the validation images, so that every later loss has something to be held against.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    pub fn baselines(&mut self, engine: &Engine, reporter: &mut Reporter<'_>) -> Result<()> {
+        reporter.off_the_clock(|reporter| {
+            let Some(baselines) = self.validation(engine).baselines(&engine.task) else { return Ok(()) };
+            let mut figures = Figures::from([("patch_mean".into(), baselines.patch_mean), ("nearest".into(), baselines.nearest)]);
+            if engine.task.target.borrows_brightness() {
+                // A normalized patch of n numbers has mean square 1 - 1/n: what predicting its mean scores.
+                figures.insert("trivial".into(), 1.0 - 1.0 / engine.task.shape.patch_values() as f64);
+            }
+            reporter.event(&Event::Probe(Probe { step: engine.progress.step, protocol: "baselines".into(), figures }))
+        })
+    }
+
+    /// Logs the loss on the validation images; true if it is the best so far.
+    ///
+    /// # Errors
+    /// If the device fails or the log cannot be written.
+    pub fn validate(&mut self, engine: &mut Engine, reporter: &mut Reporter<'_>) -> Result<bool> {
+        reporter.off_the_clock(|reporter| {
+            let set = self.validation(engine);
+            let batch = engine.recipe.optim.batch.min(64);
+            let (Some(loss), Some(baselines)) = (set.loss(&engine.judged(), &engine.task, batch)?, set.baselines(&engine.task)) else {
+                return Ok(false);
+            };
+            let step = engine.progress.step;
+            reporter.event(&Event::Validation(Validation {
+                step,
+                loss,
+                baseline_patch_mean: baselines.patch_mean,
+                baseline_nearest: baselines.nearest,
+                metrics: Figures::from([("held_out".into(), f64::from(u8::from(engine.data.held_out)))]),
+                ..Validation::default()
+            }))?;
+            let better = engine.progress.best.is_none_or(|(_, best)| loss < best);
+            if better {
+                engine.progress.best = Some((step, loss));
+            }
+            Ok(better && engine.recipe.train.keep_best)
+        })
+    }
+
+    /// Writes `previews/STEP.safetensors`.
+    ///
+    /// # Errors
+    /// If the device fails or the file cannot be written.
+    pub fn preview(&mut self, engine: &Engine, reporter: &mut Reporter<'_>) -> Result<()> {
+        reporter.off_the_clock(|reporter| {
+            let set = self.preview.get_or_insert_with(|| engine.fixed_set(&self.preview_samples));
+            if set.samples.is_empty() {
+                return Ok(());
+            }
+            let (step, folder) = (engine.progress.step, engine.run.previews_path());
+            std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+            let path = engine.run.preview_path(step);
+            set.write_preview(&engine.judged(), &engine.task, &engine.recipe, &path)?;
+            reporter.event(&Event::Preview { step, path: relative(&path, &engine.run.root) })
+        })
+    }
+
+    /// Writes a checkpoint, unless this step has one already.
+    ///
+    /// # Errors
+    /// If the disk is full or cannot be written.
+    pub fn checkpoint(&mut self, engine: &Engine, reporter: &mut Reporter<'_>) -> Result<()> {
+        let step = engine.progress.step;
+        if engine.run.checkpoint_path(step).exists() {
+            return Ok(());
+        }
+        reporter.off_the_clock(|reporter| {
+            let path = engine.save()?;
+            reporter.event(&Event::Checkpoint { step, path: relative(&path, &engine.run.root) })
+        })
+    }
+
+    /// Changes the preview images to those named, and shows them at once.
+    ///
+    /// # Errors
+    /// If the device fails or the log cannot be written.
+    pub fn choose(&mut self, engine: &Engine, reporter: &mut Reporter<'_>, names: &[String]) -> Result<()> {
+        let (found, unknown): (Vec<_>, Vec<_>) = names.iter().partition(|name| index_of(engine, name).is_some());
+        if !unknown.is_empty() {
+            reporter.warn(format!("no such preview image: {unknown:?}"))?;
+        }
+        if !found.is_empty() {
+            self.preview_samples = found.into_iter().filter_map(|name| index_of(engine, name)).collect();
+            self.preview = None;
+            self.preview(engine, reporter)?;
+        }
+        Ok(())
+    }
+}
+
+fn index_of(engine: &Engine, name: &str) -> Option<usize> {
+    (0..engine.data.source.len()).find(|&sample| engine.data.source.name(sample) == name)
+}
+
+fn relative(path: &Path, root: &Path) -> std::path::PathBuf {
+    path.strip_prefix(root).unwrap_or(path).to_path_buf()
+}

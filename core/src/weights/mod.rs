@@ -1,0 +1,5 @@
+//! Weights on disk: timm's names and layouts in safetensors, with the recipe that made them in the metadata.
+
+pub mod model_file;
+pub mod parameters;
+pub mod safetensors_file;

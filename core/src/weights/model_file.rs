@@ -1,0 +1,179 @@
+//! `model.safetensors`: a network's weights, its running average, and what one must know to use them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::parameters::{Named, Parameters};
+use super::safetensors_file::{self, HostTensor, TensorMap};
+use crate::error::{Error, Result};
+use crate::method::Network;
+use crate::recipe::Recipe;
+use crate::run::RunFolder;
+
+/// The layout version of `model.safetensors`.
+const FORMAT: &str = "1";
+/// Prefix of the running average's tensors.
+const EMA: &str = "ema.";
+
+/// Which of a file's weights to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WeightsKind {
+    /// The running average where there is one, else the trained weights.
+    #[default]
+    Best,
+    /// The trained weights.
+    Raw,
+    /// The running average.
+    Ema,
+}
+
+/// Opened weights.
+pub struct Weights {
+    /// The recipe they were trained with.
+    pub recipe: Recipe,
+    /// Training steps behind them.
+    pub step: u64,
+    /// The file they came from.
+    pub path: PathBuf,
+    tensors: TensorMap,
+}
+
+/// All parameters of a model on the host, and the running average under `ema.`.
+pub fn tensors_of(model: &dyn Parameters, ema: Option<&Named<Tensor<1>>>) -> Result<TensorMap> {
+    let mut tensors = TensorMap::new();
+    let mut failed = None;
+    model.visit_parameters(&mut |name, shape, value| {
+        let average = ema.and_then(|ema| ema.get(name)).cloned();
+        for (name, value) in [(name.to_owned(), Some(value)), (format!("{EMA}{name}"), average)] {
+            let Some(value) = value else { continue };
+            match to_host(value) {
+                Ok(values) => drop(tensors.insert(name, HostTensor::new(shape, values))),
+                Err(error) => failed = Some(error),
+            }
+        }
+    });
+    failed.map_or(Ok(tensors), Err)
+}
+
+/// Reads a tensor back from the device.
+pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor.try_into_data().map_err(|error| Error::Failed(format!("the device failed while its result was read: {error:?}")))?;
+    data.into_vec::<f32>().map_err(|error| Error::Failed(format!("a tensor is not f32: {error:?}")))
+}
+
+/// The metadata of a model file: the same for equal runs.
+pub fn metadata(recipe: &Recipe, step: u64) -> BTreeMap<String, String> {
+    let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+    BTreeMap::from([
+        ("maskroom_format".to_owned(), FORMAT.to_owned()),
+        ("recipe".to_owned(), recipe.to_toml()),
+        ("step".to_owned(), step.to_string()),
+        ("mean".to_owned(), list(&recipe.data.mean)),
+        ("std".to_owned(), list(&recipe.data.std)),
+    ])
+}
+
+impl Weights {
+    /// Opens a run folder (its last complete checkpoint), a checkpoint folder, or a file.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there is nothing to open or it is damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = Self::locate(path)?;
+        let (tensors, metadata) = safetensors_file::read(&file)?;
+        let Some(recipe) = metadata.get("recipe") else {
+            let cure = "use a run folder, a checkpoint folder or a model.safetensors that Maskroom wrote";
+            return Err(Error::data(file, "these weights do not say which recipe made them", cure));
+        };
+        let recipe = Recipe::from_toml(recipe)?;
+        let step = metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0);
+        Ok(Self { recipe, step, path: file, tensors })
+    }
+
+    fn locate(path: &Path) -> Result<PathBuf> {
+        let cure = "give a run folder, a checkpoint folder or a model.safetensors";
+        if path.is_file() {
+            return Ok(path.to_path_buf());
+        }
+        if !path.exists() {
+            return Err(Error::data(path, "no such file or folder", cure));
+        }
+        if path.join("model.safetensors").is_file() {
+            return Ok(path.join("model.safetensors"));
+        }
+        if !path.join("recipe.toml").is_file() {
+            return Err(Error::data(path, "neither a run nor a checkpoint", cure));
+        }
+        let run = RunFolder::open(path)?;
+        let (_, folder) = run.last_good_checkpoint().0.ok_or_else(|| Error::data(path, "the run has no complete checkpoint yet", "wait for its first checkpoint"))?;
+        Ok(folder.join("model.safetensors"))
+    }
+
+    /// The network with these weights, ready for looking.
+    ///
+    /// # Errors
+    /// If parameters are missing or have other shapes than the recipe's network.
+    pub fn network(&self, kind: WeightsKind, device: &Device) -> Result<Network> {
+        let mut network = Network::new(&self.recipe, device)?;
+        self.load_into(network.parameters_mut(), kind, device)?;
+        Ok(network)
+    }
+
+    /// Puts the weights into a model's parameters.
+    ///
+    /// # Errors
+    /// If parameters are missing or have other shapes; all of them are named.
+    pub fn load_into(&self, model: &mut dyn Parameters, kind: WeightsKind, device: &Device) -> Result<()> {
+        let has_ema = self.tensors.keys().any(|name| name.starts_with(EMA));
+        let prefix = match kind {
+            WeightsKind::Raw => "",
+            WeightsKind::Best if !has_ema => "",
+            WeightsKind::Ema if !has_ema => {
+                return Err(Error::data(&self.path, "there is no running average in it", "use --weights-kind raw"));
+            }
+            WeightsKind::Best | WeightsKind::Ema => EMA,
+        };
+        load_parameters(model, device, &self.path, |name| self.tensors.get(&format!("{prefix}{name}")))
+    }
+
+    /// The running average, flat, if there is one.
+    pub fn ema(&self, device: &Device) -> Option<Named<Tensor<1>>> {
+        let values: Named<_> = self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(EMA)?.to_owned(), flat(tensor, device)))).collect();
+        (!values.is_empty()).then_some(values)
+    }
+}
+
+/// A flat tensor on the device.
+pub fn flat(tensor: &HostTensor, device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(tensor.values.clone(), [tensor.values.len()]), device)
+}
+
+fn load_parameters<'a>(
+    model: &mut dyn Parameters,
+    device: &Device,
+    path: &Path,
+    find: impl Fn(&str) -> Option<&'a HostTensor>,
+) -> Result<()> {
+    let device = device.clone().without_autodiff();
+    let mut wrong = Vec::new();
+    model.update_parameters(&mut |name, shape, value| match find(name) {
+        Some(tensor) if tensor.shape == shape => flat(tensor, &device),
+        Some(tensor) => {
+            wrong.push(format!("{name} is {:?} instead of {shape:?}", tensor.shape));
+            value
+        }
+        None => {
+            wrong.push(format!("{name} is missing"));
+            value
+        }
+    });
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let shown = wrong.iter().take(8).cloned().collect::<Vec<_>>().join("; ");
+    let more = wrong.len().saturating_sub(8);
+    let reason = if more > 0 { format!("{shown}; and {more} more") } else { shown };
+    Err(Error::data(path, reason, "these weights belong to another network: use the recipe that made them"))
+}

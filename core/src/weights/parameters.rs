@@ -1,0 +1,121 @@
+//! A model's parameters under the names they have on disk, flattened: what optimizers, averages and files work on.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Tensor};
+
+/// A flat value by parameter name; the order is the names'.
+pub type Named<T> = BTreeMap<String, T>;
+
+/// Access to a model's parameters without knowing the model.
+///
+/// Names are timm's: the encoder's parameters carry no prefix (`blocks.0.attn.qkv.weight`), other parts carry theirs (`decoder.…`).
+pub trait Parameters {
+    /// Calls `visit(name, shape, value)` for every parameter, trained or not; the value is flat and not differentiated.
+    fn visit_parameters(&self, visit: &mut dyn FnMut(&str, &[usize], Tensor<1>));
+
+    /// Takes the gradient of every trained parameter out of `gradients`, flat.
+    fn take_gradients(&self, gradients: &mut Gradients) -> Named<Tensor<1>>;
+
+    /// Replaces every parameter by what `update(name, shape, value)` returns; values are flat and not differentiated.
+    fn update_parameters(&mut self, update: &mut dyn FnMut(&str, &[usize], Tensor<1>) -> Tensor<1>);
+}
+
+impl<M: Module> Parameters for M {
+    fn visit_parameters(&self, visit: &mut dyn FnMut(&str, &[usize], Tensor<1>)) {
+        self.visit(&mut Visitor { path: Path::default(), visit });
+    }
+
+    fn take_gradients(&self, gradients: &mut Gradients) -> Named<Tensor<1>> {
+        let mut collector = Collector { path: Path::default(), gradients, taken: Named::new() };
+        self.visit(&mut collector);
+        collector.taken
+    }
+
+    fn update_parameters(&mut self, update: &mut dyn FnMut(&str, &[usize], Tensor<1>) -> Tensor<1>) {
+        *self = self.clone().map(&mut Mapper { path: Path::default(), update });
+    }
+}
+
+/// Where in the module tree a visit is.
+#[derive(Default)]
+struct Path(Vec<String>);
+
+impl Path {
+    fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    fn name(&self) -> String {
+        let path = self.0.join(".");
+        path.strip_prefix("encoder.").map_or(path.clone(), str::to_owned)
+    }
+}
+
+struct Visitor<'a> {
+    path: Path,
+    visit: &'a mut dyn FnMut(&str, &[usize], Tensor<1>),
+}
+
+impl ModuleVisitor for Visitor<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.0.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val().without_autodiff();
+        (self.visit)(&self.path.name(), &value.dims(), value.reshape([-1]));
+    }
+}
+
+struct Collector<'a> {
+    path: Path,
+    gradients: &'a mut Gradients,
+    taken: Named<Tensor<1>>,
+}
+
+impl ModuleVisitor for Collector<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.0.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad_remove(self.gradients) {
+            self.taken.insert(self.path.name(), gradient.reshape([-1]));
+        }
+    }
+}
+
+struct Mapper<'a> {
+    path: Path,
+    update: &'a mut dyn FnMut(&str, &[usize], Tensor<1>) -> Tensor<1>,
+}
+
+impl ModuleMapper for Mapper<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.0.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let (trained, differentiated) = (tensor.is_require_grad(), tensor.is_autodiff());
+        let value = tensor.without_autodiff();
+        let shape = value.dims();
+        let updated = (self.update)(&self.path.name(), &shape, value.reshape([-1])).reshape(shape);
+        let updated = if differentiated { updated.autodiff().set_require_grad(trained) } else { updated };
+        Param::from_mapped_value(id, updated, mapper)
+    }
+}

@@ -1,0 +1,1 @@
+//! The integration tests live in `tests/all.rs`; this library is empty.

@@ -60,7 +60,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("optim.base_lr", "4e-3"),
     ("augment.crop_scale", "[0.6, 1.0]"),
     ("train.log_every_steps", "20"),
-    ("train.checkpoint_every_steps", "0"),
     ("train.keep_best", "false"),
 ];
 
@@ -145,9 +144,8 @@ fn timed_recipe(context: &Context, minutes: f64) -> Result<Recipe> {
     let figures = bench_train(&recipe, &device, 6)?;
     let steps = ((minutes * 60.0 / figures.seconds_per_step) as usize).max(20);
     let every = (steps / 10).max(1);
-    for (key, value) in [("train.steps", steps), ("train.validate_every_steps", every), ("train.preview_every_steps", every)] {
-        sets.push((key.to_owned(), value.to_string()));
-    }
+    let lengths = [("steps", steps), ("validate_every_steps", every), ("preview_every_steps", every), ("checkpoint_every_steps", steps)];
+    sets.extend(lengths.map(|(key, value)| (format!("train.{key}"), value.to_string())));
     Ok(Recipe::resolve(Base::Preset("mae"), &sets)?)
 }
 

@@ -42,7 +42,12 @@ fn centered(height: usize, width: usize, ratio: [f64; 2]) -> CropBox {
         (height, width)
     };
     let (crop_height, crop_width) = (crop_height.clamp(1, height.max(1)), crop_width.clamp(1, width.max(1)));
-    CropBox { top: (height - crop_height.min(height)) / 2, left: (width - crop_width.min(width)) / 2, height: crop_height, width: crop_width }
+    CropBox {
+        top: (height - crop_height.min(height)) / 2,
+        left: (width - crop_width.min(width)) / 2,
+        height: crop_height,
+        width: crop_width,
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +63,10 @@ mod tests {
             for sample in 0..300 {
                 let mut stream = Stream::new(index as u64, 0, sample, Purpose::Crop);
                 let crop = sample_crop(height, width, [0.08, 1.0], RATIO, &mut stream);
-                assert!(crop.height >= 1 && crop.width >= 1 && crop.top + crop.height <= height && crop.left + crop.width <= width, "{crop:?}");
+                assert!(
+                    crop.height >= 1 && crop.width >= 1 && crop.top + crop.height <= height && crop.left + crop.width <= width,
+                    "{crop:?}"
+                );
             }
         }
     }

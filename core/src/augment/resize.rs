@@ -28,14 +28,24 @@ impl Area {
     /// The part that `crop` of the full image is of one that was decoded `divisor` times smaller.
     pub fn reduced(crop: CropBox, divisor: usize) -> Self {
         let divisor = divisor as f64;
-        Self { top: crop.top as f64 / divisor, left: crop.left as f64 / divisor, height: crop.height as f64 / divisor, width: crop.width as f64 / divisor }
+        Self {
+            top: crop.top as f64 / divisor,
+            left: crop.left as f64 / divisor,
+            height: crop.height as f64 / divisor,
+            width: crop.width as f64 / divisor,
+        }
     }
 
     /// The nearest part that lies within the picture and is not empty.
     fn within(self, picture: &Picture) -> Self {
         let (height, width) = (picture.height as f64, picture.width as f64);
         let (part_height, part_width) = (self.height.clamp(f64::MIN_POSITIVE.max(1e-3), height), self.width.clamp(1e-3, width));
-        Self { top: self.top.clamp(0.0, height - part_height), left: self.left.clamp(0.0, width - part_width), height: part_height, width: part_width }
+        Self {
+            top: self.top.clamp(0.0, height - part_height),
+            left: self.left.clamp(0.0, width - part_width),
+            height: part_height,
+            width: part_width,
+        }
     }
 }
 
@@ -107,7 +117,14 @@ impl Resizer {
         Ok(out)
     }
 
-    fn resize_bytes(&mut self, from: &[u8], to: &mut [u8], pixel_type: PixelType, size: Sizes, options: &ResizeOptions) -> Result<(), String> {
+    fn resize_bytes(
+        &mut self,
+        from: &[u8],
+        to: &mut [u8],
+        pixel_type: PixelType,
+        size: Sizes,
+        options: &ResizeOptions,
+    ) -> Result<(), String> {
         let from = ImageRef::new(size.from.1, size.from.0, from, pixel_type).map_err(|error| error.to_string())?;
         let mut to = Image::from_slice_u8(size.to.1, size.to.0, to, pixel_type).map_err(|error| error.to_string())?;
         self.inner.resize(&from, &mut to, options).map_err(|error| error.to_string())
@@ -131,7 +148,9 @@ mod tests {
     use super::*;
 
     fn ramp(height: usize, width: usize, channels: usize) -> Vec<f32> {
-        (0..height * width * channels).map(|place| ((place / channels % width) as f32 + 0.5) / width as f32 * 0.5 + (place % channels) as f32 * 0.05 + 0.1).collect()
+        (0..height * width * channels)
+            .map(|place| ((place / channels % width) as f32 + 0.5) / width as f32 * 0.5 + (place % channels) as f32 * 0.05 + 0.1)
+            .collect()
     }
 
     #[test]
@@ -152,7 +171,10 @@ mod tests {
                         let column = (place / channels % width) as f32;
                         let expected = (16.0 + (column + 0.5) * 32.0 / width as f32) / 64.0 * 0.5 + (place % channels) as f32 * 0.05 + 0.1;
                         let at_edge = column < 3.0 || column > width as f32 - 4.0;
-                        assert!((value - expected).abs() < if at_edge { 0.012 } else { 0.004 }, "{channels} {width} {column}: {value} {expected}");
+                        assert!(
+                            (value - expected).abs() < if at_edge { 0.012 } else { 0.004 },
+                            "{channels} {width} {column}: {value} {expected}"
+                        );
                     }
                 }
             }

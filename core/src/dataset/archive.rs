@@ -13,7 +13,7 @@ use super::location::{Location, SharedFile, in_words};
 /// Lists a zip or tar file, told apart by its first bytes, not its extension.
 pub(super) fn list(path: &Path) -> Result<Listing, String> {
     let file = SharedFile::open(path).map_err(|error| in_words(&error))?;
-    super::decode::isolated(|| if is_zip(&file) { list_zip(file) } else { list_tar(file) })
+    super::decode::isolated(|| if is_zip(&file) { list_zip(file) } else { list_tar(&file) })
 }
 
 /// Whether a file starts like a zip or a tar.
@@ -78,7 +78,7 @@ fn list_zip(file: SharedFile) -> Result<Listing, String> {
     Ok(listing)
 }
 
-fn list_tar(file: SharedFile) -> Result<Listing, String> {
+fn list_tar(file: &SharedFile) -> Result<Listing, String> {
     let size = file.size();
     if size < 512 {
         return Err("the file is neither a zip nor a tar file".into());

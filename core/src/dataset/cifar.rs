@@ -24,7 +24,8 @@ pub(super) fn recognize(files: &Files) -> Option<Layout> {
     let (first, _) = batches.first()?;
     let list = if first.label_bytes == 1 { "batches.meta.txt" } else { "fine_label_names.txt" };
     let names = files.text(&format!("{}{list}", folder(first.name))).and_then(Result::ok).unwrap_or_default();
-    let mut layout = Layout { classes: names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(), ..Layout::default() };
+    let mut layout =
+        Layout { classes: names.lines().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(), ..Layout::default() };
     let num_classes = if first.label_bytes == 1 { 10 } else { 100 };
     (layout.classes.len()..num_classes).for_each(|class| layout.classes.push(format!("class {class}")));
     for (batch, location) in batches {

@@ -85,7 +85,9 @@ pub(super) fn recognize(files: &Files) -> Option<Layout> {
     let mut described: HashMap<&str, (Truth, Option<Split>)> = HashMap::new();
     let by_file = images_by_file_name(files);
     for (name, location) in files.iter().filter(|(name, _)| lists(name) && !unlike(name)) {
-        let document = location.read().and_then(|bytes| serde_json::from_slice::<Document>(&bytes).map_err(|error| format!("it is not COCO's format ({error})")));
+        let document = location
+            .read()
+            .and_then(|bytes| serde_json::from_slice::<Document>(&bytes).map_err(|error| format!("it is not COCO's format ({error})")));
         match document {
             Ok(document) => describe(document, name, &by_file, &mut described, &mut layout.classes),
             Err(reason) => layout.unreadable.push(Unreadable { path: name.to_owned(), reason }),
@@ -120,11 +122,17 @@ fn describe<'a>(
     let mut categories = document.categories;
     categories.sort_by_key(|category| category.id);
     // Lists of one data set share their categories; names that are new come after the known ones.
-    let labels: HashMap<u64, u16> = categories.into_iter().filter_map(|category| Some((category.id, label_of(category.name, classes)?))).collect();
+    let labels: HashMap<u64, u16> =
+        categories.into_iter().filter_map(|category| Some((category.id, label_of(category.name, classes)?))).collect();
     let mut objects: HashMap<u64, Vec<Object>> = HashMap::new();
     for annotation in document.annotations {
         let (Some(shape), Some(&class)) = (annotation.segmentation, labels.get(&annotation.category_id)) else { continue };
-        objects.entry(annotation.image_id).or_default().push(Object { class, crowd: annotation.iscrowd != 0, area: annotation.area, shape });
+        objects.entry(annotation.image_id).or_default().push(Object {
+            class,
+            crowd: annotation.iscrowd != 0,
+            area: annotation.area,
+            shape,
+        });
     }
     for image in document.images {
         let file = image.file_name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -238,7 +246,9 @@ fn unpack_counts(text: &str) -> Result<Vec<u64>, String> {
     while let Some(first) = characters.next() {
         let (mut value, mut shift, mut byte) = (0_i64, 0, first);
         loop {
-            let bits = i64::from(byte.checked_sub(48).filter(|bits| *bits < 64).ok_or("a run-length mask has a character that is none of its alphabet")?);
+            let bits = i64::from(
+                byte.checked_sub(48).filter(|bits| *bits < 64).ok_or("a run-length mask has a character that is none of its alphabet")?,
+            );
             value |= (bits & 31) << shift;
             shift += 5;
             if bits & 32 == 0 {
@@ -249,7 +259,9 @@ fn unpack_counts(text: &str) -> Result<Vec<u64>, String> {
             }
             byte = characters.next().filter(|_| shift < 50).ok_or("a run-length mask ends within a number")?;
         }
-        if let [.., two_before, _] = counts[..] && counts.len() > 2 {
+        if let [.., two_before, _] = counts[..]
+            && counts.len() > 2
+        {
             value += two_before;
         }
         counts.push(value);

@@ -39,7 +39,10 @@ impl Limits {
             return Err(format!("it claims {width}×{height} pixels, more than the {} million allowed", self.max_pixels / 1_000_000));
         }
         if pixels.saturating_mul(bytes_per_pixel as u64) > self.max_bytes {
-            return Err(format!("it claims {width}×{height} pixels of {bytes_per_pixel} bytes, more than the {} MiB allowed", self.max_bytes >> 20));
+            return Err(format!(
+                "it claims {width}×{height} pixels of {bytes_per_pixel} bytes, more than the {} MiB allowed",
+                self.max_bytes >> 20
+            ));
         }
         Ok(())
     }
@@ -97,7 +100,7 @@ fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Pi
     let mut decoder_limits = image::Limits::no_limits();
     decoder_limits.max_alloc = Some(limits.max_bytes);
     reader.limits(decoder_limits);
-    let mut decoder = reader.into_decoder().map_err(plain)?;
+    let mut decoder = reader.into_decoder().map_err(|error| plain(&error))?;
     let (width, height) = decoder.dimensions();
     let (height, width) = (height as usize, width as usize);
     let color = decoder.color_type();
@@ -109,12 +112,12 @@ fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Pi
     let pixels = match color {
         ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => {
             let mut samples = vec![0_u8; count];
-            decoder.read_image(&mut samples).map_err(plain)?;
+            decoder.read_image(&mut samples).map_err(|error| plain(&error))?;
             Pixels::U8(samples)
         }
         ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
             let mut samples = vec![0_u16; count];
-            decoder.read_image(bytemuck::cast_slice_mut(&mut samples)).map_err(plain)?;
+            decoder.read_image(bytemuck::cast_slice_mut(&mut samples)).map_err(|error| plain(&error))?;
             Pixels::U16(samples)
         }
         other => return Err(format!("its samples ({other:?}) are not supported")),
@@ -122,7 +125,7 @@ fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Pi
     Picture::new(height, width, channels, pixels).map(|picture| picture.oriented(orientation))
 }
 
-fn plain(error: image::ImageError) -> String {
+fn plain(error: &image::ImageError) -> String {
     let text = error.to_string();
     let lower = text.to_lowercase();
     if ["unexpected end", "failed to fill", "unexpectedeof", "unexpected eof", "unexpected_eof"].iter().any(|sign| lower.contains(sign)) {
@@ -250,7 +253,8 @@ mod tests {
     fn bad_bytes_have_reasons_and_never_panic() {
         assert!(reason(&[]).contains("empty"));
         assert!(reason(b"hello, I am not an image at all").contains("not those of any supported"));
-        let good = [jpeg(&photo(20, 20)), encoded(&photo(20, 20).into(), ImageFormat::Png), encoded(&photo(20, 20).into(), ImageFormat::WebP)];
+        let good =
+            [jpeg(&photo(20, 20)), encoded(&photo(20, 20).into(), ImageFormat::Png), encoded(&photo(20, 20).into(), ImageFormat::WebP)];
         let mut stream = crate::random::Stream::new(1, 0, 0, crate::random::Purpose::Bench);
         for bytes in good {
             for _ in 0..150 {
@@ -278,7 +282,9 @@ mod tests {
     }
 
     fn crc32(bytes: &[u8]) -> u32 {
-        !bytes.iter().fold(!0_u32, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 }))
+        !bytes.iter().fold(!0_u32, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 })
+        })
     }
 
     #[test]

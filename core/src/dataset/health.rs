@@ -191,7 +191,8 @@ fn summarize(dataset: &Dataset, examined: Vec<Option<Result<Examined, String>>>)
     }
     // Of equally frequent counts, the larger one.
     let usual = channels.iter().max_by_key(|(channels, count)| (**count, **channels)).map(|(&channels, _)| channels);
-    let mean_std = usual.and_then(|usual| statistics(usual, readable.iter().map(|(_, image)| &image.sums).filter(|sums| sums.sum.len() == usual)));
+    let mean_std =
+        usual.and_then(|usual| statistics(usual, readable.iter().map(|(_, image)| &image.sums).filter(|sums| sums.sum.len() == usual)));
     let names = |positions: &[usize]| positions.iter().map(|&position| readable[position].0.name.clone()).collect::<Vec<_>>();
     let equal = equal_files(&readable.iter().map(|(_, image)| image.digest).collect::<Vec<_>>());
     let mut prints: Vec<Option<Fingerprint>> = readable.iter().map(|(_, image)| image.print.clone()).collect();
@@ -269,7 +270,9 @@ mod tests {
         write("b/copy.jpg", &jpeg(&photo));
         write("a/smaller.png", &encoded(&imageops::resize(&photo, 80, 60, imageops::FilterType::Triangle).into(), ImageFormat::Png));
         write("b/brighter.png", &encoded(&DynamicImage::from(photo).brighten(12), ImageFormat::Png));
-        (2..40).for_each(|variant| write(&format!("a/other {variant}.png"), &encoded(&varied_photo(30, 40, variant).into(), ImageFormat::Png)));
+        (2..40).for_each(|variant| {
+            write(&format!("a/other {variant}.png"), &encoded(&varied_photo(30, 40, variant).into(), ImageFormat::Png));
+        });
         for (name, value) in [("black", 0), ("gray", 90), ("white", 255)] {
             write(&format!("b/{name}.png"), &encoded(&image::GrayImage::from_pixel(20, 20, image::Luma([value])).into(), ImageFormat::Png));
         }

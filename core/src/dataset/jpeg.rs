@@ -78,7 +78,8 @@ impl<'a> Header<'a> {
                 0x01 | 0xD0..=0xD8 => continue,
                 _ => {}
             }
-            let length = bytes.get(position..position + 2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]]))).ok_or(TRUNCATED)?;
+            let length =
+                bytes.get(position..position + 2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]]))).ok_or(TRUNCATED)?;
             let segment = bytes.get(position + 2..position + length.max(2)).ok_or(TRUNCATED)?;
             position += length.max(2);
             match marker {

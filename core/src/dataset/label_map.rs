@@ -38,7 +38,10 @@ impl LabelMap {
                     (png::ColorType::Rgb | png::ColorType::Rgba, png::BitDepth::Eight) => {
                         for pixel in row.chunks_exact(color.samples()) {
                             let color = [pixel[0], pixel[1], pixel[2]];
-                            labels.push(voc_label(color).ok_or_else(|| format!("color {color:?} is not in VOC's color map; use palette or gray masks"))?);
+                            labels.push(
+                                voc_label(color)
+                                    .ok_or_else(|| format!("color {color:?} is not in VOC's color map; use palette or gray masks"))?,
+                            );
                         }
                     }
                     _ => return Err(format!("{color:?} of {depth:?} bits is not a mask; use palette or gray PNG")),

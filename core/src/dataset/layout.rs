@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::listing::{Entry, is_image};
+use super::listing::{Entry, is_archive, is_image};
 use super::location::Location;
 use super::{Item, Split, Unreadable, cifar, coco, voc, webdataset};
 
@@ -53,33 +53,43 @@ impl Files {
 }
 
 /// Class = the first sub-folder, when every image has one; below `train/`, `val/` and `test/`, when every image is below one of these, the
-/// sub-folder beneath. An archive's or shard's single outermost folder counts as nothing when folders follow.
+/// sub-folder beneath. Shards are no folders, and an archive's single outermost folder counts as nothing when folders follow.
 fn image_folder(files: &Files) -> Layout {
     let images: Vec<(&str, &Location)> = files.images().collect();
-    let wrapper = wrapper(&images);
-    let below = |name: &str| -> Vec<String> { name[wrapper..].split('/').map(str::to_owned).collect() };
-    let split = |name: &str| below(name).first().filter(|_| below(name).len() > 1).and_then(|folder| split_of(folder));
-    let has_splits = images.iter().all(|(name, _)| split(name).is_some());
+    let mut folders: Vec<Vec<&str>> = images.iter().map(|(name, location)| folders_of(name, location)).collect();
+    let in_archive = images.iter().all(|(_, location)| !matches!(location, Location::File(_)));
+    if in_archive && is_wrapped(&folders) {
+        for folders in &mut folders {
+            folders.remove(0);
+        }
+    }
+    let split = |folders: &[&str]| split_of(folders.first()?);
+    let has_splits = folders.iter().all(|folders| split(folders).is_some());
     let depth = usize::from(has_splits);
-    let class_name = |name: &str| Some(below(name)).filter(|parts| parts.len() > depth + 1).map(|parts| parts[depth].clone());
-    let names: Option<BTreeSet<String>> = images.iter().map(|(name, _)| class_name(name)).collect();
-    let classes: Vec<String> = names.unwrap_or_default().into_iter().collect();
-    let items = images.into_iter().map(|(name, location)| Item {
-        split: if has_splits { split(name) } else { None },
-        class: class_name(name).and_then(|class| classes.binary_search(&class).ok()),
-        ..Item::new(name.to_owned(), location.clone())
+    let names: Option<BTreeSet<&str>> = folders.iter().map(|folders| folders.get(depth).copied()).collect();
+    let classes: Vec<&str> = names.unwrap_or_default().into_iter().collect();
+    let items = images.iter().zip(&folders).map(|((name, location), folders)| Item {
+        split: if has_splits { split(folders) } else { None },
+        class: folders.get(depth).and_then(|class| classes.binary_search(class).ok()),
+        ..Item::new((*name).to_owned(), (*location).clone())
     });
-    Layout { items: items.collect(), classes, unreadable: Vec::new() }
+    Layout { items: items.collect(), classes: classes.iter().map(|class| (*class).to_owned()).collect(), unreadable: Vec::new() }
 }
 
-/// The length of the outermost folder's name with its slash, where it only wraps what an archive holds.
-fn wrapper(images: &[(&str, &Location)]) -> usize {
-    let Some((first, location)) = images.first() else { return 0 };
-    let Some(length) = first.find('/').map(|slash| slash + 1) else { return 0 };
-    let wraps = !matches!(location, Location::File(_))
-        && split_of(&first[..length - 1]).is_none()
-        && images.iter().all(|(name, _)| name.starts_with(&first[..length]) && name[length..].contains('/'));
-    if wraps { length } else { 0 }
+/// The folders an image lies in, outermost first, without the archive it is in.
+pub(super) fn folders_of<'a>(name: &'a str, location: &Location) -> Vec<&'a str> {
+    let mut folders: Vec<&str> = name.split('/').collect();
+    folders.pop();
+    if !matches!(location, Location::File(_)) {
+        folders.retain(|folder| !is_archive(folder));
+    }
+    folders
+}
+
+/// Whether all lie in one outermost folder that is no split, and in further ones below.
+fn is_wrapped(folders: &[Vec<&str>]) -> bool {
+    let first = folders.first().and_then(|folders| folders.first());
+    first.is_some_and(|first| split_of(first).is_none()) && folders.iter().all(|folders| folders.len() > 1 && folders.first() == first)
 }
 
 /// The split that a folder's or list's name stands for.
@@ -107,7 +117,10 @@ mod tests {
     #[test]
     fn the_first_folder_is_the_class_when_every_image_has_one() {
         let sorted = layout(&["cat/1.png", "cat/deep/2.png", "dog/1.png", "readme.md"]);
-        assert_eq!(described(&sorted), [("cat/1.png", None, Some("cat")), ("cat/deep/2.png", None, Some("cat")), ("dog/1.png", None, Some("dog"))]);
+        assert_eq!(
+            described(&sorted),
+            [("cat/1.png", None, Some("cat")), ("cat/deep/2.png", None, Some("cat")), ("dog/1.png", None, Some("dog"))]
+        );
         let mixed = layout(&["cat/1.png", "dog/1.png", "loose.png"]);
         assert!(mixed.classes.is_empty() && mixed.items.iter().all(|item| item.class.is_none()));
     }

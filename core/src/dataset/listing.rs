@@ -58,7 +58,8 @@ pub(super) fn extension(name: &str) -> Option<String> {
     file.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension.to_ascii_lowercase())
 }
 
-fn is_archive(name: &str) -> bool {
+/// Whether a name has the extension of an archive that is read in place.
+pub(super) fn is_archive(name: &str) -> bool {
     extension(name).is_some_and(|extension| extension == "zip" || extension == "tar")
 }
 
@@ -70,9 +71,14 @@ fn single_file(path: &Path) -> Result<Listing> {
     if is_image(&name) {
         return Ok(Listing { entries: vec![Entry { name, location: Location::File(path.to_path_buf()) }], unreadable: Vec::new() });
     }
-    let packed = ["gz", "tgz", "xz", "bz2", "zst", "7z", "rar"].iter().any(|end| extension(&name).is_some_and(|extension| extension == *end));
+    let packed =
+        ["gz", "tgz", "xz", "bz2", "zst", "7z", "rar"].iter().any(|end| extension(&name).is_some_and(|extension| extension == *end));
     if packed {
-        return Err(Error::data(path, "compressed archives of this kind cannot be read in place", "unpack it, or pack it as .zip or uncompressed .tar"));
+        return Err(Error::data(
+            path,
+            "compressed archives of this kind cannot be read in place",
+            "unpack it, or pack it as .zip or uncompressed .tar",
+        ));
     }
     Err(Error::data(path, "this is neither a folder, a zip or tar file, nor an image", "choose a folder that holds images"))
 }

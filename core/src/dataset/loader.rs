@@ -1,25 +1,23 @@
 //! Training batches, prepared by a few threads ahead of the trainer.
 //!
 //! What a batch holds is a function of (seed, epoch, sample): threads prepare single samples, in whatever order, and the caller puts them
-//! together in the order of the epoch. At most [`PREFETCH`] batches are under way.
+//! together in the order of the epoch. At most two batches are under way.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::Unreadable;
-use super::decode::isolated;
+use super::batch_order::BatchOrder;
 use super::images::ImageSource;
 use super::memory::PictureMemory;
-use crate::augment::horizontal_flip::flip_horizontally;
-use crate::augment::{Area, Resizer, View};
+use super::workshop::{Done, Job, Workshop};
 use crate::error::{Error, Result};
-use crate::random::{Purpose, Stream};
 
 /// How many batches are prepared ahead.
 const PREFETCH: usize = 2;
@@ -75,8 +73,8 @@ pub struct Batch {
 
 /// Prepares batches in threads of its own; dropping it stops and joins them.
 pub struct Loader {
-    plan: Plan,
-    shared: Arc<Shared>,
+    order: BatchOrder,
+    shared: Arc<Workshop>,
     jobs: Option<Sender<Job>>,
     results: Receiver<Done>,
     threads: Vec<JoinHandle<()>>,
@@ -88,39 +86,6 @@ pub struct Loader {
     reported: HashSet<usize>,
     buffers: Vec<Vec<f32>>,
     waited_secs: f64,
-}
-
-/// Which image is the n-th.
-struct Plan {
-    indices: Vec<usize>,
-    seed: u64,
-    batch: usize,
-    order: Option<(u64, Arc<Vec<usize>>)>,
-}
-
-struct Shared {
-    source: Arc<dyn ImageSource>,
-    options: LoaderOptions,
-    memory: PictureMemory,
-    unreadable: Mutex<HashMap<usize, String>>,
-    stop: AtomicBool,
-}
-
-struct Job {
-    number: u64,
-    epoch: u64,
-    order: Arc<Vec<usize>>,
-    position: usize,
-    buffer: Vec<f32>,
-}
-
-struct Done {
-    number: u64,
-    sample: usize,
-    key: u64,
-    pixels: Vec<f32>,
-    failed: Vec<(usize, String)>,
-    readable: bool,
 }
 
 impl Loader {
@@ -135,16 +100,16 @@ impl Loader {
             return Err(Error::data("", "there are no images to train on", "choose data with at least one readable image"));
         }
         check(&options)?;
-        let plan = Plan { indices, seed: options.seed, batch: options.batch, order: None };
-        let first = options.start.0.saturating_mul(plan.batches_per_epoch()).saturating_add(options.start.1);
+        let order = BatchOrder { indices, seed: options.seed, batch: options.batch, order: None };
+        let first = options.start.0.saturating_mul(order.batches_per_epoch()).saturating_add(options.start.1);
         let capacity = options.batch * PREFETCH;
         let (job_sender, job_receiver) = bounded::<Job>(capacity);
         let (result_sender, results) = bounded::<Done>(capacity);
         let num_threads = options.threads.max(1);
         let memory = PictureMemory::new(options.cache_mib);
-        let shared = Arc::new(Shared { source, options, memory, unreadable: Mutex::default(), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Workshop { source, options, memory, unreadable: Mutex::default(), stop: AtomicBool::new(false) });
         let mut loader = Self {
-            plan,
+            order,
             shared: shared.clone(),
             jobs: Some(job_sender),
             results,
@@ -159,7 +124,8 @@ impl Loader {
         for number in 0..num_threads {
             let (shared, jobs, results) = (shared.clone(), job_receiver.clone(), result_sender.clone());
             let thread = std::thread::Builder::new().name(format!("loader {number}"));
-            let thread = thread.spawn(move || shared.work(&jobs, &results)).map_err(Error::io("start a thread for", PathBuf::from("the loader")))?;
+            let thread =
+                thread.spawn(move || shared.work(&jobs, &results)).map_err(Error::io("start a thread for", PathBuf::from("the loader")))?;
             loader.threads.push(thread);
         }
         Ok(loader)
@@ -171,11 +137,14 @@ impl Loader {
     /// [`Error::Data`] when not one image is readable.
     #[expect(clippy::should_implement_trait, reason = "it never ends, and it may fail")]
     pub fn next(&mut self) -> Result<Batch> {
+        if self.jobs.is_none() {
+            return Err(ended());
+        }
         while self.next_in < self.next_out + PREFETCH as u64 {
             self.ask_for_a_batch()?;
         }
         let options = &self.shared.options;
-        let (epoch, index_in_epoch) = self.plan.place(self.next_out);
+        let (epoch, index_in_epoch) = self.order.place(self.next_out);
         let size = options.height * options.width * options.channels;
         let mut batch = Batch {
             epoch,
@@ -193,9 +162,15 @@ impl Loader {
                 }
             }
             if !done.readable {
+                // The samples of this batch are spent; there is no going on.
+                self.jobs = None;
                 let first = batch.failed.first().map_or_else(String::new, |file| format!(" ({}: {})", file.path, file.reason));
-                let reason = format!("not one of its {} images can be read{first}", self.plan.indices.len());
-                return Err(Error::data(self.shared.source.name(done.sample), reason, "run `maskroom data inspect` and repair or replace the files"));
+                let reason = format!("not one of its {} images can be read{first}", self.order.indices.len());
+                return Err(Error::data(
+                    self.shared.source.name(done.sample),
+                    reason,
+                    "run `maskroom data inspect` and repair or replace the files",
+                ));
             }
             batch.samples.push(done.sample);
             batch.keys.push(done.key);
@@ -208,7 +183,7 @@ impl Loader {
 
     /// How many batches make an epoch; at least one.
     pub fn batches_per_epoch(&self) -> u64 {
-        self.plan.batches_per_epoch()
+        self.order.batches_per_epoch()
     }
 
     /// The seconds that the caller has spent waiting for samples so far.
@@ -217,16 +192,16 @@ impl Loader {
     }
 
     fn ask_for_a_batch(&mut self) -> Result<()> {
-        let (epoch, index) = self.plan.place(self.next_in);
-        let order = self.plan.order(epoch);
-        for slot in 0..self.plan.batch {
-            let number = self.next_in * self.plan.batch as u64 + slot as u64;
-            let position = index as usize * self.plan.batch + slot;
+        let (epoch, index) = self.order.place(self.next_in);
+        let order = self.order.order(epoch);
+        for slot in 0..self.order.batch {
+            let number = self.next_in * self.order.batch as u64 + slot as u64;
+            let position = index as usize * self.order.batch + slot;
             let job = Job { number, epoch, order: order.clone(), position, buffer: self.buffers.pop().unwrap_or_default() };
             // Never blocks: no more jobs are ever under way than the queue holds.
             let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
             if !sent {
-                return Err(Error::Failed("the loader's threads have ended; start the run again".into()));
+                return Err(ended());
             }
         }
         self.next_in += 1;
@@ -239,7 +214,7 @@ impl Loader {
         }
         let start = Instant::now();
         loop {
-            let done = self.results.recv().map_err(|_| Error::Failed("the loader's threads have ended; start the run again".into()))?;
+            let done = self.results.recv().map_err(|_| ended())?;
             if done.number == number {
                 self.waited_secs += start.elapsed().as_secs_f64();
                 return Ok(done);
@@ -261,6 +236,10 @@ impl Drop for Loader {
     }
 }
 
+fn ended() -> Error {
+    Error::Failed("the loader has ended; start the run again".into())
+}
+
 fn check(options: &LoaderOptions) -> Result<()> {
     if [options.height, options.width, options.channels, options.batch].contains(&0) {
         return Err(Error::Usage("data.image, data.channels and optim.batch must be at least 1".into()));
@@ -275,96 +254,11 @@ fn check(options: &LoaderOptions) -> Result<()> {
     Ok(())
 }
 
-impl Plan {
-    fn batches_per_epoch(&self) -> u64 {
-        (self.indices.len() / self.batch).max(1) as u64
-    }
-
-    /// The epoch of the n-th batch, and its place in it.
-    fn place(&self, number: u64) -> (u64, u64) {
-        (number / self.batches_per_epoch(), number % self.batches_per_epoch())
-    }
-
-    fn order(&mut self, epoch: u64) -> Arc<Vec<usize>> {
-        if let Some((known, order)) = &self.order
-            && *known == epoch
-        {
-            return order.clone();
-        }
-        let permutation = Stream::new(self.seed, epoch, 0, Purpose::Shuffle).permutation(self.indices.len());
-        let order = Arc::new(permutation.into_iter().map(|place| self.indices[place]).collect::<Vec<_>>());
-        self.order = Some((epoch, order.clone()));
-        order
-    }
-}
-
-impl Shared {
-    fn work(&self, jobs: &Receiver<Job>, results: &Sender<Done>) {
-        let mut resizer = Resizer::new();
-        for job in jobs {
-            if self.stop.load(Ordering::Relaxed) || results.send(self.prepare(job, &mut resizer)).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// The sample of a job, or of the next image of the order that is readable.
-    fn prepare(&self, job: Job, resizer: &mut Resizer) -> Done {
-        let Job { number, epoch, order, position, buffer: mut pixels } = job;
-        let mut failed = Vec::new();
-        pixels.resize(self.options.height * self.options.width * self.options.channels, 0.0);
-        for step in 0..order.len() {
-            let index = order[(position + step) % order.len()];
-            // A stand-in must not equal the image's own sample of the same epoch.
-            let repetition = (position / order.len()) as u64 + if step > 0 { STAND_IN } else { 0 };
-            let key = index as u64 | repetition << 40;
-            let known = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned();
-            let outcome = match known {
-                Some(reason) => Err(reason),
-                None => {
-                    let stream = Stream::new(self.options.seed, epoch, key, Purpose::Crop);
-                    isolated(|| self.render(index, &stream, resizer, &mut pixels))
-                }
-            };
-            match outcome {
-                Ok(()) => return Done { number, sample: index, key, pixels, failed, readable: true },
-                Err(reason) => {
-                    self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(index, reason.clone());
-                    failed.push((index, reason));
-                }
-            }
-            if self.stop.load(Ordering::Relaxed) {
-                break;
-            }
-        }
-        let sample = order[position % order.len()];
-        Done { number, sample, key: sample as u64, pixels, failed, readable: false }
-    }
-
-    fn render(&self, index: usize, stream: &Stream, resizer: &mut Resizer, out: &mut [f32]) -> Result<(), String> {
-        let options = &self.options;
-        let view = |height, width| View::sample(height, width, options.crop_scale, options.crop_ratio, options.flip, &mut stream.clone());
-        let divisor = |height, width| view(height, width).largest_divisor(options.height, options.width);
-        let decoded = self.memory.picture(&*self.source, index, &divisor)?;
-        let view = view(decoded.full_height, decoded.full_width);
-        let area = Area::reduced(view.crop, decoded.divisor);
-        let resized = resizer.resize(&decoded.picture, area, options.height, options.width, options.channels)?;
-        resized.write_normalized(options.channels, &options.mean, &options.std, out)?;
-        if view.flip {
-            flip_horizontally(out, options.width, options.channels);
-        }
-        Ok(())
-    }
-}
-
-/// Added to the repetition of a sample that stands in for an unreadable one.
-const STAND_IN: u64 = 1 << 20;
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dataset::images::InMemory;
-    use crate::dataset::sample_files::{jpeg, varied_photo};
+    use crate::dataset::sample_files::{grainy_photo, jpeg, varied_photo};
     use crate::dataset::{Dataset, Picture, Pixels};
 
     fn options() -> LoaderOptions {
@@ -424,7 +318,10 @@ mod tests {
         let all = batches(&source, options(), 6);
         let resumed = batches(&source, LoaderOptions { start: (1, 1), ..options() }, 3);
         for (a, b) in all[3..].iter().zip(&resumed) {
-            assert_eq!((a.epoch, a.index_in_epoch, &a.samples, &a.keys, &a.images), (b.epoch, b.index_in_epoch, &b.samples, &b.keys, &b.images));
+            assert_eq!(
+                (a.epoch, a.index_in_epoch, &a.samples, &a.keys, &a.images),
+                (b.epoch, b.index_in_epoch, &b.samples, &b.keys, &b.images)
+            );
         }
     }
 
@@ -484,7 +381,7 @@ mod tests {
                 9
             }
             fn picture(&self, index: usize, _: &dyn Fn(usize, usize) -> usize) -> Result<crate::dataset::decode::Reduced, String> {
-                assert!(index % 2 == 0, "a decoder's bug");
+                assert!(index.is_multiple_of(2), "a decoder's bug");
                 Err("broken".into())
             }
             fn name(&self, index: usize) -> String {
@@ -494,6 +391,7 @@ mod tests {
         let mut loader = Loader::start(Arc::new(Broken), (0..9).collect(), options()).unwrap();
         let error = loader.next().unwrap_err();
         assert!(error.exit_status() == 3 && error.to_string().contains("not one of its 9 images"), "{error}");
+        assert!(loader.next().is_err(), "a second call neither hangs nor panics");
         drop(loader);
         assert_eq!(Loader::start(Arc::new(Broken), vec![], options()).err().unwrap().exit_status(), 3);
         let wrong = LoaderOptions { mean: vec![0.5], ..options() };
@@ -516,18 +414,31 @@ mod tests {
     #[test]
     #[ignore = "a measurement"]
     fn throughput() {
-        for (count, height, width, size) in [(1000, 375, 500, "500x375"), (24, 3000, 4000, "12 megapixels")] {
+        for (count, height, width, size) in [(1000, 375, 500, "500x375"), (16, 3000, 4000, "12 megapixels")] {
             let folder = tempfile::tempdir().unwrap();
+            let mut bytes = 0;
             for index in 0..count {
-                std::fs::write(folder.path().join(format!("{index:04}.jpg")), jpeg(&varied_photo(height, width, index))).unwrap();
+                let photo = jpeg(&grainy_photo(height, width, index));
+                bytes += photo.len();
+                std::fs::write(folder.path().join(format!("{index:04}.jpg")), photo).unwrap();
             }
+            println!("{size}: {} KiB a file", bytes / count as usize / 1024);
             let source: Arc<dyn ImageSource> = Arc::new(Dataset::open(folder.path()).unwrap());
+            for divisor in [1, 2, 4, 8] {
+                let start = Instant::now();
+                (0..8).for_each(|index| drop(source.picture(index, &|_, _| divisor).unwrap()));
+                println!("{size}, decoded at 1/{divisor}: {:.2} ms", start.elapsed().as_secs_f64() * 1e3 / 8.0);
+            }
+            let start = Instant::now();
+            let full = source.picture(0, &|_, _| 1).unwrap();
+            let decoded = start.elapsed();
+            crate::augment::Resizer::new().resize(&full.picture, crate::augment::Area::whole(&full.picture), 224, 224, 3).unwrap();
+            println!("{size}, decoded whole: {decoded:.1?}, then resized: {:.1?}", start.elapsed() - decoded);
             for (threads, cache_mib) in [(1, 0), (2, 0), (1, 2000)] {
                 let options = LoaderOptions { height: 224, width: 224, batch: 8, threads, cache_mib, ..options() };
                 let mut loader = Loader::start(source.clone(), (0..source.len()).collect(), options).unwrap();
-                let epochs = if cache_mib > 0 { 2 } else { 1 };
                 let mut seconds = 0.0;
-                for _ in 0..epochs {
+                for _ in 0..if cache_mib > 0 { 2 } else { 1 } {
                     let start = Instant::now();
                     (0..loader.batches_per_epoch()).for_each(|_| drop(loader.next().unwrap()));
                     seconds = start.elapsed().as_secs_f64();

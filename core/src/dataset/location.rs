@@ -34,7 +34,9 @@ impl Location {
                 file.read_at(*offset, *size as usize).map_err(|error| in_words(&error))
             }
             Self::Zip { archive, entry } => archive.read(*entry, MAX_FILE_BYTES),
-            Self::Cifar { file, offset } => file.read_at(*offset, cifar::PIXEL_BYTES).map(|planes| cifar::as_ppm(&planes)).map_err(|error| in_words(&error)),
+            Self::Cifar { file, offset } => {
+                file.read_at(*offset, cifar::PIXEL_BYTES).map(|planes| cifar::as_ppm(&planes)).map_err(|error| in_words(&error))
+            }
         }
     }
 }
@@ -49,7 +51,11 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn fits(size: u64) -> Result<(), String> {
-    if size > MAX_FILE_BYTES { Err(format!("the file has {} MiB, more than the {} MiB allowed", size >> 20, MAX_FILE_BYTES >> 20)) } else { Ok(()) }
+    if size > MAX_FILE_BYTES {
+        Err(format!("the file has {} MiB, more than the {} MiB allowed", size >> 20, MAX_FILE_BYTES >> 20))
+    } else {
+        Ok(())
+    }
 }
 
 /// The operating system's reason without its error number.

@@ -30,7 +30,12 @@ impl PictureMemory {
     }
 
     /// The picture from memory, else from its source.
-    pub(super) fn picture(&self, source: &dyn ImageSource, index: usize, divisor: &dyn Fn(usize, usize) -> usize) -> Result<Arc<Reduced>, String> {
+    pub(super) fn picture(
+        &self,
+        source: &dyn ImageSource,
+        index: usize,
+        divisor: &dyn Fn(usize, usize) -> usize,
+    ) -> Result<Arc<Reduced>, String> {
         if self.budget == 0 {
             return source.picture(index, divisor).map(Arc::new);
         }

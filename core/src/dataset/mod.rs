@@ -1,9 +1,10 @@
 //! Image collections: folders, archives and benchmark layouts read as one list of items, each of which may turn out unreadable.
 //!
-//! [`Dataset::open`] lists files ([`listing`]), recognizes their layout ([`layout`]) and reads nothing else; pixels come from
+//! [`Dataset::open`] lists files (`listing`), recognizes their layout (`layout`) and reads nothing else; pixels come from
 //! [`Dataset::decode`]. Bad files are normal input: they are reported by name and reason and never end the work.
 
 mod archive;
+mod batch_order;
 mod cifar;
 mod coco;
 pub mod decode;
@@ -25,6 +26,7 @@ mod tiff;
 pub mod toy_scenes;
 mod voc;
 mod webdataset;
+mod workshop;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -104,8 +106,7 @@ impl Item {
 }
 
 /// The extensions that count as images, in lower case.
-pub const IMAGE_EXTENSIONS: [&str; 13] =
-    ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "pnm", "pbm", "pgm", "ppm", "pam"];
+pub const IMAGE_EXTENSIONS: [&str; 13] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "pnm", "pbm", "pgm", "ppm", "pam"];
 
 impl Dataset {
     /// Lists the images of a folder, of a zip or tar file, or a single image file. Nothing is decoded.
@@ -137,7 +138,8 @@ impl Dataset {
         let name = |file: &PathBuf| listing::readable_name(file.file_name().unwrap_or(file.as_os_str()).as_encoded_bytes());
         let mut times = std::collections::HashMap::new();
         files.iter().for_each(|file| *times.entry(name(file)).or_insert(0) += 1);
-        let unique = |file: &PathBuf| if times[&name(file)] > 1 { listing::readable_name(file.as_os_str().as_encoded_bytes()) } else { name(file) };
+        let unique =
+            |file: &PathBuf| if times[&name(file)] > 1 { listing::readable_name(file.as_os_str().as_encoded_bytes()) } else { name(file) };
         let mut items: Vec<Item> = files.iter().map(|file| Item::new(unique(file), Location::File(file.clone()))).collect();
         make_unique(&mut items);
         let root = first.parent().unwrap_or(Path::new("")).to_path_buf();
@@ -257,7 +259,17 @@ mod tests {
     #[test]
     fn a_folder_is_listed_in_order_without_what_is_hidden() {
         let root = tempfile::tempdir().unwrap();
-        for name in ["b.JPG", "a.png", "sub/c.webp", "sub/deep/d.tif", ".hidden/e.png", ".f.png", ".maskroom/runs/x.png", "notes.txt", "Übung 1.png"] {
+        for name in [
+            "b.JPG",
+            "a.png",
+            "sub/c.webp",
+            "sub/deep/d.tif",
+            ".hidden/e.png",
+            ".f.png",
+            ".maskroom/runs/x.png",
+            "notes.txt",
+            "Übung 1.png",
+        ] {
             write(root.path(), name, b"not decoded here");
         }
         let dataset = Dataset::open(root.path()).unwrap();

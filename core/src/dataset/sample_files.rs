@@ -12,7 +12,8 @@ pub(crate) fn photo(height: u32, width: u32) -> RgbImage {
 /// A different picture for every `variant`.
 pub(crate) fn varied_photo(height: u32, width: u32, variant: u64) -> RgbImage {
     let mut stream = crate::random::Stream::new(variant, 0, 0, crate::random::Purpose::Bench);
-    let waves: Vec<[f64; 4]> = (0..9).map(|_| [stream.range(-9.0, 9.0), stream.range(-9.0, 9.0), stream.range(0.0, 6.3), stream.range(8.0, 30.0)]).collect();
+    let waves: Vec<[f64; 4]> =
+        (0..9).map(|_| [stream.range(-9.0, 9.0), stream.range(-9.0, 9.0), stream.range(0.0, 6.3), stream.range(8.0, 30.0)]).collect();
     RgbImage::from_fn(width, height, |x, y| {
         let (u, v) = (f64::from(x) / f64::from(width), f64::from(y) / f64::from(height));
         let channel = |c: usize| {
@@ -21,6 +22,17 @@ pub(crate) fn varied_photo(height: u32, width: u32, variant: u64) -> RgbImage {
         };
         image::Rgb([channel(0), channel(1), channel(2)])
     })
+}
+
+/// A picture with grain, so that its file is as long as a photo's.
+pub(crate) fn grainy_photo(height: u32, width: u32, variant: u64) -> RgbImage {
+    let mut image = varied_photo(height, width, variant);
+    let mut stream = crate::random::Stream::new(variant, 1, 0, crate::random::Purpose::Bench);
+    for pixel in image.pixels_mut() {
+        let grain = (stream.next_u64() % 33) as i16 - 16;
+        pixel.0 = pixel.0.map(|value| (i16::from(value) + grain).clamp(0, 255) as u8);
+    }
+    image
 }
 
 pub(crate) fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -128,7 +140,8 @@ pub(crate) fn raw_tiff(width: u32, height: u32, samples: u16, planes: bool, data
     let bits = place(&vec![8; samples.into()], 2);
     let extra = place(&vec![0; usize::from(samples) - 1], 2);
     let counts = place(&vec![strip_bytes; strips as usize], 4);
-    let data_start = 8 + 2 + u32::from(tags) * 12 + 4 + u32::from(samples) * 2 + (u32::from(samples) - 1) * 2 + if planes { strips * 8 } else { 0 };
+    let data_start =
+        8 + 2 + u32::from(tags) * 12 + 4 + u32::from(samples) * 2 + (u32::from(samples) - 1) * 2 + if planes { strips * 8 } else { 0 };
     let offsets = place(&(0..strips).map(|strip| data_start + strip * strip_bytes).collect::<Vec<_>>(), 4);
     bytes.extend(tags.to_le_bytes());
     let short = 3_u16;

@@ -3,12 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::layout::{Files, Layout, split_of};
-use super::{Item, Split, Truth, Unreadable};
+use super::{Item, Truth, Unreadable};
 
 /// The classes of Pascal VOC; label k of a mask is entry k - 1.
 const VOC_CLASSES: [&str; 20] = [
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog", "horse", "motorbike",
-    "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
 ];
 
 /// Nothing unless some image lies in a folder `JPEGImages`. Only images in such folders count: masks are not images.
@@ -32,7 +50,8 @@ pub(super) fn recognize(files: &Files) -> Option<Layout> {
         for split in ["train", "val", "test"] {
             let path = format!("{base}ImageSets/Segmentation/{split}.txt");
             match files.text(&path) {
-                Some(Ok(text)) => splits.extend(text.lines().filter_map(|line| Some(((*base, line.split_whitespace().next()?.to_owned()), split_of(split)?)))),
+                Some(Ok(text)) => splits
+                    .extend(text.lines().filter_map(|line| Some(((*base, line.split_whitespace().next()?.to_owned()), split_of(split)?)))),
                 Some(Err(reason)) => trouble(path, reason),
                 None => {}
             }
@@ -80,13 +99,15 @@ fn stem(name: &str) -> &str {
 fn rows(text: &str) -> impl Iterator<Item = (String, String)> {
     let unquoted = |cell: &str| cell.trim().trim_matches('"').to_owned();
     let is_header = |stem: &str| matches!(stem, "stem" | "image" | "name" | "file" | "filename");
-    text.lines().filter_map(move |line| line.split_once(',')).map(move |(stem, class)| (unquoted(stem), unquoted(class))).enumerate().filter_map(
-        move |(row, (name, class))| {
+    text.lines()
+        .filter_map(move |line| line.split_once(','))
+        .map(move |(stem, class)| (unquoted(stem), unquoted(class)))
+        .enumerate()
+        .filter_map(move |(row, (name, class))| {
             let header = row == 0 && is_header(&name.to_ascii_lowercase());
             let name = if super::listing::is_image(&name) { stem(&name).to_owned() } else { name };
             (!header && !class.is_empty()).then_some((name, class))
-        },
-    )
+        })
 }
 
 /// `{"1": "star", "2": "disc"}` or `["star", "disc"]`.
@@ -122,7 +143,7 @@ fn class_index(label: &str, classes: &[String]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::dataset::sample_files::{encoded, palette_png, photo, tar_of};
-    use crate::dataset::{Dataset, LabelMap};
+    use crate::dataset::{Dataset, LabelMap, Split};
 
     #[test]
     fn images_masks_splits_and_classes_come_together() {

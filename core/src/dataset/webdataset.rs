@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Item;
-use super::layout::{Files, Layout};
+use super::layout::{Files, Layout, folders_of, split_of};
 
 /// Nothing unless some image has a `.cls` beside it. Classes are sorted by number where all are numbers, else by name.
 pub(super) fn recognize(files: &Files) -> Option<Layout> {
@@ -18,6 +18,7 @@ pub(super) fn recognize(files: &Files) -> Option<Layout> {
     }
     let index: std::collections::HashMap<&String, usize> = classes.iter().enumerate().map(|(index, class)| (class, index)).collect();
     let items = files.images().zip(&labels).map(|((name, location), label)| Item {
+        split: folders_of(name, location).first().and_then(|folder| split_of(folder)),
         class: label.as_ref().and_then(|label| index.get(label).copied()),
         ..Item::new(name.to_owned(), location.clone())
     });
@@ -33,13 +34,24 @@ fn key(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Dataset;
     use crate::dataset::sample_files::tar_of;
+    use crate::dataset::{Dataset, Split};
 
     #[test]
     fn a_key_ends_at_the_first_dot() {
         assert_eq!(key("a.b/0001.left.jpg"), "a.b/0001");
         assert_eq!(key("0001"), "0001");
+    }
+
+    #[test]
+    fn shards_without_labels_are_folders_of_images() {
+        let folder = tempfile::tempdir().unwrap();
+        for (shard, bytes) in [("train/0.tar", tar_of(&[("cat/1.jpg", b"a")])), ("val/0.tar", tar_of(&[("dog/1.jpg", b"b")]))] {
+            crate::dataset::tests::write(folder.path(), shard, &bytes);
+        }
+        let dataset = Dataset::open(folder.path()).unwrap();
+        assert_eq!(dataset.classes, ["cat", "dog"]);
+        assert_eq!((dataset.items[1].name.as_str(), dataset.items[1].split), ("val/0.tar/dog/1.jpg", Some(Split::Val)));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 pub mod mae;
 pub mod masked_batch;
 
+#[cfg(test)]
+mod parity;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 

@@ -1,0 +1,106 @@
+//! What a loader's thread does: from the number of a sample to its normalized pixels.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::decode::isolated;
+use super::images::ImageSource;
+use super::loader::LoaderOptions;
+use super::memory::PictureMemory;
+use crate::augment::horizontal_flip::flip_horizontally;
+use crate::augment::{Area, Resizer, View};
+use crate::random::{Purpose, Stream};
+
+/// What the threads of a loader share.
+pub(super) struct Workshop {
+    pub(super) source: Arc<dyn ImageSource>,
+    pub(super) options: LoaderOptions,
+    pub(super) memory: PictureMemory,
+    pub(super) unreadable: Mutex<HashMap<usize, String>>,
+    pub(super) stop: AtomicBool,
+}
+
+/// A sample to prepare.
+pub(super) struct Job {
+    pub(super) number: u64,
+    pub(super) epoch: u64,
+    pub(super) order: Arc<Vec<usize>>,
+    pub(super) position: usize,
+    pub(super) buffer: Vec<f32>,
+}
+
+/// A prepared sample.
+pub(super) struct Done {
+    pub(super) number: u64,
+    pub(super) sample: usize,
+    pub(super) key: u64,
+    pub(super) pixels: Vec<f32>,
+    pub(super) failed: Vec<(usize, String)>,
+    pub(super) readable: bool,
+}
+
+impl Workshop {
+    /// Prepares samples until there are no more jobs.
+    pub(super) fn work(&self, jobs: &Receiver<Job>, results: &Sender<Done>) {
+        let mut resizer = Resizer::new();
+        for job in jobs {
+            if self.stop.load(Ordering::Relaxed) || results.send(self.prepare(job, &mut resizer)).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The sample of a job, or of the next image of the order that is readable.
+    fn prepare(&self, job: Job, resizer: &mut Resizer) -> Done {
+        let Job { number, epoch, order, position, buffer: mut pixels } = job;
+        let mut failed = Vec::new();
+        pixels.resize(self.options.height * self.options.width * self.options.channels, 0.0);
+        for step in 0..order.len() {
+            let index = order[(position + step) % order.len()];
+            // A stand-in must not equal the image's own sample of the same epoch.
+            let repetition = (position / order.len()) as u64 + if step > 0 { STAND_IN } else { 0 };
+            let key = index as u64 | repetition << 40;
+            let known = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned();
+            let outcome = match known {
+                Some(reason) => Err(reason),
+                None => {
+                    let stream = Stream::new(self.options.seed, epoch, key, Purpose::Crop);
+                    isolated(|| self.render(index, &stream, resizer, &mut pixels))
+                }
+            };
+            match outcome {
+                Ok(()) => return Done { number, sample: index, key, pixels, failed, readable: true },
+                Err(reason) => {
+                    self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(index, reason.clone());
+                    failed.push((index, reason));
+                }
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        let sample = order[position % order.len()];
+        Done { number, sample, key: sample as u64, pixels, failed, readable: false }
+    }
+
+    fn render(&self, index: usize, stream: &Stream, resizer: &mut Resizer, out: &mut [f32]) -> Result<(), String> {
+        let options = &self.options;
+        let view = |height, width| View::sample(height, width, options.crop_scale, options.crop_ratio, options.flip, &mut stream.clone());
+        let divisor = |height, width| view(height, width).largest_divisor(options.height, options.width);
+        let decoded = self.memory.picture(&*self.source, index, &divisor)?;
+        let view = view(decoded.full_height, decoded.full_width);
+        let area = Area::reduced(view.crop, decoded.divisor);
+        let resized = resizer.resize(&decoded.picture, area, options.height, options.width, options.channels)?;
+        resized.write_normalized(options.channels, &options.mean, &options.std, out)?;
+        if view.flip {
+            flip_horizontally(out, options.width, options.channels);
+        }
+        Ok(())
+    }
+}
+
+/// Added to the repetition of a sample that stands in for an unreadable one.
+const STAND_IN: u64 = 1 << 20;

@@ -1,0 +1,168 @@
+//! Parity with Hugging Face's `ViTMAEForPreTraining` on the same weights, images and noise: prediction, mask, loss, every gradient,
+//! features, attention, and the weights after two AdamW steps. `tests/golden/make_mae_fixture.py` makes the fixture.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+
+use super::Network;
+use super::Task;
+use crate::inspect::encoder::{Images, Pool, attention, features};
+use crate::inspect::reconstruct::reconstruct;
+use crate::mask::random::{num_kept, shuffle_from_noise};
+use crate::mask::{Grid, Mask};
+use crate::optim::adamw::AdamW;
+use crate::recipe::{Base, Recipe};
+use crate::weights::model_file::{flat, to_host};
+use crate::weights::safetensors_file::{HostTensor, TensorMap, read};
+
+struct Fixture {
+    recipe: Recipe,
+    task: Task,
+    tensors: TensorMap,
+    masks: Vec<Mask>,
+}
+
+impl Fixture {
+    fn load() -> Self {
+        let sets = [
+            ("data.image", "[16, 16]"),
+            ("backbone.patch", "4"),
+            ("backbone.width", "12"),
+            ("backbone.depth", "2"),
+            ("backbone.heads", "3"),
+            ("decoder.width", "8"),
+            ("decoder.depth", "1"),
+            ("decoder.heads", "2"),
+        ];
+        let sets = sets.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let recipe = Recipe::resolve(Base::Preset("mae"), &sets).unwrap();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/mae.safetensors");
+        let (tensors, _) = read(&path).unwrap();
+        let noise = tensors["noise"].values.chunks_exact(16);
+        let masks = noise.map(|noise| {
+            let noise: Vec<f64> = noise.iter().map(|&value| f64::from(value)).collect();
+            shuffle_from_noise(Grid::still(4, 4), &noise, num_kept(16, 0.75))
+        });
+        Self { task: Task::new(&recipe).unwrap(), masks: masks.collect(), recipe, tensors }
+    }
+
+    fn network(&self, device: &Device) -> Network {
+        let mut network = Network::new(&self.recipe, device).unwrap();
+        let plain = device.clone().without_autodiff();
+        network.parameters_mut().update_parameters(&mut |name, shape, _| {
+            let tensor = &self.tensors[&format!("weights.{name}")];
+            assert_eq!(tensor.shape, shape, "{name}");
+            flat(tensor, &plain)
+        });
+        network
+    }
+
+    fn images(&self) -> &[f32] {
+        &self.tensors["images"].values
+    }
+}
+
+#[track_caller]
+fn assert_close(what: &str, have: &[f32], want: &HostTensor, tolerance: f32) {
+    assert_eq!(have.len(), want.values.len(), "{what}");
+    let scale = want.values.iter().fold(1e-3_f32, |scale, value| scale.max(value.abs()));
+    for (index, (have, want)) in have.iter().zip(&want.values).enumerate() {
+        assert!((have - want).abs() <= tolerance * scale, "{what}[{index}]: {have} instead of {want}");
+    }
+}
+
+#[test]
+fn prediction_mask_and_loss() {
+    let fixture = Fixture::load();
+    let network = fixture.network(&Device::flex());
+    let drawn = reconstruct(&network, &fixture.task, fixture.images(), &fixture.masks).unwrap();
+    assert_close("prediction", &drawn.prediction, &fixture.tensors["prediction"], 1e-5);
+    let mask: Vec<f32> = fixture.masks.iter().flat_map(|mask| mask.masked.iter().map(|&masked| f32::from(u8::from(masked)))).collect();
+    assert_close("mask", &mask, &fixture.tensors["mask"], 0.0);
+    assert_close("loss", &[drawn.loss as f32], &fixture.tensors["loss"], 1e-5);
+}
+
+#[test]
+fn gradients_and_two_optimizer_steps() {
+    let fixture = Fixture::load();
+    let mut network = fixture.network(&Device::flex().autodiff());
+    let mut optimizer = AdamW::new(&fixture.recipe.optim);
+    for step in 0..2 {
+        let batch = fixture.task.batch(fixture.images(), &fixture.masks);
+        let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
+        let gradients = network.parameters().take_gradients(&mut loss.backward());
+        if step == 0 {
+            let expected: Vec<_> = fixture.tensors.keys().filter_map(|name| name.strip_prefix("gradient.")).collect();
+            assert_eq!(gradients.keys().map(String::as_str).collect::<Vec<_>>(), expected);
+            for (name, gradient) in &gradients {
+                assert_close(name, &to_host(gradient.clone()).unwrap(), &fixture.tensors[&format!("gradient.{name}")], 1e-4);
+            }
+        }
+        optimizer.step(network.parameters_mut(), gradients, 1e-2);
+    }
+    network.parameters().visit_parameters(&mut |name, _, value| {
+        let Some(want) = fixture.tensors.get(&format!("after.{name}")) else { return };
+        let (mut have, mut want) = (to_host(value).unwrap(), want.clone());
+        if name.ends_with("qkv.bias") {
+            // A bias of the keys changes no probability: its gradient is rounding noise, which AdamW blows up to full steps.
+            let width = have.len() / 3;
+            have.drain(width..2 * width);
+            want.values.drain(width..2 * width);
+        }
+        assert_close(name, &have, &want, 2e-4);
+    });
+}
+
+#[test]
+fn features_and_attention_of_whole_images() {
+    let fixture = Fixture::load();
+    let network = fixture.network(&Device::flex());
+    let images = Images { values: fixture.images().to_vec(), batch: 2, height: 16, width: 16 };
+    let want = &fixture.tensors["features"];
+    let rows = |skip: usize, take: usize| {
+        let values = want.values.chunks_exact(17 * 12).flat_map(|image| image[skip * 12..(skip + take) * 12].to_vec()).collect();
+        HostTensor { shape: vec![2, take, 12], values }
+    };
+    assert_close("class token", &features(&network, &images, -1, Pool::Cls).unwrap(), &rows(0, 1), 1e-5);
+    assert_close("patches", &features(&network, &images, 1, Pool::Patches).unwrap(), &rows(1, 16), 1e-5);
+    let maps = attention(&network, &images, -1).unwrap();
+    assert_close("attention", &maps.values, &fixture.tensors["attention"], 1e-5);
+}
+
+#[test]
+fn the_order_of_visible_patches_does_not_matter() {
+    let fixture = Fixture::load();
+    let network = fixture.network(&Device::flex());
+    let raster: Vec<Mask> = fixture.masks.iter().map(|mask| Mask::in_raster_order(mask.grid, mask.masked.clone())).collect();
+    let drawn = reconstruct(&network, &fixture.task, fixture.images(), &raster).unwrap();
+    assert_close("prediction", &drawn.prediction, &fixture.tensors["prediction"], 1e-5);
+}
+
+#[test]
+fn predicting_only_the_masked_gives_the_same_loss() {
+    let fixture = Fixture::load();
+    let network = fixture.network(&Device::flex());
+    let batch = fixture.task.batch(fixture.images(), &fixture.masks);
+    assert_eq!((batch.visible, batch.first_predicted), (4, 4));
+    let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
+    assert_close("loss", &to_host(loss).unwrap(), &fixture.tensors["loss"], 1e-5);
+}
+
+#[test]
+fn the_software_gpu_computes_the_same() {
+    // The graphics driver is installed by tests/run; elsewhere there may be none.
+    let Ok(gpu) = crate::device::OpenDevice::open(crate::device::DeviceChoice::Software) else {
+        eprintln!("no software GPU driver: not compared");
+        return;
+    };
+    let fixture = Fixture::load();
+    let network = fixture.network(&gpu.device.clone().autodiff());
+    let batch = fixture.task.batch(fixture.images(), &fixture.masks);
+    let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
+    let gradients = network.parameters().take_gradients(&mut loss.backward());
+    assert_close("loss", &to_host(loss.without_autodiff()).unwrap(), &fixture.tensors["loss"], 1e-4);
+    for (name, gradient) in &gradients {
+        assert_close(name, &to_host(gradient.clone()).unwrap(), &fixture.tensors[&format!("gradient.{name}")], 1e-3);
+    }
+}

@@ -1,0 +1,57 @@
+//! The whole product from outside: the architecture's invariants, and the command line and run folder as users and scripts meet them.
+
+/// The binary, a way to call it, and the data and run that tests share.
+#[path = "all/harness.rs"]
+mod harness;
+/// Pictures made for tests, down to damaged ones.
+#[path = "all/pictures.rs"]
+mod pictures;
+/// Independent readers of the files that the product writes.
+#[path = "all/readers.rs"]
+mod readers;
+
+/// What input nobody wished for does to the product.
+#[path = "all/bad_input.rs"]
+mod bad_input;
+/// `commands.jsonl`: what a window or a script asks of a living engine.
+#[path = "all/commands.rs"]
+mod commands;
+/// Dependencies: who may know whom, and which crates must not be there at all.
+#[path = "all/dependencies.rs"]
+mod dependencies;
+/// `evaluate`, against figures computed here.
+#[path = "all/evaluate.rs"]
+mod evaluate;
+/// Bytes at random: no reader panics.
+#[path = "all/fuzz.rs"]
+mod fuzz;
+/// `data`: what is in a folder, and toy scenes.
+#[path = "all/data.rs"]
+mod data;
+/// `embed`, `attend` and `target`: looking inside.
+#[path = "all/looking.rs"]
+mod looking;
+/// `mask`: every strategy, read from the file.
+#[path = "all/masks.rs"]
+mod masks;
+/// `recipes` and `recipe`.
+#[path = "all/recipes.rs"]
+mod recipes;
+/// `reconstruct`, its loss computed again.
+#[path = "all/reconstruct.rs"]
+mod reconstruct;
+/// Runs that are killed, interrupted, damaged and continued.
+#[path = "all/run_folder.rs"]
+mod run_folder;
+/// `segment`, its masks computed again.
+#[path = "all/segment.rs"]
+mod segment;
+/// Images of other shapes, channels and depths than the usual.
+#[path = "all/shapes.rs"]
+mod shapes;
+/// Rules that the source text itself keeps.
+#[path = "all/source.rs"]
+mod source;
+/// `pretrain`, `train`, `bench` and `doctor`.
+#[path = "all/training.rs"]
+mod training;

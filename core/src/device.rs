@@ -77,9 +77,7 @@ impl OpenDevice {
             DeviceChoice::Gpu(index) => {
                 let kinds = [DeviceKind::DiscreteGpu(index), DeviceKind::IntegratedGpu(index), DeviceKind::VirtualGpu(index)];
                 let opened = kinds.into_iter().find_map(|kind| open_gpu(kind, "asked for").ok());
-                opened.ok_or_else(|| {
-                    Error::Failed(format!("no GPU number {index} could be opened: check its driver, or use --device cpu"))
-                })
+                opened.ok_or_else(|| Error::Failed(format!("no GPU number {index} could be opened: check its driver, or use --device cpu")))
             }
             DeviceChoice::Software => open_gpu(DeviceKind::Cpu, "asked for").map_err(|reason| {
                 Error::Failed(format!("no software GPU driver: {reason}; install one (Debian: mesa-vulkan-drivers), or use --device cpu"))
@@ -127,7 +125,9 @@ impl Trial {
         let agree = |[cpu, gpu]: [f64; 2]| gpu.is_finite() && (cpu - gpu).abs() <= 1e-3 * cpu.abs().max(1e-6);
         if !agree(self.losses) || !agree(self.gradient_norms) {
             let ([cpu, gpu], [cpu_norm, gpu_norm]) = (self.losses, self.gradient_norms);
-            return Err(format!("it computes wrong values (loss {gpu:.6} instead of {cpu:.6}, gradient {gpu_norm:.6} instead of {cpu_norm:.6})"));
+            return Err(format!(
+                "it computes wrong values (loss {gpu:.6} instead of {cpu:.6}, gradient {gpu_norm:.6} instead of {cpu_norm:.6})"
+            ));
         }
         if self.seconds[1] >= self.seconds[0] {
             return Err(format!("it is slower than the CPU ({:.3} s a step against {:.3} s)", self.seconds[1], self.seconds[0]));

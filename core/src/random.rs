@@ -43,7 +43,9 @@ fn mix(mut z: u64) -> u64 {
 impl Stream {
     /// The stream of one decision.
     pub fn new(seed: u64, epoch: u64, sample: u64, purpose: Purpose) -> Self {
-        let key = [seed, epoch, sample, purpose as u64].iter().fold(0x6D61_736B_726F_6F6D, |key, &part| mix(key ^ mix(part.wrapping_add(GOLDEN))));
+        let key = [seed, epoch, sample, purpose as u64]
+            .iter()
+            .fold(0x6D61_736B_726F_6F6D, |key, &part| mix(key ^ mix(part.wrapping_add(GOLDEN))));
         Self { state: key }
     }
 
@@ -103,7 +105,13 @@ mod tests {
         let first = |seed, epoch, sample, purpose| Stream::new(seed, epoch, sample, purpose).next_u64();
         let base = first(1, 2, 3, Purpose::Mask);
         assert_eq!(base, first(1, 2, 3, Purpose::Mask));
-        for other in [first(2, 2, 3, Purpose::Mask), first(1, 3, 3, Purpose::Mask), first(1, 2, 4, Purpose::Mask), first(1, 2, 3, Purpose::Crop), first(2, 1, 3, Purpose::Mask)] {
+        for other in [
+            first(2, 2, 3, Purpose::Mask),
+            first(1, 3, 3, Purpose::Mask),
+            first(1, 2, 4, Purpose::Mask),
+            first(1, 2, 3, Purpose::Crop),
+            first(2, 1, 3, Purpose::Mask),
+        ] {
             assert_ne!(base, other);
         }
     }

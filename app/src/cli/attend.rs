@@ -110,7 +110,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let shape = shape.map(|shape| [vec![shown.len()], shape].concat());
     if let Some(shape) = &shape {
         let tensors = BTreeMap::from([("attention".to_owned(), HostTensor::new(shape.clone(), values))]);
-        let metadata = BTreeMap::from([("names".to_owned(), serde_json::to_string(&shown)?), ("grids".to_owned(), serde_json::to_string(&grids)?)]);
+        let metadata =
+            BTreeMap::from([("names".to_owned(), serde_json::to_string(&shown)?), ("grids".to_owned(), serde_json::to_string(&grids)?)]);
         safetensors_file::write(&arguments.out, &tensors, &metadata)?;
         context.say(format!("attention {shape:?} in {}", arguments.out.display()));
     } else {

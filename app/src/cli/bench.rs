@@ -96,5 +96,6 @@ fn load(context: &Context, arguments: &LoadArguments) -> Result<ExitCode> {
     let seconds = begin.elapsed().as_secs_f64();
     let [height, width] = recipe.data.image;
     context.say(format!("{:.0} images/s at {height}x{width} with {} threads", images as f64 / seconds, context.threads));
-    Ok(context.result(&json!({"images_per_second": images as f64 / seconds, "images": images, "seconds": seconds, "threads": context.threads})))
+    Ok(context
+        .result(&json!({"images_per_second": images as f64 / seconds, "images": images, "seconds": seconds, "threads": context.threads})))
 }

@@ -1,6 +1,6 @@
 //! `maskroom data`: the health of a folder of images, and toy scenes on disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
@@ -52,7 +52,7 @@ pub fn run(context: &Context, command: &DataCommand) -> Result<ExitCode> {
     }
 }
 
-fn show(context: &Context, dir: &PathBuf) -> Result<ExitCode> {
+fn show(context: &Context, dir: &Path) -> Result<ExitCode> {
     let dataset = Dataset::open(dir)?;
     let total = dataset.items.len() as u64;
     let progress = std::sync::Mutex::new(Progress::new("reading", total));
@@ -80,7 +80,10 @@ fn in_words(health: &Health) -> String {
         lines.push(format!("classes    {}", counts(health.classes.clone())));
     }
     if !health.splits.is_empty() {
-        lines.push(format!("splits     {}", counts(health.splits.iter().map(|(key, &count)| (format!("{key:?}").to_lowercase(), count)).collect())));
+        lines.push(format!(
+            "splits     {}",
+            counts(health.splits.iter().map(|(key, &count)| (format!("{key:?}").to_lowercase(), count)).collect())
+        ));
     }
     lines.push(format!("duplicates {} groups exact, {} groups near", health.duplicates.len(), health.near_duplicates.len()));
     lines.extend(health.unreadable.iter().map(|file| format!("unreadable {}: {}", file.path, file.reason)));

@@ -27,10 +27,10 @@ use maskroom_core::train::session::prepare;
 use maskroom_core::weights::model_file::{Weights, WeightsKind};
 use serde_json::json;
 
+use super::INTERRUPTED;
 use super::context::Context;
 use super::progress::Progress;
 use super::train::engine;
-use super::INTERRUPTED;
 use crate::report::run_report::{last_validation, of_run, save};
 use crate::report::{Bar, Picture, Report, Section};
 
@@ -71,7 +71,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     refuse_used_folder(&arguments.out)?;
     let data = arguments.out.join("data");
     let mut progress = Progress::new("painting", SCENES as u64);
-    toy_scenes::make_toy(&data, SCENES, (SIDE_PX, SIDE_PX), context.seed.unwrap_or(0), &mut |done| progress.set(done as u64, String::new()))?;
+    toy_scenes::make_toy(&data, SCENES, (SIDE_PX, SIDE_PX), context.seed.unwrap_or(0), &mut |done| {
+        progress.set(done as u64, String::new());
+    })?;
     drop(progress);
 
     let recipe = timed_recipe(context, arguments.minutes)?;

@@ -23,7 +23,10 @@ pub fn run(context: &Context) -> Result<ExitCode> {
     warnings.iter().for_each(|warning| context.say(format!("note      {warning}")));
     context.say(format!("threads   {}, {peak:.0} GFLOP/s single-precision matrix peak", context.threads));
     context.say(format!("memory    {}", memory.map_or("unknown".into(), |mib| format!("{mib} MiB"))));
-    context.say(format!("software  {}", software.as_deref().map_or_else(|_| "no software GPU driver (only tests need one)".into(), str::to_owned)));
+    context.say(format!(
+        "software  {}",
+        software.as_deref().map_or_else(|_| "no software GPU driver (only tests need one)".into(), str::to_owned)
+    ));
     Ok(context.result(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "device": chosen.name,

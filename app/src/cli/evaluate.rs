@@ -159,7 +159,12 @@ impl Probe {
             test = of(Split::Test);
         }
         let embed = |samples: &[usize]| embed(&looking, &dataset, samples, arguments.layer, pool);
-        let shape = format!("images scaled and center-cropped to {:?}, {} features of layer {}", looking.recipe.data.image, name(pool), arguments.layer);
+        let shape = format!(
+            "images scaled and center-cropped to {:?}, {} features of layer {}",
+            looking.recipe.data.image,
+            name(pool),
+            arguments.layer
+        );
         if train.is_empty() || test.is_empty() {
             let note = format!("{shape}; the data has no splits: each image against all others, or one half against the other");
             return Ok(Self { train: embed(&labeled)?, test: None, note });

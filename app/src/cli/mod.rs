@@ -108,7 +108,9 @@ pub fn run() -> Result<ExitCode> {
 
 fn no_window(folder: Option<PathBuf>) -> Result<ExitCode> {
     let folder = folder.map_or_else(|| "FOLDER".into(), |folder| folder.display().to_string());
-    bail!(Error::Usage(format!("this build has no window yet: use `maskroom pretrain --data {folder} --out RUN`, or see `maskroom --help`")))
+    bail!(Error::Usage(format!(
+        "this build has no window yet: use `maskroom pretrain --data {folder} --out RUN`, or see `maskroom --help`"
+    )))
 }
 
 /// The exit status of an error: what the library says of its own, 1 for everything else.

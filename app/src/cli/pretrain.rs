@@ -63,13 +63,7 @@ pub fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 /// The recipe that the command line asks for: a preset or a file, with its settings changed.
-pub fn recipe(
-    context: &Context,
-    name: &str,
-    sets: &[(String, String)],
-    steps: Option<u64>,
-    epochs: Option<f64>,
-) -> Result<Recipe> {
+pub fn recipe(context: &Context, name: &str, sets: &[(String, String)], steps: Option<u64>, epochs: Option<f64>) -> Result<Recipe> {
     let mut sets = sets.to_vec();
     sets.extend(context.seed.map(|seed| ("seed".to_owned(), seed.to_string())));
     sets.extend(steps.map(|steps| ("train.steps".to_owned(), steps.to_string())));
@@ -78,6 +72,7 @@ pub fn recipe(
     if !is_file {
         return Ok(Recipe::resolve(Base::Preset(name), &sets)?);
     }
-    let text = std::fs::read_to_string(name).map_err(|error| Error::Usage(format!("cannot read the recipe {name}: {error}; check the path")))?;
+    let text =
+        std::fs::read_to_string(name).map_err(|error| Error::Usage(format!("cannot read the recipe {name}: {error}; check the path")))?;
     Ok(Recipe::resolve(Base::Toml(&text), &sets)?)
 }

@@ -1,6 +1,6 @@
 //! `maskroom recipes` and `maskroom recipe`: presets, one recommended for this data and machine, and a check of a recipe file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -47,11 +47,11 @@ pub fn list(context: &Context, arguments: &ListArguments) -> Result<ExitCode> {
     }
     context.say(format!("backbone.preset: {}", backbone_names().join(", ")));
     let presets: Vec<_> = METHODS.iter().map(|preset| json!({"name": preset.name, "summary": preset.summary})).collect();
-    let recommended = arguments.data.as_ref().map(|data| recommend(context, data, arguments.out.as_ref())).transpose()?;
+    let recommended = arguments.data.as_ref().map(|data| recommend(context, data, arguments.out.as_deref())).transpose()?;
     Ok(context.result(&json!({"recipes": presets, "backbones": backbone_names(), "recommended": recommended})))
 }
 
-fn recommend(context: &Context, data: &PathBuf, out: Option<&PathBuf>) -> Result<serde_json::Value> {
+fn recommend(context: &Context, data: &Path, out: Option<&Path>) -> Result<serde_json::Value> {
     let dataset = Dataset::open(data)?;
     let (median_size, channels) = look_at_some(&dataset);
     let speed = measured_speed(context)?;
@@ -131,7 +131,7 @@ pub fn run(context: &Context, command: &RecipeCommand) -> Result<ExitCode> {
     }
 }
 
-fn check(context: &Context, file: &PathBuf) -> Result<ExitCode> {
+fn check(context: &Context, file: &Path) -> Result<ExitCode> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Error::Usage(format!("cannot read the recipe {}: {error}; check the path", file.display())))?;
     let problems = recipe::check(&text);

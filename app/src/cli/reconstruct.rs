@@ -84,7 +84,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         Ok(())
     })?;
     if let Some(raw) = &arguments.raw {
-        write_raw(raw, &predictions, masks_written)?;
+        write_raw(raw, &predictions, &masks_written)?;
     }
     unreadable.iter().for_each(|file| tracing::warn!("{} is left out: {}", file.path, file.reason));
     if files.is_empty() {
@@ -105,7 +105,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     })))
 }
 
-fn write_raw(path: &Path, predictions: &[(Grid, HostTensor)], masks: Vec<Vec<f32>>) -> Result<()> {
+fn write_raw(path: &Path, predictions: &[(Grid, HostTensor)], masks: &[Vec<f32>]) -> Result<()> {
     let Some((grid, first)) = predictions.first() else { return Ok(()) };
     if predictions.iter().any(|(other, _)| other != grid) {
         bail!(Error::Usage("--raw needs images of one size: use --fit, or give them one by one".into()));
@@ -152,7 +152,9 @@ impl GivenMasks {
         let masked = self.values[start..start + size].to_vec();
         let hidden = masked.iter().filter(|&&masked| masked).count();
         if hidden == 0 || hidden == size {
-            return Err(Error::Usage(format!("mask {sample} hides {hidden} of {size} patches: something must be visible and something masked")));
+            return Err(Error::Usage(format!(
+                "mask {sample} hides {hidden} of {size} patches: something must be visible and something masked"
+            )));
         }
         Ok(Mask::in_raster_order(grid, masked))
     }

@@ -30,10 +30,7 @@ pub struct Arguments {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let run = RunFolder::open(&arguments.run)?;
     if !arguments.resume && !run.checkpoints().is_empty() && !finished(&run) {
-        bail!(Error::Usage(format!(
-            "{} was interrupted: go on with `maskroom train {0} --resume`",
-            arguments.run.display()
-        )));
+        bail!(Error::Usage(format!("{} was interrupted: go on with `maskroom train {0} --resume`", arguments.run.display())));
     }
     let summary = engine(context, &run, arguments.steps)?;
     finish(context, &run, &summary)
@@ -50,8 +47,8 @@ pub fn engine(context: &Context, run: &RunFolder, steps: Option<u64>) -> Result<
     let interrupted = interruption()?;
     let mut progress = Progress::new("training", 0);
     let mut on_tick = |tick: &_| progress.tick(tick);
-    let options = Options { device: context.device, threads: context.threads, steps, interrupted: &interrupted, on_tick: &mut on_tick };
-    Ok(train(run, options)?)
+    let mut options = Options { device: context.device, threads: context.threads, steps, interrupted: &interrupted, on_tick: &mut on_tick };
+    Ok(train(run, &mut options)?)
 }
 
 /// Writes the report and prints the result.

@@ -58,6 +58,7 @@ pub fn of_run(run: &RunFolder) -> Result<Report> {
     if let Some((step, path)) = run.previews().pop() {
         sections.extend(preview(&recipe, &path, step, &folder).with_context(|| format!("cannot show {}", path.display()))?);
     }
+    sections.extend(figures(&events));
     sections.push(Section::Code { title: "Recipe".into(), text });
     Ok(Report {
         title: info.name,
@@ -85,7 +86,12 @@ fn in_words(recipe: &Recipe) -> String {
     let ([height, width], backbone) = (recipe.data.image, &recipe.backbone);
     let ratio = recipe.mask.number("ratio").map_or(String::new(), |ratio| format!(" {:.0} %", ratio * 100.0));
     let network = if backbone.preset.is_empty() { format!("{}x{}", backbone.width, backbone.depth) } else { backbone.preset.clone() };
-    format!("{} on {network}, {height}x{width} px in {} px patches, {} mask{ratio}", recipe.method.to_uppercase(), backbone.patch, recipe.mask.kind)
+    format!(
+        "{} on {network}, {height}x{width} px in {} px patches, {} mask{ratio}",
+        recipe.method.to_uppercase(),
+        backbone.patch,
+        recipe.mask.kind
+    )
 }
 
 fn facts(events: &[Event], recipe: &Recipe) -> Vec<(String, String)> {
@@ -102,6 +108,21 @@ fn facts(events: &[Event], recipe: &Recipe) -> Vec<(String, String)> {
     facts.extend(last.map(|step| ("Epochs".to_owned(), figure(step.epoch))));
     facts.extend(last.map(|step| ("Training time".to_owned(), duration(step.seconds))));
     facts
+}
+
+/// The loss on fixed masks over the run, beside what guessing reaches.
+fn figures(events: &[Event]) -> Option<Section> {
+    let found: Vec<_> = events.iter().filter_map(|event| if let Event::Validation(found) = event { Some(found) } else { None }).collect();
+    let row = |found: &&Validation| {
+        let share = super::percent(1.0 - found.loss / found.baseline_patch_mean.min(found.baseline_nearest));
+        vec![found.step.to_string(), figure(found.loss), figure(found.baseline_patch_mean), figure(found.baseline_nearest), share]
+    };
+    (!found.is_empty()).then(|| Section::Table {
+        title: "Figures".into(),
+        note: "Mean squared error over masked patches of images with fixed masks, in the target's units.".into(),
+        headings: ["Step", "Loss", "Patch mean", "Nearest patch", "Below the better guess"].map(str::to_owned).to_vec(),
+        rows: found.iter().map(row).collect(),
+    })
 }
 
 /// Reconstructions and attention of a preview file.
@@ -143,13 +164,16 @@ fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec
     Ok(vec![
         Section::Pictures {
             title: "Reconstructions".into(),
-            note: format!("Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count.{borrowed}"),
+            note: format!(
+                "Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count.{borrowed}"
+            ),
             headings: STRIP.map(str::to_owned).to_vec(),
             images: strips?,
         },
         Section::Pictures {
             title: "Attention heads".into(),
-            note: "Where the class token of the last block looks, head by head: dark is little, bright is much, each map on its own scale.".into(),
+            note: "Where the class token of the last block looks, head by head: dark is little, bright is much, each map on its own scale."
+                .into(),
             headings: heads_of,
             images: maps?,
         },

@@ -25,25 +25,25 @@ impl Attention {
     }
 
     /// Shapes: `x [B, tokens, D]` to the same.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    pub fn forward(&self, x: &Tensor<3>) -> Tensor<3> {
         let [batch, tokens, width] = x.dims();
-        let [q, k, v] = [0, 1, 2].map(|part| self.heads_of(x.clone(), part));
+        let [q, k, v] = [0, 1, 2].map(|part| self.heads_of(x, part));
         let mixed = kernel::attention_probabilities(q, k).matmul(v);
         self.proj.forward(mixed.swap_dims(1, 2).reshape([batch, tokens, width]))
     }
 
     /// What every token attends to. Shapes: `x [B, tokens, D]` to `[B, heads, tokens, tokens]`, rows sum to one.
-    pub fn probabilities(&self, x: Tensor<3>) -> Tensor<4> {
-        kernel::attention_probabilities(self.heads_of(x.clone(), 0), self.heads_of(x, 1))
+    pub fn probabilities(&self, x: &Tensor<3>) -> Tensor<4> {
+        kernel::attention_probabilities(self.heads_of(x, 0), self.heads_of(x, 1))
     }
 
     /// Queries (0), keys (1) or values (2) `[B, heads, tokens, d]`. The weight is sliced rather than the product: the gradient of a slice
     /// is as large as what it was cut from, and the weight is small.
-    fn heads_of(&self, x: Tensor<3>, part: usize) -> Tensor<4> {
+    fn heads_of(&self, x: &Tensor<3>, part: usize) -> Tensor<4> {
         let [batch, tokens, width] = x.dims();
         let rows = part * width..(part + 1) * width;
         let weight = self.qkv.weight.val().slice([rows.clone(), 0..width]);
-        let projected = kernel::linear(x, weight, Some(self.qkv.bias.val().slice([rows])));
+        let projected = kernel::linear(x.clone(), weight, Some(self.qkv.bias.val().slice([rows])));
         projected.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
     }
 }

@@ -1,7 +1,7 @@
 //! The plain vision transformer (Dosovitskiy et al., 2020) with class token and optional registers (Darcet et al., 2023), in timm's names.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 
 use super::block::Block;
 use super::drop_path::DropPath;
@@ -131,6 +131,6 @@ impl Vit {
 pub fn resized(table: &Param<Tensor<3>>, from: [usize; 2], to: [usize; 2]) -> Param<Tensor<3>> {
     let table = table.val();
     let (width, device) = (table.dims()[2], table.device());
-    let values = table.into_data().to_vec::<f32>().unwrap_or_default();
+    let values = table.into_data().try_into_vec::<f32>().unwrap_or_default();
     parameter(pos_embed::resize(&values, width, from, to), [1, 1 + to[0] * to[1], width], &device).set_require_grad(false)
 }

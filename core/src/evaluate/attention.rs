@@ -64,9 +64,8 @@ pub fn attention_jaccard(
         for (index, image) in prepared.iter().enumerate() {
             let Some(truth) = dataset.truth(image.sample)? else { continue };
             let size = [truth.height, truth.width];
-            let masks: Vec<Vec<bool>> = (0..maps.heads)
-                .map(|head| Ok(rule.mask(maps.query(index, head, place.query)?, maps.grid, size)))
-                .collect::<Result<_>>()?;
+            let masks: Vec<Vec<bool>> =
+                (0..maps.heads).map(|head| Ok(rule.mask(maps.query(index, head, place.query)?, maps.grid, size))).collect::<Result<_>>()?;
             let tally = match &mut tally {
                 Some(tally) => tally,
                 None => tally.insert(JaccardTally::new(maps.heads, options)?),

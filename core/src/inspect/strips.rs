@@ -19,7 +19,8 @@ const MASKED: [u8; 3] = [127, 127, 127];
 pub fn to_picture(values: &[f32], height: usize, width: usize, recipe: &Recipe) -> Result<Picture> {
     let data = &recipe.data;
     let channels = data.channels;
-    let byte = |value: f32, channel: usize| ((f64::from(value) * data.std[channel] + data.mean[channel]).clamp(0.0, 1.0) * 255.0).round() as u8;
+    let byte =
+        |value: f32, channel: usize| ((f64::from(value) * data.std[channel] + data.mean[channel]).clamp(0.0, 1.0) * 255.0).round() as u8;
     let shown = if channels < 3 { [0, 0, 0] } else { [0, 1, 2] };
     let rgb = values.chunks_exact(channels).flat_map(|pixel| shown.map(|channel| byte(pixel[channel], channel))).collect();
     Picture::from_rgb(height, width, rgb)

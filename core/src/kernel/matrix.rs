@@ -28,7 +28,25 @@ fn product(c: &mut [f32], a: &[f32], b: &[f32], [rows, inner, cols]: [usize; 3],
         let (c, a, b) = (c.as_mut_ptr(), a.as_ptr(), b.as_ptr());
         let (alpha, beta) = (0.0, 1.0);
         gemm::gemm(
-            rows, cols, inner, c, 1, c_row, false, a, 1, a_row, b, b_col, b_row, alpha, beta, false, false, false, Parallelism::None,
+            rows,
+            cols,
+            inner,
+            c,
+            1,
+            c_row,
+            false,
+            a,
+            1,
+            a_row,
+            b,
+            b_col,
+            b_row,
+            alpha,
+            beta,
+            false,
+            false,
+            false,
+            Parallelism::None,
         );
     }
 }

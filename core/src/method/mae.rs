@@ -78,8 +78,7 @@ impl MaeConfig {
             decoder: Decoder {
                 embed: Linear::new(self.encoder.width, width, stream, device),
                 mask_token: decoder_token,
-                pos_embed: parameter(pos_embed::sincos_2d(width, rows, cols), [1, 1 + rows * cols, width], device)
-                    .set_require_grad(false),
+                pos_embed: parameter(pos_embed::sincos_2d(width, rows, cols), [1, 1 + rows * cols, width], device).set_require_grad(false),
                 blocks: (0..self.decoder_depth)
                     .map(|_| Block::new(width, self.decoder_heads, self.encoder.mlp_ratio, stream, device))
                     .collect(),

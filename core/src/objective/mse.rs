@@ -65,7 +65,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let point = [0.3_f32, 1.2, -0.4, 0.7, 2.0, -1.0];
         let (prediction, loss) = loss_of(&point, &device);
-        let gradient = prediction.grad(&loss.backward()).expect("a gradient").into_data().to_vec::<f32>().expect("f32");
+        let gradient = prediction.grad(&loss.backward()).expect("a gradient").into_data().try_into_vec::<f32>().expect("f32");
         for index in 0..point.len() {
             let at = |shift: f32| {
                 let mut moved = point;

@@ -34,10 +34,9 @@ impl AdamW {
         model.update_parameters(&mut |name, shape, value| {
             let Some(gradient) = gradients.remove(name) else { return value };
             let (first, second) = match self.moments.remove(name) {
-                Some([first, second]) => (
-                    first * beta1 + gradient.clone() * (1.0 - beta1),
-                    second * beta2 + gradient.clone() * gradient * (1.0 - beta2),
-                ),
+                Some([first, second]) => {
+                    (first * beta1 + gradient.clone() * (1.0 - beta1), second * beta2 + gradient.clone() * gradient * (1.0 - beta2))
+                }
                 None => (gradient.clone() * (1.0 - beta1), gradient.clone() * gradient * (1.0 - beta2)),
             };
             let decayed = if shape.len() > 1 { value * (1.0 - lr * self.weight_decay) } else { value };

@@ -29,7 +29,9 @@ impl FromStr for HeadChoice {
             "mean" => Ok(Self::Mean),
             "composite" => Ok(Self::Composite),
             "best" => Ok(Self::Best),
-            number => number.parse().map(Self::One).map_err(|_| format!("`{text}` is no head: use mean, composite, best or a number from 0")),
+            number => {
+                number.parse().map(Self::One).map_err(|_| format!("`{text}` is no head: use mean, composite, best or a number from 0"))
+            }
         }
     }
 }
@@ -51,7 +53,9 @@ pub fn map_of(maps: &AttentionMaps, image: usize, query: Query, choice: HeadChoi
     };
     match choice {
         HeadChoice::One(index) if index < maps.heads => Ok(head(index)?.to_vec()),
-        HeadChoice::One(index) => Err(Error::Usage(format!("there is no head {index}: this layer has {}, use 0 to {}", maps.heads, maps.heads - 1))),
+        HeadChoice::One(index) => {
+            Err(Error::Usage(format!("there is no head {index}: this layer has {}, use 0 to {}", maps.heads, maps.heads - 1)))
+        }
         HeadChoice::Mean => merge(&|sum, value| sum + value / maps.heads as f32, false),
         HeadChoice::Composite => merge(&f32::max, true),
         HeadChoice::Best => Err(Error::Usage("the best head is chosen with ground truth, and this data has none: name a head".into())),

@@ -48,7 +48,8 @@ impl Progress {
 
     /// Mean of the first and of the last ten steps of the whole run.
     pub fn loss_means(&self) -> [f64; 2] {
-        [&self.first_losses, &self.last_losses].map(|losses| losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64)
+        [&self.first_losses, &self.last_losses]
+            .map(|losses| losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64)
     }
 }
 
@@ -74,8 +75,10 @@ impl Checkpoint<'_> {
     pub fn save(&self, run: &RunFolder) -> Result<PathBuf> {
         let tensors = model_file::tensors_of(self.network.parameters(), self.ema.map(|ema| &ema.values))?;
         let model = safetensors_file::to_bytes(&tensors, &model_file::metadata(self.recipe, self.progress.step));
-        let optimizer = safetensors_file::to_bytes(&self.moments(&tensors)?, &BTreeMap::from([("steps".into(), self.optimizer.steps.to_string())]));
-        let state = serde_json::to_vec_pretty(self.progress).map_err(|error| Error::Failed(format!("the state cannot be written: {error}")))?;
+        let optimizer =
+            safetensors_file::to_bytes(&self.moments(&tensors)?, &BTreeMap::from([("steps".into(), self.optimizer.steps.to_string())]));
+        let state =
+            serde_json::to_vec_pretty(self.progress).map_err(|error| Error::Failed(format!("the state cannot be written: {error}")))?;
         let needed = (model.len() + optimizer.len() + state.len()) as u64;
         require_space(&run.root, needed + needed / 8)?;
         let pending = run.begin_checkpoint(self.progress.step)?;
@@ -140,7 +143,11 @@ pub fn restore(folder: &RunFolder, network: &mut Network) -> Result<Option<Resto
     if warnings.is_empty() {
         return Ok(None);
     }
-    Err(Error::data(&folder.root, format!("every checkpoint is damaged: {}", warnings.join("; ")), "start a new run, with --init from weights you trust"))
+    Err(Error::data(
+        &folder.root,
+        format!("every checkpoint is damaged: {}", warnings.join("; ")),
+        "start a new run, with --init from weights you trust",
+    ))
 }
 
 fn read(path: &Path, network: &mut Network) -> Result<Restored> {

@@ -55,13 +55,14 @@ pub struct Summary {
 /// # Errors
 /// Another engine on the run, an invalid recipe, unreadable data, a loss that is no number, a full disk, a failing device. All but the
 /// first are also the last line of the log.
-pub fn train(run: &RunFolder, options: Options<'_>) -> Result<Summary> {
+pub fn train(run: &RunFolder, options: &mut Options<'_>) -> Result<Summary> {
     let lock = run.lock()?;
     let attempt = catch_unwind(AssertUnwindSafe(|| live(run, options)));
     let result = attempt.unwrap_or_else(|panic| Err(Error::Failed(crash(run, panic.as_ref()))));
     if let Err(error) = &result {
         let stopped = Stopped { reason: Reason::Failed, error: Some(error.to_string()), ..stopped(run, last_step(run)) };
-        if let Err(second) = crate::run::EventWriter::open(&run.events_path()).and_then(|mut events| events.write(&Event::Stopped(stopped))) {
+        if let Err(second) = crate::run::EventWriter::open(&run.events_path()).and_then(|mut events| events.write(&Event::Stopped(stopped)))
+        {
             tracing::error!("the end of the run could not be logged: {second}");
         }
     }
@@ -69,7 +70,7 @@ pub fn train(run: &RunFolder, options: Options<'_>) -> Result<Summary> {
     result
 }
 
-fn live(run: &RunFolder, options: Options<'_>) -> Result<Summary> {
+fn live(run: &RunFolder, options: &mut Options<'_>) -> Result<Summary> {
     let recipe = recipe_for(run, options.steps)?;
     let choice = match options.device {
         Some(device) => device,
@@ -89,7 +90,9 @@ fn live(run: &RunFolder, options: Options<'_>) -> Result<Summary> {
     if let Some(step) = resumed_from {
         run.discard_checkpoints_after(step)?;
     }
-    engine.preview_wish = wishes.into_iter().filter_map(|wish| if let Action::SetPreviewImages { images } = wish.action { Some(images) } else { None }).last();
+    engine.preview_wish = wishes
+        .into_iter()
+        .filter_map(|wish| if let Action::SetPreviewImages { images } = wish.action { Some(images) } else { None }).next_back();
     let ending = pretrain(&mut engine, &mut inbox, &mut reporter, options.interrupted)?;
     reporter.event(&Event::Stopped(Stopped { reason: ending.reason(), ..stopped(run, engine.progress.step) }))?;
     let [first_loss, last_loss] = engine.progress.loss_means();
@@ -158,7 +161,10 @@ fn crash(run: &RunFolder, panic: &(dyn std::any::Any + Send)) -> String {
     let text = format!("Maskroom {}\n{reason}\n\nThe last lines of the log\n{tail}\n\nThe recipe\n{recipe}", env!("CARGO_PKG_VERSION"));
     let written = write_atomic(&path, text.as_bytes()).is_ok();
     let place = if written { format!("; details are in {}", path.display()) } else { String::new() };
-    format!("the engine met a fault of its own ({reason}){place}; the last checkpoint is whole: `maskroom train {} --resume`", run.root.display())
+    format!(
+        "the engine met a fault of its own ({reason}){place}; the last checkpoint is whole: `maskroom train {} --resume`",
+        run.root.display()
+    )
 }
 
 /// Makes a run folder that [`train`] can start. A mean and deviation that the recipe leaves empty are measured on the data.

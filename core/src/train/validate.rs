@@ -6,8 +6,8 @@ use rayon::prelude::*;
 
 use super::baseline::{BaselineTally, Baselines};
 use super::data::TrainingData;
-use crate::backbone::patch_embed::patchify;
 use crate::augment::prepare_eval;
+use crate::backbone::patch_embed::patchify;
 use crate::error::Result;
 use crate::inspect::encoder::{Images, Query, attention};
 use crate::inspect::reconstruct::reconstruct;

@@ -60,7 +60,7 @@ pub fn tensors_of(model: &dyn Parameters, ema: Option<&Named<Tensor<1>>>) -> Res
 /// Reads a tensor back from the device.
 pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data = tensor.try_into_data().map_err(|error| Error::Failed(format!("the device failed while its result was read: {error:?}")))?;
-    data.into_vec::<f32>().map_err(|error| Error::Failed(format!("a tensor is not f32: {error:?}")))
+    data.try_into_vec::<f32>().map_err(|error| Error::Failed(format!("a tensor is not f32: {error:?}")))
 }
 
 /// The metadata of a model file: the same for equal runs.
@@ -107,7 +107,10 @@ impl Weights {
             return Err(Error::data(path, "neither a run nor a checkpoint", cure));
         }
         let run = RunFolder::open(path)?;
-        let (_, folder) = run.last_good_checkpoint().0.ok_or_else(|| Error::data(path, "the run has no complete checkpoint yet", "wait for its first checkpoint"))?;
+        let (_, folder) = run
+            .last_good_checkpoint()
+            .0
+            .ok_or_else(|| Error::data(path, "the run has no complete checkpoint yet", "wait for its first checkpoint"))?;
         Ok(folder.join("model.safetensors"))
     }
 
@@ -140,7 +143,8 @@ impl Weights {
 
     /// The running average, flat, if there is one.
     pub fn ema(&self, device: &Device) -> Option<Named<Tensor<1>>> {
-        let values: Named<_> = self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(EMA)?.to_owned(), flat(tensor, device)))).collect();
+        let values: Named<_> =
+            self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(EMA)?.to_owned(), flat(tensor, device)))).collect();
         (!values.is_empty()).then_some(values)
     }
 }

@@ -10,6 +10,29 @@
 //!    run folder:  events.jsonl · previews/ · checkpoints/   ──►  anyone who watches ──► commands.jsonl ──► engine
 //! ```
 //!
+//! The smallest program that trains:
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use maskroom_core::method::{Network, Task};
+//! use maskroom_core::optim::adamw::AdamW;
+//! use maskroom_core::recipe::{Base, Recipe};
+//! use maskroom_core::train::trial::{noise_images, noise_masks};
+//!
+//! # fn main() -> maskroom_core::error::Result<()> {
+//! let recipe = Recipe::resolve(Base::Preset("mae"), &[("backbone.preset".into(), "vit-nano".into())])?;
+//! let (task, mut network) = (Task::new(&recipe)?, Network::new(&recipe, &Device::flex().autodiff())?);
+//! let mut optimizer = AdamW::new(&recipe.optim);
+//! let masks = noise_masks(recipe.mask()?.as_ref(), recipe.grid(), 2);
+//! for _ in 0..2 {
+//!     let loss = network.loss(&task.batch(&noise_images(&task, 2), &masks), task.objective.as_ref(), None);
+//!     let gradients = network.parameters().take_gradients(&mut loss.backward());
+//!     optimizer.step(network.parameters_mut(), gradients, 1e-3);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Letters in shapes: **B** batch, **C** channels, **H W** image size in pixels, **P** patch size, **N** patches = (H/P)(W/P),
 //! **V** visible patches, **D** width, **K** views, **T** frames. Mask polarity everywhere: `true` = masked, to be predicted.
 

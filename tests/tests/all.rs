@@ -34,6 +34,9 @@ mod looking;
 /// `mask`: every strategy, read from the file.
 #[path = "all/masks.rs"]
 mod masks;
+/// Where results go: never onto what they were made from, never outside their folder, never two onto one.
+#[path = "all/outputs.rs"]
+mod outputs;
 /// `recipes` and `recipe`.
 #[path = "all/recipes.rs"]
 mod recipes;

@@ -8,10 +8,10 @@ use anyhow::{Result, bail};
 use clap::Args;
 use maskroom_core::error::Error;
 use maskroom_core::evaluate::attention::Where;
+use maskroom_core::inspect::caption::labeled_strip;
 use maskroom_core::inspect::colormap::{ColorMap, legend};
 use maskroom_core::inspect::encoder::Query;
 use maskroom_core::inspect::look::for_each_batch;
-use maskroom_core::inspect::picture::strip;
 use maskroom_core::inspect::strips::{heat_map, to_picture};
 use maskroom_core::weights::safetensors_file::{self, HostTensor};
 use serde_json::json;
@@ -34,6 +34,9 @@ pub struct Arguments {
     #[arg(long)]
     out: PathBuf,
 }
+
+/// What the colors of a heat map mean.
+const SCALE: &str = "attention from little (dark) to much (bright), each map on its own scale";
 
 /// Which attention.
 #[derive(Args)]
@@ -84,10 +87,13 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
             shown.push(dataset.items[image.sample].name.clone());
             grids.push(maps.grid);
             if !to_file {
-                let mut pictures = vec![to_picture(&image.values, image.height, image.width, recipe)?];
-                pictures.extend(heads.iter().map(|map| heat_map(map, maps.grid, image.height, image.width)));
-                pictures.push(legend(ColorMap::Inferno, image.height, (image.height / 16).max(4)));
-                save(&strip(&pictures, 4, [255, 255, 255]), &arguments.out.join(&names[image.sample]))?;
+                let picture = to_picture(&image.values, image.height, image.width, recipe)?;
+                let mut columns = vec![("image".to_owned(), picture)];
+                let head = |(index, map): (usize, &&[f32])| (format!("head {index}"), heat_map(map, maps.grid, image.height, image.width));
+                columns.extend(heads.iter().enumerate().map(head));
+                columns.push((String::new(), legend(ColorMap::Inferno, image.height, (image.height / 16).max(4))));
+                let columns: Vec<_> = columns.iter().map(|(heading, picture)| (heading.as_str(), picture.clone())).collect();
+                save(&labeled_strip(&columns, SCALE), &arguments.out.join(&names[image.sample]))?;
                 continue;
             }
             let this = if arguments.full { vec![maps.heads, maps.tokens, maps.tokens] } else { vec![maps.heads, patches] };

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 use maskroom_core::error::Error;
+use maskroom_core::inspect::caption::labeled_strip;
 use maskroom_core::inspect::look::for_each_batch;
-use maskroom_core::inspect::picture::strip;
 use maskroom_core::inspect::reconstruct::reconstruct;
-use maskroom_core::inspect::strips::reconstruction;
+use maskroom_core::inspect::strips::{BORROWED, COLUMNS, reconstruction};
 use maskroom_core::mask::{Grid, Mask};
 use maskroom_core::method::Task;
 use maskroom_core::npy;
@@ -38,10 +38,6 @@ pub struct Arguments {
     #[arg(long)]
     raw: Option<PathBuf>,
 }
-
-/// Pixels between the pictures of a strip, and what shows there.
-const GUTTER: usize = 4;
-const BACKGROUND: [u8; 3] = [255, 255, 255];
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let looking = arguments.weights.open(context)?;
@@ -74,7 +70,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         let width = drawn.prediction.len() / prepared.len();
         for ((image, mask), prediction) in prepared.iter().zip(&masks).zip(drawn.prediction.chunks_exact(width)) {
             let path = arguments.out.join(&names[image.sample]);
-            save(&strip(&reconstruction(&task, recipe, &image.values, prediction, mask)?, GUTTER, BACKGROUND), &path)?;
+            let pictures = reconstruction(&task, recipe, &image.values, prediction, mask)?;
+            let columns: Vec<_> = COLUMNS.into_iter().zip(pictures).collect();
+            save(&labeled_strip(&columns, if borrowed { BORROWED } else { "" }), &path)?;
             files.push(path);
             if arguments.raw.is_some() {
                 predictions.push((grid, HostTensor::new([grid.len(), prediction.len() / grid.len()], prediction.to_vec())));
@@ -93,7 +91,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let loss = loss / f64::max(count, 1.0);
     context.say(format!("{} strips in {}: original, masked, prediction, pasted; loss {loss:.6}", files.len(), arguments.out.display()));
     if borrowed {
-        context.say("the network predicts patches without their brightness and contrast: both are borrowed from the original");
+        context.say(BORROWED);
     }
     Ok(context.result(&json!({
         "out": arguments.out,

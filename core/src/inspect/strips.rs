@@ -9,6 +9,10 @@ use crate::method::Task;
 use crate::recipe::Recipe;
 use crate::segment::upsample_map;
 
+/// What a picture of a network that predicts normalized patches must say.
+pub const BORROWED: &str = "brightness and contrast of the prediction are borrowed from the original";
+/// The columns of a reconstruction.
+pub const COLUMNS: [&str; 4] = ["original", "masked", "prediction", "pasted"];
 /// Gray of masked patches, as papers print them.
 const MASKED: [u8; 3] = [127, 127, 127];
 

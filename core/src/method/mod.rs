@@ -5,6 +5,8 @@ pub mod masked_batch;
 
 #[cfg(test)]
 mod parity;
+#[cfg(test)]
+mod tests;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};

@@ -157,7 +157,7 @@ fn the_software_gpu_computes_the_same() {
         return;
     };
     let fixture = Fixture::load();
-    let network = fixture.network(&gpu.device.clone().autodiff());
+    let network = fixture.network(&gpu.device.autodiff());
     let batch = fixture.task.batch(fixture.images(), &fixture.masks);
     let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
     let gradients = network.parameters().take_gradients(&mut loss.backward());

@@ -70,6 +70,8 @@ pub struct Data {
     pub held_out: f64,
     /// Images, as paths within the data, that are left out.
     pub exclude: Vec<String>,
+    /// Whether files that repeat another byte for byte are left out.
+    pub exclude_duplicates: bool,
     /// Memory for decoded images in MiB; 0 = none.
     pub cache_mib: usize,
 }
@@ -252,6 +254,7 @@ const DATA: &[Knob] = &[
         range: Range::Texts,
         default: Default::Texts(&[]),
     },
+    Knob::flag("exclude_duplicates", "leave out files that repeat another byte for byte", false),
     Knob::int("cache_mib", "memory for decoded images; 0: none", "MiB", (0, 1 << 24), 0),
 ];
 

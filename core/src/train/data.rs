@@ -1,7 +1,11 @@
 //! A recipe's data: which images train, which are held out, and the loader that brings them.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use crate::dataset::images::ImageSource;
 use crate::dataset::loader::{Loader, LoaderOptions};
@@ -34,6 +38,9 @@ impl TrainingData {
     pub fn open(path: &Path, recipe: &Recipe) -> Result<Self> {
         let mut dataset = Dataset::open(path)?;
         dataset.exclude(&recipe.data.exclude.iter().cloned().collect());
+        if recipe.data.exclude_duplicates {
+            dataset.exclude(&repetitions(&dataset));
+        }
         let splits: Vec<Option<Split>> = dataset.items.iter().map(|item| item.split).collect();
         if splits.is_empty() {
             return Err(Error::data(path, "every image is excluded", "shorten data.exclude"));
@@ -101,7 +108,52 @@ fn loader_options(recipe: &Recipe, threads: usize, start: (u64, u64)) -> LoaderO
     }
 }
 
+/// The names of files that are byte for byte what an earlier one is.
+fn repetitions(dataset: &Dataset) -> HashSet<String> {
+    let digest = |index: usize| dataset.read_bytes(index).ok().map(Sha256::digest);
+    let digests: Vec<_> = (0..dataset.items.len()).into_par_iter().map(digest).collect();
+    let mut seen = HashSet::new();
+    let mut repeats = |digest: &Option<_>| digest.is_some_and(|digest| !seen.insert(digest));
+    digests.iter().enumerate().filter(|(_, digest)| repeats(digest)).map(|(index, _)| dataset.items[index].name.clone()).collect()
+}
+
 /// The two ends of an interval; a valid recipe has exactly two.
 fn pair(ends: &[f64]) -> [f64; 2] {
     [ends.first().copied().unwrap_or(1.0), ends.last().copied().unwrap_or(1.0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::toy_scenes::make_toy;
+    use crate::recipe::Base;
+
+    fn recipe(sets: &[(&str, &str)]) -> Recipe {
+        let sets: Vec<_> = sets.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Recipe::resolve(Base::Preset("mae"), &[vec![("backbone.preset".into(), "vit-nano".into())], sets].concat()).unwrap()
+    }
+
+    #[test]
+    fn splits_are_kept_apart_and_what_is_excluded_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("toy");
+        make_toy(&root, 20, (32, 32), 0, &mut |_| {}).unwrap();
+        let own = TrainingData::open(&root, &recipe(&[])).unwrap();
+        assert_eq!((own.train.len(), own.validation.len(), own.held_out), (16, 4, true), "the layout's own val split");
+
+        let plain = folder.path().join("plain");
+        std::fs::rename(root.join("JPEGImages"), &plain).unwrap();
+        let shared = TrainingData::open(&plain, &recipe(&[("data.held_out", "0.25")])).unwrap();
+        assert_eq!((shared.train.len(), shared.validation.len()), (15, 5));
+        assert!(shared.validation.iter().all(|sample| !shared.train.contains(sample)));
+        let none = TrainingData::open(&plain, &recipe(&[("data.held_out", "0.0")])).unwrap();
+        assert!(!none.held_out && none.train.len() == 20 && none.validation.len() == 20);
+
+        std::fs::copy(plain.join("toy_000000.png"), plain.join("again.png")).unwrap();
+        let sets = [("data.exclude_duplicates", "true"), ("data.exclude", "[\"toy_000001.png\"]"), ("data.held_out", "0.0")];
+        let excluded = TrainingData::open(&plain, &recipe(&sets)).unwrap();
+        let names: Vec<String> = excluded.train.iter().map(|&sample| excluded.source.name(sample)).collect();
+        assert_eq!(names.len(), 19, "{names:?}");
+        assert!(names.contains(&"again.png".to_owned()) && !names.contains(&"toy_000000.png".to_owned()), "the first of equals stays");
+    }
 }

@@ -92,7 +92,8 @@ fn live(run: &RunFolder, options: &mut Options<'_>) -> Result<Summary> {
     }
     engine.preview_wish = wishes
         .into_iter()
-        .filter_map(|wish| if let Action::SetPreviewImages { images } = wish.action { Some(images) } else { None }).next_back();
+        .filter_map(|wish| if let Action::SetPreviewImages { images } = wish.action { Some(images) } else { None })
+        .next_back();
     let ending = pretrain(&mut engine, &mut inbox, &mut reporter, options.interrupted)?;
     reporter.event(&Event::Stopped(Stopped { reason: ending.reason(), ..stopped(run, engine.progress.step) }))?;
     let [first_loss, last_loss] = engine.progress.loss_means();

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A call of the product: the words of a command line, to which paths are added.
 pub fn maskroom(words: &str) -> Call {
-    Call { arguments: words.split_whitespace().map(PathBuf::from).collect() }
+    Call { arguments: words.split_whitespace().map(PathBuf::from).collect(), folder: None }
 }
 
 /// Training a tiny network on `data` into the new run folder `run`.
@@ -29,6 +29,7 @@ pub fn pretrain(data: &Path, run: &Path) -> Call {
 #[derive(Clone, Debug)]
 pub struct Call {
     arguments: Vec<PathBuf>,
+    folder: Option<PathBuf>,
 }
 
 impl Call {
@@ -47,6 +48,12 @@ impl Call {
     /// Adds an option and its value.
     pub fn with(self, option: &str, value: impl AsRef<Path>) -> Self {
         self.arg(option).arg(value)
+    }
+
+    /// Runs it with this current folder, against which relative paths count.
+    pub fn within(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_path_buf());
+        self
     }
 
     /// Runs it to its end.
@@ -80,6 +87,7 @@ impl Call {
         let file = |name: &str| Stdio::from(File::create(output.path().join(name)).expect("a new file"));
         let child = Command::new(binary())
             .args(&self.arguments)
+            .current_dir(self.folder.as_deref().unwrap_or(output.path()))
             .env_remove("RUST_BACKTRACE")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

@@ -148,7 +148,8 @@ fn uniform_leaves_one_in_every_cell_and_all_places_equally_often() {
 #[test]
 fn blocks_reach_their_count_or_exceed_their_ratio() {
     let counts = sample("--strategy block --grid 14x14 --count 40 --set masked=75 --set min_block=16").counts();
-    assert!(counts.iter().all(|&count| (40..=75).contains(&count)) && counts.iter().filter(|&&count| count == 75).count() >= 30, "{counts:?}");
+    assert!(counts.iter().all(|&count| (65..=75).contains(&count)), "never above, seldom short: {counts:?}");
+    assert!(counts.iter().filter(|&&count| count == 75).count() >= 15, "{counts:?}");
     let counts = sample("--strategy block --grid 14x14 --count 20 --set ratio=0.5 --set max_block=30").counts();
     assert!(counts.iter().all(|&count| count <= 98) && counts.iter().any(|&count| count == 98), "{counts:?}");
     let counts = sample("--strategy block_paper --grid 14x14 --count 40 --set ratio=0.4").counts();

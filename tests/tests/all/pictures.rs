@@ -74,7 +74,7 @@ pub fn cmyk_jpeg(side: u8) -> Vec<u8> {
     bytes
 }
 
-/// Files that no reader can make a picture of, among others that are fine: their names.
+/// Files that no reader can make a picture of, among others that are fine: their names, sorted.
 pub fn broken_files(folder: &Path) -> Vec<&'static str> {
     let whole = folder.join("whole.png");
     save(photo(48, 48, 77), &whole);
@@ -91,9 +91,9 @@ pub fn broken_files(folder: &Path) -> Vec<&'static str> {
         ("garbage.jpg", &garbage),
         ("half.jpg", &jpeg[..jpeg.len() / 2]),
         ("half.png", &png[..png.len() / 2]),
-        ("text.gif", b"this is no picture"),
         ("signature.png", &png[..8]),
+        ("text.gif", b"this is no picture"),
     ];
-    files.map(|(name, bytes)| std::fs::write(folder.join(name), bytes).expect("a new file"));
+    files.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).expect("a new file"));
     files.map(|(name, _)| name).to_vec()
 }

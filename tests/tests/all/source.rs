@@ -2,7 +2,7 @@
 //! have one home (9), files are short, introduced and free of shortcuts (10).
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::harness::workspace;
 

@@ -1,0 +1,179 @@
+//! What a masked autoencoder must be able to do, on tiny networks: learn a batch by heart in every mode, and agree with itself.
+
+use burn::tensor::Device;
+
+use super::{Network, Task};
+use crate::backbone::drop_path::DropPath;
+use crate::mask::Mask;
+use crate::optim::adamw::{AdamW, clip_global_norm, global_norm};
+use crate::optim::ema::Ema;
+use crate::random::{Purpose, Stream};
+use crate::recipe::{Base, Recipe};
+use crate::weights::model_file::to_host;
+
+fn recipe(sets: &[(&str, &str)]) -> Recipe {
+    let tiny = [
+        ("data.image", "[16, 24]"),
+        ("backbone.patch", "4"),
+        ("backbone.width", "32"),
+        ("backbone.depth", "2"),
+        ("backbone.heads", "2"),
+        ("decoder.width", "32"),
+        ("decoder.depth", "1"),
+        ("decoder.heads", "2"),
+        ("target.norm_pix", "false"),
+    ];
+    let sets: Vec<_> = tiny.iter().chain(sets).map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+    Recipe::resolve(Base::Preset("mae"), &sets).unwrap()
+}
+
+/// Smooth images, so that what is masked can be told from what is visible.
+fn images(task: &Task, count: usize) -> Vec<f32> {
+    let mut stream = Stream::new(3, 0, 0, Purpose::Bench);
+    (0..count)
+        .flat_map(|_| {
+            let phases: Vec<f64> = (0..task.shape.channels * 3).map(|_| stream.range(0.0, 6.0)).collect();
+            let (width, channels) = (task.shape.width, task.shape.channels);
+            (0..task.shape.image_values()).map(move |index| {
+                let (y, x, c) = (index / channels / width, index / channels % width, index % channels);
+                ((y as f64 * 0.3 + phases[c * 3]).sin() + (x as f64 * 0.2 + phases[c * 3 + 1]).cos()) as f32
+            })
+        })
+        .collect()
+}
+
+fn masks(recipe: &Recipe, count: usize) -> Vec<Mask> {
+    let strategy = recipe.mask().unwrap();
+    (0..count as u64).map(|sample| strategy.sample(recipe.grid(), &mut Stream::new(1, 0, sample, Purpose::Mask))).collect()
+}
+
+fn overfit(recipe: &Recipe, steps: usize) -> [f32; 2] {
+    let (task, mut network) = (Task::new(recipe).unwrap(), Network::new(recipe, &Device::flex().autodiff()).unwrap());
+    let (images, masks) = (images(&task, 8), masks(recipe, 8));
+    let mut optimizer = AdamW::new(&recipe.optim);
+    let mut losses = Vec::new();
+    for step in 0..steps {
+        let loss = network.loss(&task.batch(&images, &masks), task.objective.as_ref(), None);
+        let gradients = network.parameters().take_gradients(&mut loss.backward());
+        losses.push(to_host(loss.without_autodiff()).unwrap()[0]);
+        // Without a slow end, the last steps would jitter around the minimum.
+        let lr = 4e-3 * (1.0 - step as f64 / steps as f64) + 1e-4;
+        optimizer.step(network.parameters_mut(), gradients, lr);
+    }
+    [losses[0], losses[steps - 1]]
+}
+
+#[test]
+fn eight_images_are_learned_by_heart() {
+    let [first, last] = overfit(&recipe(&[]), 500);
+    assert!(first > 0.5 && last < 0.01, "{first} {last}");
+}
+
+#[test]
+fn every_mode_learns() {
+    let modes: [&[(&str, &str)]; 7] = [
+        &[("backbone.tokens", "mask")],
+        &[("backbone.registers", "3"), ("backbone.pos", "learned")],
+        &[("objective.over", "all")],
+        &[("target.norm_pix", "true")],
+        &[("mask.kind", "block")],
+        &[("mask.kind", "uniform"), ("mask.secondary", "0.25")],
+        &[("data.channels", "1"), ("data.mean", "[0.5]"), ("data.std", "[0.25]")],
+    ];
+    for mode in modes {
+        let [first, last] = overfit(&recipe(mode), 60);
+        assert!(last < first * 0.7, "{mode:?}: {first} to {last}");
+    }
+}
+
+#[test]
+fn all_parameters_but_fixed_positions_get_gradients() {
+    for (sets, fixed) in
+        [(&[][..], vec!["decoder.pos_embed", "pos_embed"]), (&[("backbone.pos", "learned")][..], vec!["decoder.pos_embed"])]
+    {
+        let recipe = recipe(sets);
+        let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
+        let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)), task.objective.as_ref(), None);
+        let gradients = network.parameters().take_gradients(&mut loss.backward());
+        let mut without = Vec::new();
+        network.parameters().visit_parameters(&mut |name, _, _| {
+            if !gradients.contains_key(name) {
+                without.push(name.to_owned());
+            }
+        });
+        without.sort();
+        assert_eq!(without, fixed);
+    }
+}
+
+#[test]
+fn accumulated_halves_are_the_whole_batch() {
+    let recipe = recipe(&[]);
+    let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
+    let (images, masks) = (images(&task, 4), masks(&recipe, 4));
+    let gradients = |images: &[f32], masks: &[Mask], share: f64| {
+        let loss = network.loss(&task.batch(images, masks), task.objective.as_ref(), None) * share;
+        network.parameters().take_gradients(&mut loss.backward())
+    };
+    let whole = gradients(&images, &masks, 1.0);
+    let half = images.len() / 2;
+    let (first, second) = (gradients(&images[..half], &masks[..2], 0.5), gradients(&images[half..], &masks[2..], 0.5));
+    for (name, whole) in whole {
+        let sum = to_host(first[&name].clone() + second[&name].clone()).unwrap();
+        for (have, want) in sum.iter().zip(to_host(whole).unwrap()) {
+            assert!((have - want).abs() < 1e-5, "{name}: {have} {want}");
+        }
+    }
+}
+
+#[test]
+fn clipping_bounds_the_global_norm_and_leaves_small_gradients_alone() {
+    let recipe = recipe(&[]);
+    let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
+    let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)), task.objective.as_ref(), None);
+    let gradients = network.parameters().take_gradients(&mut loss.backward());
+    let norm = global_norm(&gradients).unwrap();
+    let value = to_host(norm.clone()).unwrap()[0];
+    let squares: f32 = gradients.values().flat_map(|gradient| to_host(gradient.clone()).unwrap()).map(|value| value * value).sum();
+    assert!((value - squares.sqrt()).abs() < 1e-4 * value);
+    for limit in [0.1, 10.0] {
+        let limit = f64::from(value) * limit;
+        let clipped = to_host(global_norm(&clip_global_norm(gradients.clone(), &norm, limit)).unwrap()).unwrap()[0];
+        assert!((f64::from(clipped) - limit.min(f64::from(value))).abs() < 1e-3 * f64::from(value), "{clipped} {limit}");
+    }
+}
+
+#[test]
+fn the_running_average_follows_the_weights() {
+    let recipe = recipe(&[]);
+    let mut network = Network::new(&recipe, &Device::flex()).unwrap();
+    let mut ema = Ema::new(0.9, network.parameters());
+    let before = to_host(ema.values["norm.weight"].clone()).unwrap()[0];
+    network.parameters_mut().update_parameters(&mut |_, _, value| value + 1.0);
+    ema.update(network.parameters());
+    let after = to_host(ema.values["norm.weight"].clone()).unwrap()[0];
+    assert!((after - (before + 0.1)).abs() < 1e-6, "{before} {after}");
+}
+
+#[test]
+fn dropped_branches_change_the_loss_and_only_by_their_key() {
+    let recipe = recipe(&[("backbone.drop_path", "0.5")]);
+    let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex()).unwrap());
+    let batch = task.batch(&images(&task, 4), &masks(&recipe, 4));
+    let loss = |epoch: u64| {
+        let drop_path = DropPath::sample(0.5, 2, 7, epoch, &[0, 1, 2, 3]);
+        to_host(network.loss(&batch, task.objective.as_ref(), drop_path.as_ref())).unwrap()[0]
+    };
+    assert_eq!(loss(0), loss(0));
+    assert!((1..6).any(|epoch| loss(epoch) != loss(0)));
+}
+
+#[test]
+fn other_image_sizes_resize_the_positions() {
+    let recipe = recipe(&[]);
+    let network = Network::new(&recipe, &Device::flex()).unwrap().for_grid([3, 5]);
+    let task = Task::for_size(&recipe, 12, 20).unwrap();
+    let mask = Mask::in_raster_order(crate::mask::Grid::still(3, 5), (0..15).map(|patch| patch % 4 != 0).collect());
+    let batch = task.batch_of_everything(&images(&task, 1), &[mask]);
+    assert_eq!(network.predict(&batch, None).dims(), [1, 15, 48]);
+}

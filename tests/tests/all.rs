@@ -16,6 +16,9 @@ mod bad_input;
 /// `commands.jsonl`: what a window or a script asks of a living engine.
 #[path = "all/commands.rs"]
 mod commands;
+/// `data`: what is in a folder, and toy scenes.
+#[path = "all/data.rs"]
+mod data;
 /// Dependencies: who may know whom, and which crates must not be there at all.
 #[path = "all/dependencies.rs"]
 mod dependencies;
@@ -25,9 +28,6 @@ mod evaluate;
 /// Bytes at random: no reader panics.
 #[path = "all/fuzz.rs"]
 mod fuzz;
-/// `data`: what is in a folder, and toy scenes.
-#[path = "all/data.rs"]
-mod data;
 /// `embed`, `attend` and `target`: looking inside.
 #[path = "all/looking.rs"]
 mod looking;

@@ -27,7 +27,11 @@ fn endless(run: &Path) -> Running {
 }
 
 fn files(folder: PathBuf) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
     names.sort();
     names
 }
@@ -55,7 +59,11 @@ fn pause_resume_checkpoint_preview_and_stop_work_and_an_old_stop_ends_nothing() 
     engine.wait_until("more steps", || steps(&log(&run)) > before + 2);
     assert_eq!(log(&run).matches("\"kind\":\"paused\"").count(), 2, "going on is told too");
 
-    ask(&run, 4, &json!({"kind": "set_preview_images", "images": ["JPEGImages/toy_000003.png", "JPEGImages/toy_000007.png", "no such.png"]}));
+    ask(
+        &run,
+        4,
+        &json!({"kind": "set_preview_images", "images": ["JPEGImages/toy_000003.png", "JPEGImages/toy_000007.png", "no such.png"]}),
+    );
     engine.wait_until("a preview", || log(&run).contains("\"kind\":\"preview\""));
     ask(&run, 5, &json!({"kind": "dance"}));
     ask(&run, 6, &json!({"kind": "stop"}));
@@ -93,7 +101,9 @@ fn a_stop_that_nobody_heard_does_not_end_the_next_engine() {
     ask(&run, 2, &json!({"kind": "stop"}));
     ask(&run, 3, &json!({"kind": "pause"}));
     let mut next = maskroom("train --resume --threads 1").arg(&run).start();
-    next.wait_until("it goes on", || log(&run).split("\"kind\":\"resumed\"").nth(1).is_some_and(|after| after.matches("\"kind\":\"step\"").count() > 3));
+    next.wait_until("it goes on", || {
+        log(&run).split("\"kind\":\"resumed\"").nth(1).is_some_and(|after| after.matches("\"kind\":\"step\"").count() > 3)
+    });
     ask(&run, 4, &json!({"kind": "stop"}));
     assert_eq!(next.wait().status, Some(0), "what is asked of a living engine is heard");
     assert_eq!(events_of(&run, "stopped").len(), 1);

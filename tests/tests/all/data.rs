@@ -23,9 +23,12 @@ fn a_folder_is_inspected_with_everything_that_is_wrong_with_it() {
     let broken = broken_files(folder.path());
     let found = maskroom("data inspect").arg(folder.path()).json();
     assert_eq!(found["images"], json!(8), "{found}");
-    let reasons: BTreeMap<&str, &str> = found["unreadable"].as_array().expect("a list").iter().map(|file| {
-        (file["path"].as_str().expect("a path"), file["reason"].as_str().expect("a reason"))
-    }).collect();
+    let reasons: BTreeMap<&str, &str> = found["unreadable"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|file| (file["path"].as_str().expect("a path"), file["reason"].as_str().expect("a reason")))
+        .collect();
     assert_eq!(reasons.keys().copied().collect::<Vec<_>>(), broken, "a truncated file counts as unreadable");
     assert!(reasons.values().all(|reason| reason.len() > 5), "{reasons:?}");
     assert_eq!(found["duplicates"], json!([["copy.png", "photo 0.png"]]));

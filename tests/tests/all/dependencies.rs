@@ -38,7 +38,8 @@ fn what_must_be_one_is_in_the_lock_file_once() {
     let lock: toml::Table = std::fs::read_to_string(workspace().join("Cargo.lock")).expect("Cargo.lock").parse().expect("TOML");
     let packages = lock["package"].as_array().expect("packages");
     for name in ["wgpu", "naga", "egui", "burn"] {
-        let versions: Vec<_> = packages.iter().filter(|package| package["name"].as_str() == Some(name)).map(|package| &package["version"]).collect();
+        let versions: Vec<_> =
+            packages.iter().filter(|package| package["name"].as_str() == Some(name)).map(|package| &package["version"]).collect();
         assert_eq!(versions.len(), 1, "{name}: {versions:?}");
     }
 }
@@ -48,10 +49,50 @@ fn what_must_be_one_is_in_the_lock_file_once() {
 #[test]
 fn nothing_in_the_default_build_can_reach_a_network() {
     const NETWORK: &[&str] = &[
-        "reqwest", "hyper", "hyper-util", "ureq", "ureq-proto", "curl", "curl-sys", "isahc", "attohttpc", "minreq", "surf", "tokio", "mio",
-        "async-std", "smol", "async-net", "async-io", "socket2", "rustls", "native-tls", "openssl", "openssl-sys", "h2", "h3", "quinn",
-        "tungstenite", "tokio-tungstenite", "tonic", "axum", "warp", "actix-web", "tiny_http", "hickory-resolver", "trust-dns-resolver",
-        "ssh2", "libssh2-sys", "suppaftp", "hf-hub", "sentry", "opentelemetry-otlp", "git2", "libgit2-sys", "burn-remote", "burn-train",
+        "reqwest",
+        "hyper",
+        "hyper-util",
+        "ureq",
+        "ureq-proto",
+        "curl",
+        "curl-sys",
+        "isahc",
+        "attohttpc",
+        "minreq",
+        "surf",
+        "tokio",
+        "mio",
+        "async-std",
+        "smol",
+        "async-net",
+        "async-io",
+        "socket2",
+        "rustls",
+        "native-tls",
+        "openssl",
+        "openssl-sys",
+        "h2",
+        "h3",
+        "quinn",
+        "tungstenite",
+        "tokio-tungstenite",
+        "tonic",
+        "axum",
+        "warp",
+        "actix-web",
+        "tiny_http",
+        "hickory-resolver",
+        "trust-dns-resolver",
+        "ssh2",
+        "libssh2-sys",
+        "suppaftp",
+        "hf-hub",
+        "sentry",
+        "opentelemetry-otlp",
+        "git2",
+        "libgit2-sys",
+        "burn-remote",
+        "burn-train",
     ];
     let tree = cargo("tree -p maskroom -e normal,build --prefix none --format {p}");
     let built: Names = tree.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect();
@@ -77,7 +118,8 @@ impl Graph {
         let metadata: Value = serde_json::from_str(&cargo("metadata --format-version 1")).expect("metadata is JSON");
         let list = |value: &Value| value.as_array().expect("a list").clone();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        let names: BTreeMap<_, _> = list(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
+        let names: BTreeMap<_, _> =
+            list(&metadata["packages"]).iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
         let members = list(&metadata["workspace_members"]).iter().map(|id| (names[&text(id)].clone(), text(id))).collect();
         // Only `dev` is left out: what a build script uses is part of the build.
         let counts = |dependency: &Value| list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"] != "dev");

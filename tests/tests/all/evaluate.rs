@@ -47,7 +47,8 @@ fn knn_is_the_weighted_vote_of_dino() {
     let embedded = maskroom("embed").with("--weights", trained()).with("--data", toy()).with("--out", &features).json();
     let features = tensor(&features, "features");
     let labels = toy_labels();
-    let label_of = |name: &Value| labels[Path::new(name.as_str().expect("a name")).file_stem().expect("a stem").to_str().expect("UTF-8")].clone();
+    let label_of =
+        |name: &Value| labels[Path::new(name.as_str().expect("a name")).file_stem().expect("a stem").to_str().expect("UTF-8")].clone();
     let labels: Vec<String> = embedded["names"].as_array().expect("names").iter().map(label_of).collect();
     let lines = std::fs::read_to_string(toy().join("ImageSets/Segmentation/train.txt")).expect("a list");
     let (train, test) = (0..lines.lines().count(), lines.lines().count()..64);
@@ -75,7 +76,12 @@ fn vote(features: &Tensor, labels: &[String], image: usize, train: std::ops::Ran
 /// The class of each toy scene by its stem.
 fn toy_labels() -> BTreeMap<String, String> {
     let table = std::fs::read_to_string(toy().join("labels.csv")).expect("labels");
-    table.lines().skip(1).map(|line| line.split_once(',').expect("two columns")).map(|(stem, class)| (stem.to_owned(), class.to_owned())).collect()
+    table
+        .lines()
+        .skip(1)
+        .map(|line| line.split_once(',').expect("two columns"))
+        .map(|(stem, class)| (stem.to_owned(), class.to_owned()))
+        .collect()
 }
 
 #[test]
@@ -86,7 +92,8 @@ fn jaccard_figures_are_ordered_and_the_trivial_ones_exact() {
         assert!((0.0..=1.0).contains(&value), "{name} = {value}");
         value
     };
-    let per_head: Vec<f64> = figures["jaccard_per_head"].as_array().expect("heads").iter().map(|value| value.as_f64().expect("a number")).collect();
+    let per_head: Vec<f64> =
+        figures["jaccard_per_head"].as_array().expect("heads").iter().map(|value| value.as_f64().expect("a number")).collect();
     assert_eq!((per_head.len(), &figures["images"]), (3, &json!(64)));
     let best = per_head.iter().copied().fold(0.0, f64::max);
     assert!(figure("jaccard_oracle") >= best - 1e-12, "the oracle chooses anew for every object");

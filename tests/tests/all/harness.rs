@@ -258,7 +258,8 @@ pub fn workspace() -> &'static Path {
 /// What a cargo command prints, run in the workspace without the network.
 pub fn cargo(words: &str) -> String {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsStr::new("cargo").to_owned());
-    let output = Command::new(cargo).args(words.split_whitespace()).arg("--offline").current_dir(workspace()).output().expect("cargo starts");
+    let output =
+        Command::new(cargo).args(words.split_whitespace()).arg("--offline").current_dir(workspace()).output().expect("cargo starts");
     assert!(output.status.success(), "cargo {words}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("cargo prints UTF-8")
 }

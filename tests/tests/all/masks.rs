@@ -115,7 +115,8 @@ fn grid_leaves_one_in_every_cell() {
 #[test]
 fn square_is_one_square_of_that_area() {
     for (plane, rows, cols) in sample("--strategy square --grid 14x14 --count 10 --set ratio=0.5").planes() {
-        let masked: Vec<(usize, usize)> = (0..rows * cols).filter(|&patch| plane[patch]).map(|patch| (patch / cols, patch % cols)).collect();
+        let masked: Vec<(usize, usize)> =
+            (0..rows * cols).filter(|&patch| plane[patch]).map(|patch| (patch / cols, patch % cols)).collect();
         let (top, left) = masked[0];
         let (bottom, right) = masked[masked.len() - 1];
         let (height, width) = (bottom + 1 - top, right + 1 - left);

@@ -31,7 +31,8 @@ pub fn flat(height: u32, width: u32, color: [u8; 3]) -> RgbImage {
 
 fn shade(x: u32, y: u32, wave: u32) -> u8 {
     let (x, y, wave) = (f64::from(x), f64::from(y), f64::from(wave));
-    let value = (x * (0.11 + 0.013 * wave) + y * (0.07 + 0.029 * (wave % 5.0)) + wave * 1.7).sin() + 0.4 * (0.31 * x - 0.23 * y + wave).cos();
+    let value =
+        (x * (0.11 + 0.013 * wave) + y * (0.07 + 0.029 * (wave % 5.0)) + wave * 1.7).sin() + 0.4 * (0.31 * x - 0.23 * y + wave).cos();
     (128.0 + 85.0 * value).clamp(0.0, 255.0) as u8
 }
 

@@ -33,7 +33,8 @@ pub fn npy(path: &Path) -> Npy {
     let descr = entry("descr").split('\'').nth(1).expect("a type").to_owned();
     let sides = entry("shape");
     let sides = sides.strip_prefix('(').and_then(|rest| rest.split(')').next()).expect("a tuple");
-    let shape: Vec<usize> = sides.split(',').map(str::trim).filter(|side| !side.is_empty()).map(|side| side.parse().expect("a side")).collect();
+    let shape: Vec<usize> =
+        sides.split(',').map(str::trim).filter(|side| !side.is_empty()).map(|side| side.parse().expect("a side")).collect();
     let bytes = file[end..].to_vec();
     let size: usize = descr[2..].parse().expect("bytes of a value");
     assert_eq!(bytes.len(), shape.iter().product::<usize>() * size, "{header}");
@@ -124,6 +125,24 @@ pub fn has_palette(path: &Path) -> bool {
     std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x89PNG") && bytes[25] == 3)
 }
 
+/// Where a picture shows another, pixels repeated `scale` times: `(left, top, scale)`. Shades may differ by one.
+pub fn find_inside(picture: &RgbImage, part: &RgbImage) -> Option<(u32, u32, u32)> {
+    let places = (1..=8).flat_map(|scale| {
+        let (right, bottom) = (picture.width().checked_sub(part.width() * scale), picture.height().checked_sub(part.height() * scale));
+        let places =
+            right.zip(bottom).map(|(right, bottom)| (0..=bottom).flat_map(move |top| (0..=right).map(move |left| (left, top, scale))));
+        places.into_iter().flatten()
+    });
+    places.into_iter().find(|&(left, top, scale)| {
+        part.enumerate_pixels().all(|(x, y, pixel)| near(picture.get_pixel(left + x * scale + scale - 1, top + y * scale), pixel))
+    })
+}
+
+/// Whether two colors differ by no more than rounding.
+pub fn near(a: &image::Rgb<u8>, b: &image::Rgb<u8>) -> bool {
+    (0..3).all(|channel| a[channel].abs_diff(b[channel]) <= 1)
+}
+
 /// An image as the network sees it, normalized by ImageNet's figures and cut into patches: `[N][P·P·3]`, patch vectors in the order row,
 /// column, channel. Sides must be multiples of `patch`.
 pub fn patches(picture: &RgbImage, patch: u32) -> Vec<Vec<f64>> {
@@ -168,8 +187,11 @@ pub fn mask_from_rle(segmentation: &Value) -> Vec<bool> {
         let before = if counts.len() > 2 { counts[counts.len() - 2] } else { 0 };
         counts.push(value + before);
     }
-    let by_column: Vec<bool> =
-        counts.iter().enumerate().flat_map(|(run, &length)| std::iter::repeat_n(run % 2 == 1, usize::try_from(length).expect("a length"))).collect();
+    let by_column: Vec<bool> = counts
+        .iter()
+        .enumerate()
+        .flat_map(|(run, &length)| std::iter::repeat_n(run % 2 == 1, usize::try_from(length).expect("a length")))
+        .collect();
     assert_eq!(by_column.len(), height * width);
     (0..height * width).map(|pixel| by_column[pixel % width * height + pixel / width]).collect()
 }

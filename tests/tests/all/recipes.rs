@@ -10,7 +10,8 @@ use crate::harness::{maskroom, number, toy};
 #[test]
 fn presets_are_listed_and_each_can_be_shown_and_passes_its_own_check() {
     let listed = maskroom("recipes").json();
-    let names: Vec<&str> = listed["recipes"].as_array().expect("recipes").iter().map(|recipe| recipe["name"].as_str().expect("a name")).collect();
+    let names: Vec<&str> =
+        listed["recipes"].as_array().expect("recipes").iter().map(|recipe| recipe["name"].as_str().expect("a name")).collect();
     assert_eq!(names, METHODS.iter().map(|preset| preset.name).collect::<Vec<_>>());
     assert!(names.contains(&"mae"));
     for backbone in ["vit-nano", "vit-micro", "vit-ti/16", "vit-s/16", "vit-s/8", "vit-b/16"] {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::harness::{Call, maskroom, number, pretrain, toy, toy_picture, trained};
-use crate::readers::{Tensor, norm_pix, npy, patches, rgb, tensor, write_bools};
+use crate::readers::{Tensor, find_inside, near, norm_pix, npy, patches, rgb, tensor, write_bools};
 
 /// Reconstructs the first three toy scenes with `weights` and further `words`.
 struct Drawn {
@@ -30,8 +30,11 @@ impl Drawn {
     fn expected_loss(&self, target: impl Fn(&[f64]) -> Vec<f64>) -> f64 {
         let (mut sum, mut count) = (0.0, 0);
         for image in 0..3 {
-            for (index, patch) in patches(&rgb(&toy_picture(image)), 4).iter().enumerate().filter(|(index, _)| self.mask.row(&[image])[*index] == 1.0) {
-                let squares = self.prediction.row(&[image, index]).iter().zip(target(patch)).map(|(&have, want)| (f64::from(have) - want).powi(2));
+            for (index, patch) in
+                patches(&rgb(&toy_picture(image)), 4).iter().enumerate().filter(|(index, _)| self.mask.row(&[image])[*index] == 1.0)
+            {
+                let squares =
+                    self.prediction.row(&[image, index]).iter().zip(target(patch)).map(|(&have, want)| (f64::from(have) - want).powi(2));
                 sum += squares.sum::<f64>() / 48.0;
                 count += 1;
             }
@@ -107,26 +110,19 @@ fn a_strip_shows_original_masked_prediction_and_pasted() {
     let drawn = Drawn::new(trained(), |call| call.and("--seed 5"));
     let source = rgb(&toy_picture(0));
     let strip = rgb(&drawn.folder.path().join("strips/toy_000000.png"));
-    let gutter = (strip.width() - 4 * 32) / 3;
-    assert!(strip.height() == 32 && strip.width() == 4 * 32 + 3 * gutter && gutter > 0, "{:?}", strip.dimensions());
-    let near = |panel: u32, x: u32, y: u32| {
-        let (have, want) = (strip.get_pixel(panel * (32 + gutter) + x, y), source.get_pixel(x, y));
-        (0..3).all(|channel| have[channel].abs_diff(want[channel]) <= 1)
-    };
-    let masked = |x: u32, y: u32| drawn.mask.row(&[0])[(y / 4 * 8 + x / 4) as usize] == 1.0;
-    let pixels: Vec<(u32, u32)> = (0..32).flat_map(|y| (0..32).map(move |x| (x, y))).collect();
-    assert!(pixels.iter().all(|&(x, y)| near(0, x, y)), "the original comes first");
-    let visible: Vec<_> = pixels.iter().copied().filter(|&(x, y)| !masked(x, y)).collect();
-    assert!(visible.iter().all(|&(x, y)| near(1, x, y) && near(3, x, y)), "visible patches stay in `masked` and in `pasted`");
-    let hidden = pixels.len() - visible.len();
+    let (left, top, scale) = find_inside(&strip, &source).expect("the original comes first");
+    let step = 32 * scale + (strip.width() - 4 * 32 * scale) / 3;
+    let shown = |panel: u32, (x, y): (u32, u32)| strip.get_pixel(left + panel * step + x * scale, top + y * scale);
+    let original = |panel: u32, (x, y): (u32, u32)| near(shown(panel, (x, y)), source.get_pixel(x, y));
+    let pixels = || (0..32).flat_map(|y| (0..32).map(move |x| (x, y)));
+    let (hidden, visible): (Vec<_>, Vec<_>) =
+        pixels().partition(|&(x, y): &(u32, u32)| drawn.mask.row(&[0])[(y / 4 * 8 + x / 4) as usize] == 1.0);
+    assert!(visible.iter().all(|&place| original(1, place) && original(3, place)), "visible patches stay in `masked` and in `pasted`");
     for panel in [1, 3] {
-        let equal = pixels.iter().filter(|&&(x, y)| masked(x, y) && near(panel, x, y)).count();
-        assert!(equal < hidden / 4, "panel {panel} shows what is hidden: {equal} of {hidden} pixels");
+        let equal = hidden.iter().filter(|&&place| original(panel, place)).count();
+        assert!(equal < hidden.len() / 4, "panel {panel} shows what is hidden: {equal} of {} pixels", hidden.len());
     }
-    let pasted = pixels.iter().filter(|&&(x, y)| masked(x, y)).all(|&(x, y)| {
-        strip.get_pixel(2 * (32 + gutter) + x, y) == strip.get_pixel(3 * (32 + gutter) + x, y)
-    });
-    assert!(pasted, "under the mask, `pasted` is the prediction");
+    assert!(hidden.iter().all(|&place| shown(2, place) == shown(3, place)), "under the mask, `pasted` is the prediction");
 }
 
 #[test]

@@ -48,7 +48,8 @@ fn expected(image: &Path, mass: f64, map: impl Fn(&[Vec<f32>]) -> Vec<f32>, (hei
 fn masks_hold_the_share_of_attention_at_source_size() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let images = several_sizes(&folder.path().join("images"));
-    let mean = |heads: &[Vec<f32>]| (0..heads[0].len()).map(|cell| heads.iter().map(|head| head[cell] / heads.len() as f32).sum()).collect();
+    let mean =
+        |heads: &[Vec<f32>]| (0..heads[0].len()).map(|cell| heads.iter().map(|head| head[cell] / heads.len() as f32).sum()).collect();
     let composite = |heads: &[Vec<f32>]| {
         let share = |head: &Vec<f32>, cell: usize| head[cell] / head.iter().sum::<f32>();
         (0..heads[0].len()).map(|cell| heads.iter().map(|head| share(head, cell)).fold(0.0, f32::max)).collect()
@@ -84,8 +85,12 @@ fn coco_holds_the_same_masks_with_area_and_box() {
     assert_eq!(coco["categories"][0]["name"], "cell");
     for (index, (name, height, width)) in images.iter().enumerate() {
         let image = &coco["images"][index];
-        assert_eq!((&image["file_name"], &image["height"], &image["width"]), (&json!(format!("{name}.png")), &json!(height), &json!(width)));
-        let annotation = coco["annotations"].as_array().expect("annotations").iter().find(|annotation| annotation["image_id"] == image["id"]);
+        assert_eq!(
+            (&image["file_name"], &image["height"], &image["width"]),
+            (&json!(format!("{name}.png")), &json!(height), &json!(width))
+        );
+        let annotation =
+            coco["annotations"].as_array().expect("annotations").iter().find(|annotation| annotation["image_id"] == image["id"]);
         let annotation = annotation.expect("an annotation for each image");
         assert_eq!((&annotation["category_id"], &annotation["iscrowd"]), (&coco["categories"][0]["id"], &json!(0)));
         let mask = mask_from_rle(&annotation["segmentation"]);
@@ -112,7 +117,8 @@ fn pieces_can_be_split_dropped_and_reduced_to_the_largest() {
         let areas: Vec<f64> = annotations.iter().map(|annotation| number(annotation, "area")).collect();
         (areas.len(), areas.iter().sum::<f64>())
     };
-    let (whole, pieces, largest, large) = (masks("--head 0"), masks("--head 0 --split"), masks("--head 0 --largest"), masks("--head 0 --split --min-area 60"));
+    let (whole, pieces, largest, large) =
+        (masks("--head 0"), masks("--head 0 --split"), masks("--head 0 --largest"), masks("--head 0 --split --min-area 60"));
     assert!(pieces.0 > whole.0 && pieces.1 == whole.1, "splitting keeps every pixel: {whole:?} {pieces:?}");
     assert!(largest.0 == whole.0 && largest.1 < whole.1, "{largest:?}");
     assert!(large.0 < pieces.0 && large.1 < pieces.1, "{large:?}");

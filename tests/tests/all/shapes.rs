@@ -18,13 +18,19 @@ fn train_and_look(data: &Path, image: &Path, settings: &str) -> (Vec<usize>, Str
     let [raw, maps] = ["raw.safetensors", "maps.safetensors"].map(|name| folder.path().join(name));
     let look = |command: &str| maskroom(command).with("--weights", &run);
     let drawn = look("reconstruct").with("--images", image).with("--out", folder.path().join("strips")).with("--raw", &raw).json();
-    assert!(number(&drawn, "loss") > 0.0 && rgb(&folder.path().join("strips").join(image.with_extension("png").file_name().expect("a name"))).width() > 96);
+    assert!(
+        number(&drawn, "loss") > 0.0
+            && rgb(&folder.path().join("strips").join(image.with_extension("png").file_name().expect("a name"))).width() > 96
+    );
     look("attend").with("--images", image).with("--out", &maps).json();
     look("attend").with("--images", image).with("--out", folder.path().join("heat")).json();
     let embedded = look("embed").with("--data", data).with("--out", folder.path().join("f.npy")).json();
     let segmented = look("segment").with("--data", data).with("--out", folder.path().join("masks")).json();
     assert_eq!(embedded["shape"], json!([segmented["images"], 96]));
-    assert!(segmented["exports"].as_array().is_some_and(|exports| exports.iter().all(|export| export["exact"] == json!(true))), "{segmented}");
+    assert!(
+        segmented["exports"].as_array().is_some_and(|exports| exports.iter().all(|export| export["exact"] == json!(true))),
+        "{segmented}"
+    );
     (tensor(&raw, "prediction").shape, metadata(&maps)["grids"].clone())
 }
 
@@ -128,7 +134,11 @@ fn animations_show_their_first_frame_and_four_inks_become_color() {
     let error = seen.row(&[0]).iter().zip(seen.row(&[1])).map(|(a, b)| (a - b).abs()).sum::<f32>() / (64.0 * 48.0);
     assert!(error < 0.2, "{error}");
     let ink = seen.row(&[2]);
-    assert!(ink.chunks_exact(3).all(|pixel| pixel == &ink[..3]) && ink.iter().all(|value| value.is_finite() && value.abs() < 3.0), "{:?}", &ink[..3]);
+    assert!(
+        ink.chunks_exact(3).all(|pixel| pixel == &ink[..3]) && ink.iter().all(|value| value.is_finite() && value.abs() < 3.0),
+        "{:?}",
+        &ink[..3]
+    );
     assert_eq!(maskroom("data inspect").arg(folder.path()).json()["unreadable"], json!([]));
 }
 

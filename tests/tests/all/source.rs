@@ -62,7 +62,9 @@ fn files_are_written_atomically() {
         ("app/src/cli/logging.rs", "a log: lines are appended, and nothing reads them back"),
     ];
     for file in product_files() {
-        let found = file.lines_with(|line| ["fs::write(", "File::create(", "OpenOptions::new()", "File::options()"].iter().any(|call| line.contains(call)));
+        let found = file.lines_with(|line| {
+            ["fs::write(", "File::create(", "OpenOptions::new()", "File::options()"].iter().any(|call| line.contains(call))
+        });
         let allowed = ALLOWED.iter().any(|(place, _)| file.place().starts_with(place));
         assert!(found.is_empty() || allowed, "write through files.rs instead:\n{}", found.join("\n"));
     }
@@ -75,7 +77,8 @@ fn files_are_written_atomically() {
 #[test]
 fn no_source_opens_a_socket() {
     for file in product_files() {
-        let found = file.lines_with(|line| ["std::net", "TcpStream", "UdpSocket", "TcpListener", "UnixStream"].iter().any(|name| line.contains(name)));
+        let found = file
+            .lines_with(|line| ["std::net", "TcpStream", "UdpSocket", "TcpListener", "UnixStream"].iter().any(|name| line.contains(name)));
         assert!(found.is_empty(), "{}", found.join("\n"));
     }
 }
@@ -85,7 +88,8 @@ fn no_source_opens_a_socket() {
 fn raw_colors_are_only_in_widgets() {
     for file in rust_files("app/src").into_iter().chain(rust_files("core/src")) {
         let found = file.lines_with(|line| {
-            let constructor = line.split("Color32::").skip(1).any(|rest| !rest.starts_with("TRANSPARENT") && !rest.starts_with("PLACEHOLDER"));
+            let constructor =
+                line.split("Color32::").skip(1).any(|rest| !rest.starts_with("TRANSPARENT") && !rest.starts_with("PLACEHOLDER"));
             constructor || has_hex_color(line) || has_css_color(line)
         });
         assert!(found.is_empty(), "colors come from widgets' tokens:\n{}", found.join("\n"));
@@ -124,6 +128,14 @@ fn unsafe_code_is_in_the_kernels_with_its_reason() {
             assert!(before.iter().any(|line| line.contains("SAFETY")), "{}:{}: unsafe without a SAFETY comment", file.place(), index + 1);
         }
     }
+}
+
+#[test]
+fn the_scanner_sees_code_and_neither_comments_nor_tests() {
+    let text =
+        "//! a.unwrap()\nfn f() {\n    b.unwrap() // reason\n}\n/// c.unwrap()\n#[cfg(test)]\nmod tests {\n    fn g() { d.unwrap() }\n}\n";
+    let source = Source { path: workspace().join("core/src/example.rs"), text: text.into() };
+    assert_eq!(source.lines_with(|line| line.contains(".unwrap()")), ["core/src/example.rs:3: b.unwrap() // reason"]);
 }
 
 /// A file and its text.
@@ -194,7 +206,9 @@ fn has_hex_color(line: &str) -> bool {
 
 /// `rgb(10, 132, 255)` and the like.
 fn has_css_color(line: &str) -> bool {
-    ["rgb(", "rgba(", "hsl(", "hsla("].iter().any(|call| line.split(call).skip(1).any(|rest| rest.starts_with(|next: char| next.is_ascii_digit())))
+    ["rgb(", "rgba(", "hsl(", "hsla("]
+        .iter()
+        .any(|call| line.split(call).skip(1).any(|rest| rest.starts_with(|next: char| next.is_ascii_digit())))
 }
 
 fn product_files() -> Vec<Source> {

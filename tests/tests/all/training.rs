@@ -12,14 +12,19 @@ fn a_run_says_what_it_did_and_its_folder_holds_all_of_it() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = folder.path().join("run");
     let call = pretrain(toy(), &run).and("--steps 25 --threads 2 --set train.log_every_steps=1 --set optim.base_lr=1e-2");
-    let printed = call.and("--set train.validate_every_steps=5 --set train.checkpoint_every_steps=5 --set train.keep_last=2 --set train.keep_best=false").json();
+    let printed = call
+        .and("--set train.validate_every_steps=5 --set train.checkpoint_every_steps=5 --set train.keep_last=2 --set train.keep_best=false")
+        .json();
     assert_eq!((&printed["run"], &printed["steps"], &printed["resumed_from"]), (&json!(run), &json!(25), &Value::Null));
     assert!(number(&printed, "images_per_second") > 0.0);
 
     let steps = events_of(&run, "step");
     let losses: Vec<f64> = steps.iter().map(|step| number(step, "loss")).collect();
     let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-    assert!((number(&printed, "first_loss") - mean(&losses[..10])).abs() < 1e-6 && (number(&printed, "last_loss") - mean(&losses[15..])).abs() < 1e-6);
+    assert!(
+        (number(&printed, "first_loss") - mean(&losses[..10])).abs() < 1e-6
+            && (number(&printed, "last_loss") - mean(&losses[15..])).abs() < 1e-6
+    );
     assert!(mean(&losses[15..]) < mean(&losses[..10]), "it learns: {losses:?}");
     for (index, step) in steps.iter().enumerate() {
         assert_eq!(number(step, "step"), (index + 1) as f64);
@@ -38,13 +43,25 @@ fn a_run_says_what_it_did_and_its_folder_holds_all_of_it() {
     assert_eq!((kinds[0].as_str(), kinds[kinds.len() - 1].as_str()), ("started", "stopped"));
     assert_eq!(events_of(&run, "validation").len(), 5);
     for validation in events_of(&run, "validation") {
-        assert!(number(&validation, "loss") > 0.0 && number(&validation, "baseline_patch_mean") > 0.0 && number(&validation, "baseline_nearest") > 0.0);
+        assert!(
+            number(&validation, "loss") > 0.0
+                && number(&validation, "baseline_patch_mean") > 0.0
+                && number(&validation, "baseline_nearest") > 0.0
+        );
     }
     let stopped = &events_of(&run, "stopped")[0];
     assert_eq!((&stopped["reason"], &stopped["last_checkpoint"]), (&json!("finished"), &json!("checkpoints/00000025")));
     assert_eq!(folders(&run.join("checkpoints")), ["00000020", "00000025"], "keep_last = 2");
     assert_eq!(folders(&run.join("checkpoints/00000025")), ["COMPLETE", "model.safetensors", "optimizer.safetensors", "state.json"]);
-    for file in ["recipe.toml", "run.json", "engine.lock", "report/report.html", "report/curves.svg", "report/reconstructions.png", "report/attention.png"] {
+    for file in [
+        "recipe.toml",
+        "run.json",
+        "engine.lock",
+        "report/report.html",
+        "report/curves.svg",
+        "report/reconstructions.png",
+        "report/attention.png",
+    ] {
         assert!(run.join(file).is_file(), "no {file}");
     }
     let html = std::fs::read_to_string(run.join("report/report.html")).expect("a report");
@@ -54,7 +71,10 @@ fn a_run_says_what_it_did_and_its_folder_holds_all_of_it() {
 }
 
 fn folders(path: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(path).expect("a folder").map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+    let mut names: Vec<String> = std::fs::read_dir(path)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
     names.sort();
     names
 }
@@ -90,8 +110,12 @@ fn the_number_of_threads_changes_no_bit() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let train = |name: &str, threads: &str| {
         let run = folder.path().join(name);
-        pretrain(toy(), &run).and("--steps 12 --seed 3 --set backbone.drop_path=0.2 --set optim.base_lr=1e-2 --threads").arg(threads).json();
-        ["model.safetensors", "optimizer.safetensors", "state.json"].map(|file| std::fs::read(run.join("checkpoints/00000012").join(file)).expect(file))
+        pretrain(toy(), &run)
+            .and("--steps 12 --seed 3 --set backbone.drop_path=0.2 --set optim.base_lr=1e-2 --threads")
+            .arg(threads)
+            .json();
+        ["model.safetensors", "optimizer.safetensors", "state.json"]
+            .map(|file| std::fs::read(run.join("checkpoints/00000012").join(file)).expect(file))
     };
     let one = train("one", "1");
     assert!(one == train("two", "2") && one == train("five", "5"), "threads change the result");
@@ -149,7 +173,8 @@ fn the_best_checkpoint_is_kept_too() {
     let run = folder.path().join("run");
     let settings = "--set train.validate_every_steps=4 --set train.checkpoint_every_steps=4 --set train.keep_last=1 --set optim.base_lr=0.3 --set optim.warmup_epochs=0";
     pretrain(toy(), &run).and(&format!("--steps 28 --threads 1 {settings}")).json();
-    let mut losses: Vec<(f64, u64)> = events_of(&run, "validation").iter().map(|event| (number(event, "loss"), number(event, "step") as u64)).collect();
+    let mut losses: Vec<(f64, u64)> =
+        events_of(&run, "validation").iter().map(|event| (number(event, "loss"), number(event, "step") as u64)).collect();
     losses.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (best, last) = (format!("{:08}", losses[0].1), format!("{:08}", 28));
     let expected = if best == last { vec![last] } else { vec![best, last] };
@@ -211,7 +236,11 @@ fn what_is_no_terminal_gets_plain_text() {
     let call = maskroom("embed").with("--weights", trained()).with("--out", folder.path().join("f.npy")).arg("--images");
     let outcome = call.arg(crate::harness::toy_picture(0)).arg(&broken).run();
     assert!(outcome.status == Some(0) && outcome.stderr.contains("broken.png"), "{outcome:?}");
-    assert!(!outcome.stderr.contains('\x1b') && !outcome.stdout.contains('\x1b'), "escape codes where there is no terminal: {:?}", outcome.stderr);
+    assert!(
+        !outcome.stderr.contains('\x1b') && !outcome.stdout.contains('\x1b'),
+        "escape codes where there is no terminal: {:?}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -245,7 +274,22 @@ fn words_are_for_people_and_json_for_programs() {
     maskroom("pretrian --data x --out y").refused(2, &["pretrian", "pretrain"]);
     let help = maskroom("--help").run();
     assert_eq!(help.status, Some(0));
-    for command in ["demo", "recipes", "pretrain", "train", "data", "mask", "target", "reconstruct", "embed", "attend", "segment", "evaluate", "bench", "doctor"] {
+    for command in [
+        "demo",
+        "recipes",
+        "pretrain",
+        "train",
+        "data",
+        "mask",
+        "target",
+        "reconstruct",
+        "embed",
+        "attend",
+        "segment",
+        "evaluate",
+        "bench",
+        "doctor",
+    ] {
         assert!(help.stdout.contains(command), "{command} is not in the help");
     }
 }

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", cli::in_words(&error));
             cli::exit_status(&error)
         }
     }

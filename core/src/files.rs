@@ -1,6 +1,5 @@
 //! Writing files so that a crash leaves either the old file or the new one, never half of one.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -42,11 +41,12 @@ fn write_synced(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<
 /// The folder of `path` and a name in it that no other write of this process or another uses.
 fn temporary_beside(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
     static WRITES: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file name"))?;
+    if path.file_name().is_none() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path does not end in a file name"));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary = OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".{}-{}.partial", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
+    // Not made from the file's own name, which may be as long as a name can be.
+    let temporary = format!(".{}-{}.partial", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
     Ok((folder.to_path_buf(), folder.join(temporary)))
 }
 
@@ -57,6 +57,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<OsString> {

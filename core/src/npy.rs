@@ -1,10 +1,9 @@
 //! NumPy's `.npy` files (format 1.0, C order): masks out and in, numbers out. Format: NumPy enhancement proposal 1.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files::write_atomic_with;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Longer headers than this are no list of masks.
@@ -42,13 +41,10 @@ fn write(path: &Path, descr: &str, shape: &[usize], count: usize, bytes: &[u8]) 
     if size_of_shape(shape) != Some(count) {
         return Err(Error::Failed(format!("cannot write {}: {count} values do not fill the shape {shape:?}", path.display())));
     }
-    let save = || {
-        let mut file = BufWriter::new(File::create(path)?);
+    write_atomic_with(path, |file| {
         file.write_all(&header(descr, shape))?;
-        file.write_all(bytes)?;
-        file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()
-    };
-    save().map_err(Error::io("write", path))
+        file.write_all(bytes)
+    })
 }
 
 /// The magic, the version and the description, padded so that the data starts at a multiple of 64 bytes.

@@ -17,7 +17,7 @@ use maskroom_core::weights::safetensors_file::{self, HostTensor};
 use serde_json::json;
 
 use super::context::Context;
-use super::looking::{ImageArguments, WeightsArguments, output_names, save};
+use super::looking::{ImageArguments, Outputs, WeightsArguments};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -76,7 +76,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     if !to_file {
         std::fs::create_dir_all(&arguments.out).map_err(Error::io("create", &arguments.out))?;
     }
-    let names = output_names(&dataset);
+    let outputs = Outputs::below(&arguments.out, &dataset);
     let (mut values, mut shape, mut shown, mut grids) = (Vec::new(), None, Vec::new(), Vec::new());
     let all: Vec<usize> = (0..dataset.items.len()).collect();
     let unreadable = for_each_batch(&dataset, &all, recipe, looking.fit, |images, prepared| {
@@ -93,7 +93,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
                 columns.extend(heads.iter().enumerate().map(head));
                 columns.push((String::new(), legend(ColorMap::Inferno, image.height, (image.height / 16).max(4))));
                 let columns: Vec<_> = columns.iter().map(|(heading, picture)| (heading.as_str(), picture.clone())).collect();
-                save(&labeled_strip(&columns, SCALE), &arguments.out.join(&names[image.sample]))?;
+                outputs.save(image.sample, &labeled_strip(&columns, SCALE))?;
                 continue;
             }
             let this = if arguments.full { vec![maps.heads, maps.tokens, maps.tokens] } else { vec![maps.heads, patches] };

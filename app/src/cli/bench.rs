@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use maskroom_core::device::DeviceChoice;
+use maskroom_core::error::Error;
 use maskroom_core::train::bench::bench_train;
 use maskroom_core::train::data::TrainingData;
 use maskroom_core::train::trial;
@@ -86,6 +87,9 @@ fn train(context: &Context, arguments: &TrainArguments) -> Result<ExitCode> {
 }
 
 fn load(context: &Context, arguments: &LoadArguments) -> Result<ExitCode> {
+    if !(arguments.seconds > 0.0 && arguments.seconds <= 3600.0) {
+        bail!(Error::Usage(format!("{} seconds are no time to load for: use up to 3600", arguments.seconds)));
+    }
     let recipe = recipe(context, &arguments.recipe, &arguments.sets, None, None)?;
     let mut loader = TrainingData::open(&arguments.data, &recipe)?.loader(&recipe, context.threads, 0)?;
     loader.next()?; // the threads have started and the files are found

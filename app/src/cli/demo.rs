@@ -213,7 +213,8 @@ impl Look {
                     pictures.push(strip(&[scene, heat, outlined, truth], 4, [3, 2, 1]).to_png([3, 2, 1])?);
                 }
                 let labels = mask.iter().map(|&kept| u8::from(kept)).collect();
-                let file_name = self.scenes.items[image.sample].name.clone();
+                let name = &self.scenes.items[image.sample].name;
+                let file_name = name.strip_prefix("JPEGImages/").unwrap_or(name).to_owned();
                 let instances = vec![Instance { category: 1, mask }];
                 exports.add(&ImageMasks { file_name, height: size[0], width: size[1], labels, instances })?;
             }

@@ -1,7 +1,7 @@
 //! Logs: warnings go to standard error, everything of note to the log file of the run in progress.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +15,12 @@ static RUN_LOG: Mutex<Option<File>> = Mutex::new(None);
 
 /// Starts logging for the process. Panics are logged with their place and never printed raw: where one is caught it becomes a sentence.
 pub fn start() {
-    let terminal = layer().with_writer(io::stderr).with_target(false).without_time().with_filter(LevelFilter::WARN);
+    let terminal = layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .with_filter(LevelFilter::WARN);
     let file = layer().with_writer(|| RunLog).with_ansi(false).with_filter(LevelFilter::INFO);
     tracing_subscriber::registry().with(terminal.with_filter(ours())).with(file.with_filter(ours())).init();
     std::panic::set_hook(Box::new(|panic| tracing::info!("fault: {panic}")));

@@ -1,6 +1,7 @@
 //! What the commands that look into a network share: opened weights, and the images they are shown.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -113,24 +114,48 @@ pub fn image_files(patterns: &[PathBuf]) -> Result<Dataset> {
     Ok(Dataset::from_files(&files)?)
 }
 
-/// Where each image's picture goes below an output folder: its own relative path, made unique where two differ only in their ending.
-pub fn output_names(dataset: &Dataset) -> Vec<PathBuf> {
-    let stems: Vec<PathBuf> = dataset.items.iter().map(|item| PathBuf::from(&item.name).with_extension("")).collect();
-    let mut seen = std::collections::HashSet::new();
-    let mut name = |(index, stem): (usize, &PathBuf)| {
-        // Names are relative and stay below the folder; a path given whole is reduced to its last part.
-        let safe: PathBuf = if stem.is_absolute() { stem.file_name().map(PathBuf::from).unwrap_or_default() } else { stem.clone() };
-        let safe = if seen.insert(safe.clone()) { safe } else { PathBuf::from(format!("{}-{index}", safe.display())) };
-        // The ending is put back by `with_extension`, which would eat a dot of the name itself.
-        PathBuf::from(format!("{}.png", safe.display()))
-    };
-    stems.iter().enumerate().map(&mut name).collect()
+/// Where the pictures of a data set's images go.
+pub struct Outputs {
+    folder: PathBuf,
+    names: Vec<PathBuf>,
+    sources: HashSet<PathBuf>,
 }
 
-/// Saves a picture, making the folders on its way.
-pub fn save(picture: &Picture, path: &Path) -> Result<(), Error> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+impl Outputs {
+    /// Pictures go below `folder`, each under its image's own relative path; where two differ only in their ending, the later is numbered.
+    pub fn below(folder: &Path, dataset: &Dataset) -> Self {
+        let mut taken = HashSet::new();
+        let names = dataset.items.iter().map(|item| unique_name(&item.name, &mut taken)).collect();
+        let sources = dataset.files().filter_map(|file| std::fs::canonicalize(file).ok()).collect();
+        Self { folder: folder.to_path_buf(), names, sources }
     }
-    picture.save_png(path)
+
+    /// Saves the picture of one image, making the folders on its way. A picture never replaces an image it was made from.
+    pub fn save(&self, sample: usize, picture: &Picture) -> Result<PathBuf, Error> {
+        let path = self.folder.join(&self.names[sample]);
+        if std::fs::canonicalize(&path).is_ok_and(|path| self.sources.contains(&path)) {
+            return Err(Error::Usage(format!("{} is one of the images: give --out another folder", path.display())));
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        picture.save_png(&path)?;
+        Ok(path)
+    }
+}
+
+/// A name for the picture of the image `name`: a path that stays below its folder, with the ending `.png`.
+fn unique_name(name: &str, taken: &mut HashSet<PathBuf>) -> PathBuf {
+    let path = Path::new(name);
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    let path = if plain { path } else { path.file_name().map_or(Path::new("image"), Path::new) };
+    let stem = path.with_extension("");
+    // The ending is appended by hand: `with_extension` would eat a dot of the name itself.
+    let mut candidate = PathBuf::from(format!("{}.png", stem.display()));
+    let mut number = 2;
+    while !taken.insert(candidate.clone()) {
+        candidate = PathBuf::from(format!("{}-{number}.png", stem.display()));
+        number += 1;
+    }
+    candidate
 }

@@ -23,7 +23,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use maskroom_core::error::Error;
 
 use context::{Common, Context};
@@ -83,7 +84,7 @@ enum Command {
 
 /// Parses the command line and does what it says.
 pub fn run() -> Result<ExitCode> {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| refuse(&error));
     logging::start();
     let context = Context::new(&arguments.common)?;
     let Some(command) = arguments.command else { return no_window(arguments.folder) };
@@ -106,11 +107,53 @@ pub fn run() -> Result<ExitCode> {
     }
 }
 
+/// Prints what is wrong with the command line and ends the process; a mistyped subcommand is named, with the nearest one.
+fn refuse(error: &clap::Error) -> ! {
+    if let (ErrorKind::UnknownArgument, Some(word)) = (error.kind(), mistyped_command()) {
+        eprintln!("error: {}", unknown_command(&word));
+        std::process::exit(2);
+    }
+    error.exit()
+}
+
+/// The first word of the command line that is neither an option, nor an option's value, nor a command, nor a path.
+fn mistyped_command() -> Option<String> {
+    const WITH_VALUE: [&str; 3] = ["--device", "--seed", "--threads"];
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        if WITH_VALUE.contains(&word.as_str()) {
+            words.next();
+        } else if !word.starts_with('-') {
+            let known = Arguments::command().get_subcommands().any(|command| command.get_name() == word);
+            return (!known && !std::path::Path::new(&word).exists()).then_some(word);
+        }
+    }
+    None
+}
+
+fn unknown_command(word: &str) -> String {
+    let command = Arguments::command();
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    format!("`{word}` is neither a command nor a folder: {}; see `maskroom --help`", maskroom_core::registry::suggestion(word, names))
+}
+
 fn no_window(folder: Option<PathBuf>) -> Result<ExitCode> {
+    if let Some(missing) = folder.as_ref().filter(|folder| !folder.exists()) {
+        bail!(Error::Usage(unknown_command(&missing.to_string_lossy())));
+    }
     let folder = folder.map_or_else(|| "FOLDER".into(), |folder| folder.display().to_string());
     bail!(Error::Usage(format!(
         "this build has no window yet: use `maskroom pretrain --data {folder} --out RUN`, or see `maskroom --help`"
     )))
+}
+
+/// An error and its causes in one line; a cause that the sentence before it already tells is not said twice.
+pub fn in_words(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |words, cause| match words.as_str() {
+        "" => cause,
+        words if words.contains(&cause) => words.to_owned(),
+        words => format!("{words}: {cause}"),
+    })
 }
 
 /// The exit status of an error: what the library says of its own, 1 for everything else.

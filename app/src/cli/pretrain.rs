@@ -28,7 +28,7 @@ pub struct Arguments {
     #[arg(long)]
     out: PathBuf,
     /// Train so many steps; the whole schedule spans them.
-    #[arg(long, conflicts_with = "epochs")]
+    #[arg(long, conflicts_with = "epochs", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Train so many epochs.
     #[arg(long)]

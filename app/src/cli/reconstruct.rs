@@ -19,7 +19,7 @@ use maskroom_core::weights::safetensors_file::{self, HostTensor};
 use serde_json::json;
 
 use super::context::Context;
-use super::looking::{WeightsArguments, image_files, output_names, save};
+use super::looking::{Outputs, WeightsArguments, image_files};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -46,7 +46,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let given = arguments.mask.as_deref().map(|path| read_masks(path, dataset.items.len())).transpose()?;
     let (strategy, seed) = (recipe.mask()?, context.seed.unwrap_or(recipe.seed));
     std::fs::create_dir_all(&arguments.out).map_err(Error::io("create", &arguments.out))?;
-    let names = output_names(&dataset);
+    let outputs = Outputs::below(&arguments.out, &dataset);
     let (mut loss, mut count) = (0.0, 0.0);
     let (mut predictions, mut masks_written, mut files) = (Vec::new(), Vec::new(), Vec::new());
     let mut borrowed = false;
@@ -69,11 +69,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         borrowed = task.target.borrows_brightness();
         let width = drawn.prediction.len() / prepared.len();
         for ((image, mask), prediction) in prepared.iter().zip(&masks).zip(drawn.prediction.chunks_exact(width)) {
-            let path = arguments.out.join(&names[image.sample]);
             let pictures = reconstruction(&task, recipe, &image.values, prediction, mask)?;
             let columns: Vec<_> = COLUMNS.into_iter().zip(pictures).collect();
-            save(&labeled_strip(&columns, if borrowed { BORROWED } else { "" }), &path)?;
-            files.push(path);
+            files.push(outputs.save(image.sample, &labeled_strip(&columns, if borrowed { BORROWED } else { "" }))?);
             if arguments.raw.is_some() {
                 predictions.push((grid, HostTensor::new([grid.len(), prediction.len() / grid.len()], prediction.to_vec())));
                 masks_written.push(mask.masked.iter().map(|&masked| f32::from(u8::from(masked))).collect::<Vec<_>>());

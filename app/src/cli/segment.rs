@@ -77,6 +77,11 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let (network, recipe, place) = (&looking.network, &looking.recipe, arguments.place.place());
     place.check(network)?;
     let dataset = Dataset::open(&arguments.data)?;
+    if let (Ok(out), Ok(data)) = (std::path::absolute(&arguments.out), std::path::absolute(&arguments.data))
+        && out.starts_with(data)
+    {
+        tracing::warn!("{} lies inside the data: its masks will be images of the next call", arguments.out.display());
+    }
     let head = match arguments.head {
         HeadChoice::Best => {
             let options = JaccardOptions { mass: arguments.mass, ..JaccardOptions::default() };
@@ -97,7 +102,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         for (index, image) in prepared.iter().enumerate() {
             let size = [image.source_height, image.source_width];
             let mask = rule.mask(&map_of(&maps, index, place.query, head)?, maps.grid, size);
-            let exported = image_masks(&dataset.items[image.sample].name, size, mask, arguments.split);
+            let name = &dataset.items[image.sample].name;
+            // In the VOC layout the images' folder says nothing of the image.
+            let name = name.strip_prefix("JPEGImages/").unwrap_or(name);
+            let exported = image_masks(name, size, mask, arguments.split);
             masks += exported.instances.len();
             exports.add(&exported)?;
         }

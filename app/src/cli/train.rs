@@ -23,7 +23,7 @@ pub struct Arguments {
     #[arg(long)]
     resume: bool,
     /// Train to this step; more than before trains a finished run longer.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
 }
 

@@ -198,6 +198,11 @@ impl Dataset {
         }
     }
 
+    /// The plain files that images are read from; those inside archives are left out.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.items.iter().filter_map(|item| if let Location::File(path) = &item.location { Some(path.as_path()) } else { None })
+    }
+
     fn item(&self, index: usize) -> Result<&Item> {
         self.items.get(index).ok_or_else(|| Error::data(&self.root, format!("there is no image {index}"), "use a smaller index"))
     }

@@ -24,7 +24,8 @@ pub(super) fn across(recipe: &Recipe, faulty: &BTreeSet<&str>) -> Vec<Problem> {
     ];
     let sound = |key: &&str| !faulty.contains(key);
     let mut found: Vec<Problem> = rules.into_iter().filter(|(keys, _)| keys.iter().all(sound)).flat_map(|(_, problems)| problems).collect();
-    let size_known = ["data.image", "backbone.patch"].iter().all(sound) && patches(recipe).is_empty();
+    // Where the patch does not divide the image, the whole patches of it still show what is wrong with the mask.
+    let size_known = ["data.image", "backbone.patch"].iter().all(sound) && !recipe.grid().is_empty();
     if size_known && !faulty.iter().any(|key| key.starts_with("mask.")) {
         found.extend(mask(recipe));
     }

@@ -15,7 +15,7 @@ use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
 
 /// At most so many images are validated on: enough for a loss that is stable to a percent, few enough to be quick.
-pub const VALIDATION_IMAGES: usize = 256;
+pub const VALIDATION_IMAGES: usize = 128;
 
 /// Images by index, split.
 #[derive(Clone)]

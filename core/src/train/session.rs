@@ -77,7 +77,9 @@ fn live(run: &RunFolder, options: &mut Options<'_>) -> Result<Summary> {
         None => run.info()?.device.parse().unwrap_or_default(),
     };
     let mut engine = Engine::open(run, recipe, choice, options.threads)?;
-    let resumed_from = (!run.checkpoints().is_empty()).then_some(engine.progress.step);
+    // A run killed before its first checkpoint goes on from step 0: what it logged of its first steps no longer counts.
+    let began = std::fs::metadata(run.events_path()).is_ok_and(|log| log.len() > 0);
+    let resumed_from = (began || !run.checkpoints().is_empty()).then_some(engine.progress.step);
     let (mut inbox, wishes) = match resumed_from {
         Some(_) => Inbox::open_resumed(run)?,
         None => (Inbox::open(run)?, Vec::new()),
@@ -113,6 +115,10 @@ fn recipe_for(run: &RunFolder, steps: Option<u64>) -> Result<Recipe> {
     let path = run.recipe_path();
     let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
     let mut recipe = Recipe::from_toml(&text)?;
+    let done = run.checkpoints().last().map_or(0, |(step, _)| *step);
+    if let Some(steps) = steps.filter(|&steps| steps < done) {
+        return Err(Error::Usage(format!("{} has {done} steps behind it: {steps} is fewer, use a larger --steps", run.root.display())));
+    }
     if let Some(steps) = steps.filter(|&steps| steps != recipe.train.steps as u64) {
         recipe.train.steps = steps as usize;
         write_atomic(&path, recipe.to_toml().as_bytes())?;

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::report::Reporter;
 use super::validate::FixedSet;
 use crate::error::{Error, Result};
-use crate::run::{Event, Figures, Probe, Validation};
+use crate::run::{COMPLETE, Event, Figures, Probe, Validation};
 
 /// The fixed images, loaded when they are first needed so that training starts at once.
 pub struct Watch {
@@ -96,7 +96,7 @@ impl Watch {
     /// If the disk is full or cannot be written.
     pub fn checkpoint(&mut self, engine: &Engine, reporter: &mut Reporter<'_>) -> Result<()> {
         let step = engine.progress.step;
-        if engine.run.checkpoint_path(step).exists() {
+        if engine.run.checkpoint_path(step).join(COMPLETE).is_file() {
             return Ok(());
         }
         reporter.off_the_clock(|reporter| {

@@ -130,7 +130,7 @@ fn animations_show_their_first_frame_and_four_inks_become_color() {
     animation(32, 32, &gif);
     save(photo(32, 32, 0), &png);
     std::fs::write(&cmyk, cmyk_jpeg(32)).expect("a new file");
-    let seen = pixels(&[gif, png, cmyk.clone()]);
+    let seen = pixels(&[gif, png, cmyk]);
     let error = seen.row(&[0]).iter().zip(seen.row(&[1])).map(|(a, b)| (a - b).abs()).sum::<f32>() / (64.0 * 48.0);
     assert!(error < 0.2, "{error}");
     let ink = seen.row(&[2]);

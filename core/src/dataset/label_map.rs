@@ -3,6 +3,7 @@
 use std::io::Cursor;
 
 use super::decode::{Limits, isolated};
+use crate::export::index_png::voc_palette;
 
 /// A label for each pixel, `[H, W]`: 0 is background, 255 void (not judged).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,7 @@ impl LabelMap {
             let size = reader.output_buffer_size().ok_or("its size does not fit into memory")?;
             let mut buffer = vec![0; size];
             let line = reader.next_frame(&mut buffer).map_err(|error| error.to_string())?.line_size;
+            let palette = voc_palette();
             let mut labels = Vec::with_capacity(height * width);
             for row in buffer.chunks_exact(line).take(height) {
                 match (color, depth) {
@@ -38,10 +40,10 @@ impl LabelMap {
                     (png::ColorType::Rgb | png::ColorType::Rgba, png::BitDepth::Eight) => {
                         for pixel in row.chunks_exact(color.samples()) {
                             let color = [pixel[0], pixel[1], pixel[2]];
-                            labels.push(
-                                voc_label(color)
-                                    .ok_or_else(|| format!("color {color:?} is not in VOC's color map; use palette or gray masks"))?,
-                            );
+                            let label = palette.iter().position(|&known| known == color);
+                            let label =
+                                label.ok_or_else(|| format!("color {color:?} is not in VOC's color map; use palette or gray masks"));
+                            labels.push(label? as u16);
                         }
                     }
                     _ => return Err(format!("{color:?} of {depth:?} bits is not a mask; use palette or gray PNG")),
@@ -55,27 +57,6 @@ impl LabelMap {
 fn unpacked(row: &[u8], width: usize, bits: usize) -> impl Iterator<Item = u16> {
     let mask = (1_u16 << bits) - 1;
     (0..width).map(move |column| u16::from(row[column * bits / 8]) >> (8 - bits - column * bits % 8) & mask)
-}
-
-/// The label whose color this is in Pascal VOC's map: bit i of the label is spread over the high bits of red, green and blue.
-fn voc_label([red, green, blue]: [u8; 3]) -> Option<u16> {
-    if [red, green, blue] == [224, 224, 192] {
-        return Some(255);
-    }
-    let mut label = 0_u16;
-    for bit in 0..8 {
-        let plane = [red, green, blue][bit % 3];
-        label |= u16::from(plane >> (7 - bit / 3) & 1) << bit;
-    }
-    (voc_color(label) == [red, green, blue]).then_some(label)
-}
-
-fn voc_color(label: u16) -> [u8; 3] {
-    let mut color = [0; 3];
-    for bit in 0..8 {
-        color[bit % 3] |= ((label >> bit & 1) as u8) << (7 - bit / 3);
-    }
-    color
 }
 
 #[cfg(test)]
@@ -102,10 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn colors_of_voc_are_its_published_ones() {
-        // Aeroplane, bicycle, bird, person.
-        assert_eq!([1, 2, 3, 15].map(voc_color), [[128, 0, 0], [0, 128, 0], [128, 128, 0], [192, 128, 128]]);
-        assert!((0..255).all(|label| voc_label(voc_color(label)) == Some(label)));
+    fn every_color_of_voc_is_its_label() {
+        let rgb = image::RgbImage::from_raw(256, 1, voc_palette().concat()).unwrap();
+        let read = LabelMap::from_png(&encoded(&rgb.into(), image::ImageFormat::Png), &Limits::default()).unwrap();
+        assert_eq!(read.labels, (0..256).collect::<Vec<u16>>());
     }
 
     #[test]

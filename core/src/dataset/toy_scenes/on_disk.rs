@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::{CLASSES, ToyScene};
 use crate::error::{Error, Result};
+use crate::export::index_png::voc_palette;
 
 /// Images drawn and written between two calls of `progress`.
 const BATCH: usize = 64;
@@ -113,7 +114,7 @@ fn write_png(path: &Path, scene: &ToyScene, bytes: &[u8], color: png::ColorType)
         encoder.set_color(color);
         encoder.set_depth(png::BitDepth::Eight);
         if color == png::ColorType::Indexed {
-            encoder.set_palette(voc_palette());
+            encoder.set_palette(voc_palette().concat());
         }
         let mut writer = encoder.write_header()?;
         writer.write_image_data(bytes)?;
@@ -126,35 +127,9 @@ fn write_png(path: &Path, scene: &ToyScene, bytes: &[u8], color: png::ColorType)
     file.flush().map_err(Error::io("write", path))
 }
 
-/// The 256 colors of Pascal VOC's masks: the bits of the index dealt to red, green and blue in turn, highest bit first.
-fn voc_palette() -> Vec<u8> {
-    let channel = |index: u16, first: u16| (0..3).fold(0_u16, |value, round| value | ((index >> (3 * round + first)) & 1) << (7 - round));
-    (0..256).flat_map(|index| [0, 1, 2].map(|first| channel(index, first) as u8)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_palette_is_vocs() {
-        let palette = voc_palette();
-        let expected = [
-            (0, [0, 0, 0]),
-            (1, [128, 0, 0]),
-            (2, [0, 128, 0]),
-            (3, [128, 128, 0]),
-            (4, [0, 0, 128]),
-            (8, [64, 0, 0]),
-            (15, [192, 128, 128]),
-            (20, [0, 64, 128]),
-            (21, [128, 64, 128]),
-            (255, [224, 224, 192]),
-        ];
-        for (index, color) in expected {
-            assert_eq!(palette[index * 3..][..3], color, "color {index}");
-        }
-    }
 
     #[test]
     fn what_is_on_disk_is_what_was_drawn() {

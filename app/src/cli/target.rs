@@ -9,7 +9,7 @@ use clap::Args;
 use maskroom_core::backbone::patch_embed::patchify;
 use maskroom_core::error::Error;
 use maskroom_core::inspect::look::{Fit, prepare};
-use maskroom_core::recipe::{Base, Recipe};
+use maskroom_core::recipe::{Base, Recipe, stages};
 use maskroom_core::target;
 use maskroom_core::weights::safetensors_file::{self, HostTensor};
 use serde_json::json;
@@ -38,12 +38,7 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
-    // A knob without a table belongs to the target; everything else is the recipe's.
-    let named = |(key, value): &(String, String)| {
-        let key = if key.contains('.') { key.clone() } else { format!("target.{key}") };
-        (key, value.clone())
-    };
-    let mut sets: Vec<(String, String)> = arguments.sets.iter().map(named).collect();
+    let mut sets: Vec<(String, String)> = arguments.sets.iter().map(|(key, value)| (in_recipe(key), value.clone())).collect();
     sets.push(("target.kind".into(), arguments.kind.clone()));
     if !target::TARGETS.iter().any(|entry| entry.name == arguments.kind) {
         let known: Vec<_> = target::TARGETS.iter().map(|entry| entry.name).collect();
@@ -68,4 +63,15 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     safetensors_file::write(&arguments.out, &tensors, &BTreeMap::new())?;
     context.say(format!("target [{images}, {patches}, {width}] in {}", arguments.out.display()));
     Ok(context.result(&json!({"out": arguments.out, "shape": [images, patches, width]})))
+}
+
+/// The recipe's path of a setting written without its table: the target's own, or what only one other table has, such as `patch`.
+fn in_recipe(key: &str) -> String {
+    let of_target = target::TARGETS.iter().any(|entry| entry.knobs.iter().any(|knob| knob.key == key));
+    let others: Vec<_> = stages().iter().filter(|stage| stage.knobs.iter().any(|knob| knob.key == key)).collect();
+    match others[..] {
+        [stage] if !of_target && !key.contains('.') => stage.path(key),
+        _ if key.contains('.') => key.to_owned(),
+        _ => format!("target.{key}"),
+    }
 }

@@ -201,3 +201,24 @@ pub fn prepare(path: &Path, data: &Path, recipe: &Recipe, info: RunInfo) -> Resu
 
 /// Images that a mean and deviation are measured on at most.
 const MEASURED_IMAGES: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_leaves_a_file_with_the_log_and_the_recipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(&folder.path().join("run"), "method = \"mae\"\n", &RunInfo::default()).unwrap();
+        let log: String = (0..60).map(|line| format!("line {line}\n")).collect();
+        std::fs::write(run.log_path(), log).unwrap();
+        let payload: Box<dyn std::any::Any + Send> = Box::new("an index out of bounds".to_owned());
+        let message = crash(&run, payload.as_ref());
+        assert!(message.contains("an index out of bounds") && message.contains("--resume"), "{message}");
+        let file = std::fs::read_to_string(run.crash_path()).unwrap();
+        for part in ["an index out of bounds", "line 59", "line 10\n", "method = \"mae\""] {
+            assert!(file.contains(part), "{part:?} is not in\n{file}");
+        }
+        assert!(!file.contains("line 9\n"), "only the last lines");
+    }
+}

@@ -25,11 +25,8 @@ impl Attention {
     }
 
     /// Shapes: `x [B, tokens, D]` to the same.
-    pub fn forward(&self, x: &Tensor<3>) -> Tensor<3> {
-        let [batch, tokens, width] = x.dims();
-        let [q, k, v] = [0, 1, 2].map(|part| self.heads_of(x, part));
-        let mixed = kernel::attention_probabilities(q, k).matmul(v);
-        self.proj.forward(mixed.swap_dims(1, 2).reshape([batch, tokens, width]))
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.proj.forward(kernel::attention(self.qkv.forward(x), self.heads))
     }
 
     /// What every token attends to. Shapes: `x [B, tokens, D]` to `[B, heads, tokens, tokens]`, rows sum to one.
@@ -37,8 +34,7 @@ impl Attention {
         kernel::attention_probabilities(self.heads_of(x, 0), self.heads_of(x, 1))
     }
 
-    /// Queries (0), keys (1) or values (2) `[B, heads, tokens, d]`. The weight is sliced rather than the product: the gradient of a slice
-    /// is as large as what it was cut from, and the weight is small.
+    /// Queries (0) or keys (1): `[B, heads, tokens, d]`.
     fn heads_of(&self, x: &Tensor<3>, part: usize) -> Tensor<4> {
         let [batch, tokens, width] = x.dims();
         let rows = part * width..(part + 1) * width;

@@ -52,7 +52,7 @@ impl Block {
 
     /// Shapes: `x [B, tokens, D]` to the same. `index` is the block's place in its stack, for `drop_path`.
     pub fn forward(&self, x: Tensor<3>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
-        let attended = self.attn.forward(&self.norm1.forward(x.clone()));
+        let attended = self.attn.forward(self.norm1.forward(x.clone()));
         let x = x + DropPath::apply(drop_path, index, 0, attended);
         let transformed = self.mlp.forward(self.norm2.forward(x.clone()));
         x + DropPath::apply(drop_path, index, 1, transformed)

@@ -1,35 +1,65 @@
 //! The operations a transformer is made of, each as one function: the only place that knows how it is computed.
 //!
-//! What stands here is the reference: plain tensor operations, differentiated by Burn. Fused versions take the same signatures.
+//! On the CPU they are fused: forward and backward are one pass each, written by hand ([`extension`]). Elsewhere, and everywhere if the
+//! environment variable `MASKROOM_KERNELS` is `reference`, they are plain tensor operations that Burn differentiates ([`reference`]).
+//! Results do not depend on the number of threads.
 
+mod attention;
+pub mod extension;
+mod flex;
+mod gelu;
+mod layer_norm;
+mod linear;
 pub mod matrix;
+pub mod reference;
+mod simd;
+#[cfg(test)]
+mod tests;
 
-use burn::tensor::module::linear as matmul_add;
-use burn::tensor::{Device, Tensor, activation};
+use std::sync::LazyLock;
+
+use burn::backend::Dispatch;
+use burn::tensor::{DType, Device, Tensor, activation};
+
+use extension::Fused;
 
 /// `x Wᵀ + b`. Shapes: `x [.., I]`, `weight [O, I]` (PyTorch's layout), `bias [O]`; returns `[.., O]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    matmul_add(x, weight.transpose(), bias)
+    if !is_fused(&x) {
+        return reference::linear(x, weight, bias);
+    }
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &weight.device()));
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_linear(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()))
 }
 
 /// Layer normalization over the last axis (Ba, Kiros and Hinton, 2016). Shapes: `x [.., D]`, `weight [D]`, `bias [D]`.
 pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
-    burn::tensor::module::layer_norm(x, weight, Some(bias), eps)
-}
-
-/// The exact GELU, `x Φ(x)` (Hendrycks and Gimpel, 2016).
-///
-/// Burn's GPU back-end differentiates the tanh approximation instead, so there the error function is written out.
-pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if is_cpu(&x.device()) {
-        return activation::gelu(x);
+    if !is_fused(&x) {
+        return reference::layer_norm(x, weight, bias, eps);
     }
-    let phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
-    x * phi
+    let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_layer_norm(x, weight, bias, eps as f32))
 }
 
-/// Attention probabilities: the softmax over keys of `q kᵀ / sqrt(d)`. Shapes: `q [B, heads, Q, d]`, `k [B, heads, K, d]`;
-/// returns `[B, heads, Q, K]`.
+/// The exact GELU, `x Φ(x)` (Hendrycks and Gimpel, 2016), to single precision: off by at most 1.2e-7 times the larger of 1 and |x|.
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if !is_fused(&x) {
+        return reference::gelu(x);
+    }
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_gelu(x.into_dispatch()))
+}
+
+/// Multi-head self-attention: `softmax(q kᵀ / sqrt(d)) v` of every head. Shapes: `qkv [B, N, 3 D]`, a token's queries, keys and values one
+/// after the other, each split into heads; returns `[B, N, D]`.
+pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
+    if !is_fused(&qkv) {
+        return reference::attention(qkv, heads);
+    }
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_attention(qkv.into_dispatch(), heads))
+}
+
+/// Attention probabilities, for looking at them: the softmax over keys of `q kᵀ / sqrt(d)`. Shapes: `q [B, heads, Q, d]`,
+/// `k [B, heads, K, d]`; returns `[B, heads, Q, K]`.
 pub fn attention_probabilities(q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
     let scale = (q.dims()[3] as f64).powf(-0.5);
     activation::softmax((q * scale).matmul(k.swap_dims(2, 3)), 3)
@@ -38,4 +68,9 @@ pub fn attention_probabilities(q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
 /// True for Burn's CPU back-end, with or without differentiation.
 pub fn is_cpu(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
+}
+
+fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
+    static FORCED: LazyLock<bool> = LazyLock::new(|| std::env::var("MASKROOM_KERNELS").is_ok_and(|kernels| kernels == "reference"));
+    !*FORCED && x.dtype() == DType::F32 && is_cpu(&x.device())
 }

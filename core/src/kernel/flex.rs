@@ -1,0 +1,100 @@
+//! The fused operations on Burn's CPU back-end: tensors are unpacked to slices, and results packed again.
+
+use std::borrow::Cow;
+
+use burn::backend::Flex;
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::tensor::{Bytes, DType, Shape};
+
+use super::extension::Passes;
+use super::{attention, gelu, layer_norm, linear};
+
+impl Passes for Flex {
+    fn linear(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
+        let sizes = linear_sizes(x.layout().num_elements(), weight);
+        let y = linear::forward(&values(x), &values(weight), &values(bias), sizes);
+        tensor(y, with_last(x, sizes.outputs))
+    }
+
+    fn linear_input_gradient(dy: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+        let [outputs, inputs] = matrix(weight);
+        let sizes = linear::Sizes { rows: dy.layout().num_elements() / outputs.max(1), inputs, outputs };
+        tensor(linear::input_gradient(&values(dy), &values(weight), sizes), with_last(dy, inputs))
+    }
+
+    fn linear_weight_gradients(dy: &FlexTensor, x: &FlexTensor) -> [FlexTensor; 2] {
+        let (outputs, inputs) = (last(dy), last(x));
+        let sizes = linear::Sizes { rows: x.layout().num_elements() / inputs.max(1), inputs, outputs };
+        let (dweight, dbias) = linear::weight_gradients(&values(dy), &values(x), sizes);
+        [tensor(dweight, Shape::new([outputs, inputs])), tensor(dbias, Shape::new([outputs]))]
+    }
+
+    fn layer_norm(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, eps: f32) -> [FlexTensor; 2] {
+        let (y, moments) = layer_norm::forward(&values(x), &values(weight), &values(bias), eps);
+        let rows = moments.len() / 2;
+        [tensor(y, x.layout().shape().clone()), tensor(moments, Shape::new([rows, 2]))]
+    }
+
+    fn layer_norm_gradients(dy: &FlexTensor, x: &FlexTensor, weight: &FlexTensor, moments: &FlexTensor) -> [FlexTensor; 3] {
+        let [dx, dweight, dbias] = layer_norm::backward(&values(dy), &values(x), &values(weight), &values(moments));
+        let vector = weight.layout().shape();
+        [tensor(dx, x.layout().shape().clone()), tensor(dweight, vector.clone()), tensor(dbias, vector.clone())]
+    }
+
+    fn gelu(x: &FlexTensor) -> FlexTensor {
+        tensor(gelu::forward(&values(x)), x.layout().shape().clone())
+    }
+
+    fn gelu_gradient(dy: &FlexTensor, x: &FlexTensor) -> FlexTensor {
+        tensor(gelu::backward(&values(dy), &values(x)), x.layout().shape().clone())
+    }
+
+    fn attention(qkv: &FlexTensor, heads: usize) -> [FlexTensor; 2] {
+        let sizes = attention_sizes(qkv, heads);
+        let (y, probabilities) = attention::forward(&values(qkv), sizes);
+        let batch = qkv.layout().shape()[0];
+        [tensor(y, with_last(qkv, sizes.width)), tensor(probabilities, Shape::new([batch, heads, sizes.tokens, sizes.tokens]))]
+    }
+
+    fn attention_gradient(dy: &FlexTensor, qkv: &FlexTensor, probabilities: &FlexTensor, heads: usize) -> FlexTensor {
+        let dqkv = attention::backward(&values(dy), &values(qkv), &values(probabilities), attention_sizes(qkv, heads));
+        tensor(dqkv, qkv.layout().shape().clone())
+    }
+}
+
+/// A tensor's elements in row-major order; copied only if they do not lie so.
+fn values(tensor: &FlexTensor) -> Cow<'_, [f32]> {
+    match tensor.as_slice::<f32>() {
+        Some(values) => Cow::Borrowed(values),
+        None => Cow::Owned(tensor.to_contiguous().storage::<f32>().to_vec()),
+    }
+}
+
+fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+}
+
+fn last(tensor: &FlexTensor) -> usize {
+    tensor.layout().shape().last().copied().unwrap_or(1)
+}
+
+fn with_last(tensor: &FlexTensor, size: usize) -> Shape {
+    let mut shape = tensor.layout().shape().clone();
+    let axis = shape.num_dims() - 1;
+    shape[axis] = size;
+    shape
+}
+
+fn matrix(weight: &FlexTensor) -> [usize; 2] {
+    let shape = weight.layout().shape();
+    [shape[0], shape[1]]
+}
+
+fn linear_sizes(elements: usize, weight: &FlexTensor) -> linear::Sizes {
+    let [outputs, inputs] = matrix(weight);
+    linear::Sizes { rows: elements / inputs.max(1), inputs, outputs }
+}
+
+fn attention_sizes(qkv: &FlexTensor, heads: usize) -> attention::Sizes {
+    attention::Sizes { tokens: qkv.layout().shape()[1], width: last(qkv) / 3, heads }
+}

@@ -1,0 +1,37 @@
+//! The operations as plain tensor operations, differentiated by Burn: how they are computed on a GPU, and what the fused versions are
+//! compared with.
+
+use burn::tensor::{Tensor, activation, module};
+
+use super::is_cpu;
+
+/// See [`super::linear`].
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    module::linear(x, weight.transpose(), bias)
+}
+
+/// See [`super::layer_norm`].
+pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
+    module::layer_norm(x, weight, Some(bias), eps)
+}
+
+/// See [`super::gelu`]. Burn's GPU back-end differentiates the tanh approximation, so there the error function is written out.
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if is_cpu(&x.device()) {
+        return activation::gelu(x);
+    }
+    let phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
+    x * phi
+}
+
+/// See [`super::attention`].
+pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [batch, tokens, width] = qkv.dims();
+    let width = width / 3;
+    let [q, k, v] = [(0, qkv.clone()), (1, qkv.clone()), (2, qkv)].map(|(part, qkv)| {
+        let part = qkv.narrow(2, part * width, width);
+        part.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
+    });
+    let mixed = super::attention_probabilities(q, k).matmul(v);
+    mixed.swap_dims(1, 2).reshape([batch, tokens, width])
+}

@@ -1,0 +1,183 @@
+//! Every fused operation, forward and gradients, against plain tensor operations and against finite differences, odd shapes included.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::reference;
+use crate::random::{Purpose, Stream};
+
+/// Inputs by (shape, scale); the operation takes them in this order.
+type Inputs<'a> = &'a [(&'a [usize], f32)];
+/// Tensors are flat on the way in, so that one type fits all; the operation gives them their shapes.
+type Operation<'a> = &'a (dyn Fn(Vec<Tensor<1>>) -> Tensor<1> + Sync);
+
+fn random(count: usize, scale: f32, seed: u64) -> Vec<f32> {
+    let mut stream = Stream::new(seed, 0, 0, Purpose::Bench);
+    (0..count).map(|_| stream.normal() as f32 * scale).collect()
+}
+
+/// The output, and the gradient of `sum(output · direction)` by every input.
+fn run(operation: Operation, inputs: &[Vec<f32>]) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let device = Device::flex().autodiff();
+    let tensors: Vec<Tensor<1>> =
+        inputs.iter().map(|values| Tensor::from_data(TensorData::new(values.clone(), [values.len()]), &device).require_grad()).collect();
+    let output = operation(tensors.clone());
+    let values: Vec<f32> = output.clone().into_data().try_into_vec().unwrap();
+    let direction = random(values.len(), 1.0, 99);
+    let direction = Tensor::<1>::from_data(TensorData::new(direction, [values.len()]), &device);
+    let gradients = (output * direction).sum().backward();
+    (values, tensors.iter().map(|tensor| tensor.grad(&gradients).unwrap().into_data().try_into_vec().unwrap()).collect())
+}
+
+#[track_caller]
+fn assert_close(what: &str, have: &[f32], want: &[f32], tolerance: f32) {
+    assert_eq!(have.len(), want.len(), "{what}");
+    let scale = want.iter().fold(1e-2_f32, |scale, value| scale.max(value.abs()));
+    for (index, (have, want)) in have.iter().zip(want).enumerate() {
+        assert!((have - want).abs() <= tolerance * scale, "{what}[{index}]: {have} instead of {want}");
+    }
+}
+
+#[track_caller]
+fn check(name: &str, shapes: Inputs, fused: Operation, plain: Operation) {
+    let inputs: Vec<Vec<f32>> =
+        shapes.iter().enumerate().map(|(index, (shape, scale))| random(shape.iter().product(), *scale, index as u64)).collect();
+    let (have, have_gradients) = run(fused, &inputs);
+    let (want, want_gradients) = run(plain, &inputs);
+    assert_close(&format!("{name} {shapes:?}"), &have, &want, 3e-6);
+    for (index, (have, want)) in have_gradients.iter().zip(&want_gradients).enumerate() {
+        assert_close(&format!("{name} {shapes:?}, gradient {index}"), have, want, 2e-5);
+    }
+    // The directional derivative along a random direction, by central differences in double precision sums.
+    let step = 1e-2_f32;
+    let weights = random(have.len(), 1.0, 99);
+    for (index, gradient) in have_gradients.iter().enumerate() {
+        let direction = random(gradient.len(), 1.0, 7);
+        let along = |sign: f32| -> f64 {
+            let mut moved = inputs.clone();
+            moved[index].iter_mut().zip(&direction).for_each(|(value, direction)| *value += sign * step * direction);
+            let (output, _) = run(fused, &moved);
+            output.iter().zip(&weights).map(|(output, weight)| f64::from(*output) * f64::from(*weight)).sum()
+        };
+        let numeric = (along(1.0) - along(-1.0)) / f64::from(2.0 * step);
+        let analytic: f64 = gradient.iter().zip(&direction).map(|(gradient, direction)| f64::from(gradient * direction)).sum();
+        let scale = gradient.iter().map(|value| f64::from(value * value)).sum::<f64>().sqrt().max(1.0);
+        assert!((numeric - analytic).abs() < 2e-2 * scale, "{name} {shapes:?}, difference {index}: {numeric} and {analytic}");
+    }
+}
+
+fn next<const D: usize>(tensors: &mut std::vec::IntoIter<Tensor<1>>, shape: [usize; D]) -> Tensor<D> {
+    tensors.next().unwrap().reshape(shape)
+}
+
+#[test]
+fn linear() {
+    for [batch, tokens, inputs, outputs] in [[1, 1, 1, 1], [1, 1, 5, 3], [3, 197, 5, 1], [2, 197, 48, 600], [1, 50, 1, 7], [4, 65, 96, 97]]
+    {
+        let of = |linear: fn(Tensor<3>, Tensor<2>, Option<Tensor<1>>) -> Tensor<3>| {
+            move |tensors: Vec<Tensor<1>>| {
+                let mut tensors = tensors.into_iter();
+                let (x, weight) = (next(&mut tensors, [batch, tokens, inputs]), next(&mut tensors, [outputs, inputs]));
+                linear(x, weight, tensors.next()).reshape([-1])
+            }
+        };
+        let shapes: Inputs = &[(&[batch, tokens, inputs], 1.0), (&[outputs, inputs], 0.5), (&[outputs], 1.0)];
+        check("linear", shapes, &of(super::linear), &of(reference::linear));
+    }
+}
+
+#[test]
+fn linear_without_bias() {
+    let device = Device::flex();
+    let (x, weight) = (Tensor::<2>::from_data([[1.0, 2.0]], &device), Tensor::<2>::from_data([[3.0, 4.0], [0.5, -1.0]], &device));
+    assert_eq!(super::linear(x, weight, None).into_data().try_into_vec::<f32>().unwrap(), [11.0, -1.5]);
+}
+
+#[test]
+fn layer_norm() {
+    for [rows, width] in [[1, 2], [1, 5], [197, 5], [130, 96], [3, 197]] {
+        let of = |layer_norm: fn(Tensor<2>, Tensor<1>, Tensor<1>, f64) -> Tensor<2>| {
+            move |tensors: Vec<Tensor<1>>| {
+                let mut tensors = tensors.into_iter();
+                let (x, weight, bias) = (next(&mut tensors, [rows, width]), next(&mut tensors, [width]), next(&mut tensors, [width]));
+                layer_norm(x, weight, bias, 0.1).reshape([-1])
+            }
+        };
+        check("layer norm", &[(&[rows, width], 2.0), (&[width], 1.0), (&[width], 1.0)], &of(super::layer_norm), &of(reference::layer_norm));
+    }
+}
+
+#[test]
+fn one_column_is_normalized_to_the_bias() {
+    let device = Device::flex();
+    let [weight, bias] = [3.0, 0.25].map(|value| Tensor::<1>::from_data([value], &device));
+    let normalized = super::layer_norm(Tensor::<2>::from_data([[5.0], [-7.0]], &device), weight, bias, 1e-6);
+    assert_eq!(normalized.into_data().try_into_vec::<f32>().unwrap(), [0.25, 0.25]);
+}
+
+#[test]
+fn gelu() {
+    for count in [1, 5, 197, 40_000] {
+        let inputs: Inputs = &[(&[count], 2.0)];
+        check("gelu", inputs, &|mut x| super::gelu(x.remove(0)), &|mut x| reference::gelu(x.remove(0)));
+    }
+}
+
+#[test]
+fn attention() {
+    for [batch, tokens, heads, head] in [[1, 1, 1, 1], [2, 1, 2, 3], [3, 7, 1, 5], [2, 197, 2, 16], [5, 50, 3, 8]] {
+        let shape = [batch, tokens, 3 * heads * head];
+        let of = |attention: fn(Tensor<3>, usize) -> Tensor<3>| {
+            move |tensors: Vec<Tensor<1>>| attention(next(&mut tensors.into_iter(), shape), heads).reshape([-1])
+        };
+        check("attention", &[(&shape, 1.0)], &of(super::attention), &of(reference::attention));
+    }
+}
+
+#[test]
+fn a_view_that_is_not_contiguous_is_read_right() {
+    let device = Device::flex();
+    let x = Tensor::<2>::from_data(TensorData::new(random(6 * 4, 1.0, 1), [6, 4]), &device);
+    let weight = Tensor::<2>::from_data(TensorData::new(random(3 * 6, 1.0, 2), [3, 6]), &device);
+    let have = super::linear(x.clone().transpose(), weight.clone(), None).into_data().try_into_vec::<f32>().unwrap();
+    let want = reference::linear(x.clone().transpose(), weight, None).into_data().try_into_vec::<f32>().unwrap();
+    assert_close("a transposed input", &have, &want, 1e-6);
+    let have = super::gelu(x.clone().narrow(0, 2, 3)).into_data().try_into_vec::<f32>().unwrap();
+    let want = reference::gelu(x.narrow(0, 2, 3)).into_data().try_into_vec::<f32>().unwrap();
+    assert_close("a part", &have, &want, 1e-6);
+}
+
+#[test]
+fn a_bad_number_stays_in_its_sample() {
+    let device = Device::flex();
+    for bad in [f32::NAN, f32::INFINITY, 1e-40] {
+        let mut values = random(3 * 7 * 12, 1.0, 1);
+        let clean = values.clone();
+        values[7 * 12] = bad;
+        let of = |values: Vec<f32>| {
+            let qkv = Tensor::<3>::from_data(TensorData::new(values, [3, 7, 12]), &device);
+            let ones = || Tensor::<1>::ones([4], &device);
+            super::gelu(super::layer_norm(super::attention(qkv, 2), ones(), ones(), 1e-6)).into_data().try_into_vec::<f32>().unwrap()
+        };
+        let (have, want) = (of(values), of(clean));
+        assert_eq!(have[..7 * 4], want[..7 * 4]);
+        assert_eq!(have[2 * 7 * 4..], want[2 * 7 * 4..]);
+        assert_eq!(have[7 * 4].is_finite(), bad < 1.0);
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let inputs: Vec<Vec<f32>> =
+        [4 * 197 * 48, 48, 48, 144 * 48, 144].into_iter().enumerate().map(|(index, count)| random(count, 0.5, index as u64)).collect();
+    let operation: Operation = &|tensors| {
+        let mut tensors = tensors.into_iter();
+        let x = super::layer_norm(next(&mut tensors, [4, 197, 48]), tensors.next().unwrap(), tensors.next().unwrap(), 1e-6);
+        let qkv = super::linear(x, next(&mut tensors, [144, 48]), tensors.next());
+        super::gelu(super::attention(qkv, 3)).reshape([-1])
+    };
+    let on = |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(operation, &inputs));
+    let one = on(1);
+    for threads in [2, 3, 7] {
+        assert_eq!(on(threads), one, "{threads} threads");
+    }
+}

@@ -57,7 +57,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("backbone.preset", "vit-nano"),
     ("target.norm_pix", "false"),
     ("optim.batch", "64"),
-    ("optim.base_lr", "4e-3"),
+    ("optim.base_lr", "8e-3"),
     ("augment.crop_scale", "[0.6, 1.0]"),
     ("train.log_every_steps", "20"),
     ("train.keep_best", "false"),

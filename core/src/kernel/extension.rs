@@ -7,6 +7,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 
+use super::adamw::Update;
+
 /// Differentiable operations. Shapes are those of the functions of the same names in the parent module.
 #[backend_extension(Flex, Autodiff)]
 pub trait Fused: Backend {
@@ -18,6 +20,19 @@ pub trait Fused: Backend {
     fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Self-attention.
     fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+}
+
+/// Updates of parameters, which nobody differentiates.
+#[backend_extension(Flex)]
+pub trait Updates: Backend {
+    /// `values`, `first`, `second`
+    fn adamw(
+        values: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        numbers: Update,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
 /// The passes that [`Fused`] is made of.

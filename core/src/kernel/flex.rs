@@ -6,7 +6,8 @@ use burn::backend::Flex;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
 
-use super::extension::Passes;
+use super::adamw::{self, Update};
+use super::extension::{Passes, Updates};
 use super::{attention, gelu, layer_norm, linear};
 
 impl Passes for Flex {
@@ -62,6 +63,27 @@ impl Passes for Flex {
     }
 }
 
+impl Updates for Flex {
+    fn adamw(
+        values: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        numbers: Update,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let [mut first, mut second] = [first, second].map(whole);
+        let moments = [first.storage_mut::<f32>(), second.storage_mut::<f32>()];
+        let updated = adamw::update(&self::values(&values), &self::values(&gradient), moments, numbers);
+        (tensor(updated, values.layout().shape().clone()), first, second)
+    }
+}
+
+/// A tensor whose elements are all that its memory holds.
+fn whole(tensor: FlexTensor) -> FlexTensor {
+    let is_whole = tensor.as_slice::<f32>().is_some_and(|values| values.len() == tensor.storage::<f32>().len());
+    if is_whole { tensor } else { self::tensor(values(&tensor).into_owned(), tensor.layout().shape().clone()) }
+}
+
 /// A tensor's elements in row-major order; copied only if they do not lie so.
 fn values(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     match tensor.as_slice::<f32>() {
@@ -96,5 +118,7 @@ fn linear_sizes(elements: usize, weight: &FlexTensor) -> linear::Sizes {
 }
 
 fn attention_sizes(qkv: &FlexTensor, heads: usize) -> attention::Sizes {
-    attention::Sizes { tokens: qkv.layout().shape()[1], width: last(qkv) / 3, heads }
+    let width = last(qkv) / 3;
+    assert!(width.is_multiple_of(heads), "a width of {width} cannot be split into {heads} heads");
+    attention::Sizes { tokens: qkv.layout().shape()[1], width, heads }
 }

@@ -98,10 +98,11 @@ fn split_over_rows(dy: &[f32], x: &[f32], sizes: Sizes) -> (Vec<f32>, Vec<f32>) 
             (dweight, dbias)
         })
         .collect();
+    const ADDED: usize = 1 << 13;
     let mut parts = parts.into_iter();
     let (mut dweight, mut dbias) = parts.next().unwrap_or_else(|| (vec![0.0; outputs * inputs], vec![0.0; outputs]));
     for (more_weight, more_bias) in parts {
-        dweight.iter_mut().zip(more_weight).for_each(|(total, more)| *total += more);
+        dweight.par_iter_mut().with_min_len(ADDED).zip(more_weight).for_each(|(total, more)| *total += more);
         dbias.iter_mut().zip(more_bias).for_each(|(total, more)| *total += more);
     }
     (dweight, dbias)

@@ -1,9 +1,10 @@
 //! The operations a transformer is made of, each as one function: the only place that knows how it is computed.
 //!
 //! On the CPU they are fused: forward and backward are one pass each, written by hand ([`extension`]). Elsewhere, and everywhere if the
-//! environment variable `MASKROOM_KERNELS` is `reference`, they are plain tensor operations that Burn differentiates ([`reference`]).
+//! environment variable `MASKROOM_KERNELS` is `reference`, they are plain tensor operations that Burn differentiates ([`mod@reference`]).
 //! Results do not depend on the number of threads.
 
+mod adamw;
 mod attention;
 pub mod extension;
 mod flex;
@@ -21,7 +22,8 @@ use std::sync::LazyLock;
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Tensor, activation};
 
-use extension::Fused;
+pub use adamw::Update;
+use extension::{Fused, Updates};
 
 /// `x Wᵀ + b`. Shapes: `x [.., I]`, `weight [O, I]` (PyTorch's layout), `bias [O]`; returns `[.., O]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
@@ -56,6 +58,16 @@ pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
         return reference::attention(qkv, heads);
     }
     Tensor::from_dispatch(<Dispatch as Fused>::fused_attention(qkv.into_dispatch(), heads))
+}
+
+/// One AdamW update (Loshchilov and Hutter, 2017): the new values and moments. All flat and of the same length.
+pub fn adamw(values: Tensor<1>, gradient: Tensor<1>, [first, second]: [Tensor<1>; 2], numbers: Update) -> (Tensor<1>, [Tensor<1>; 2]) {
+    if !is_fused(&values) {
+        return reference::adamw(values, gradient, [first, second], numbers);
+    }
+    let (values, gradient) = (values.into_dispatch(), gradient.into_dispatch());
+    let (values, first, second) = <Dispatch as Updates>::adamw(values, gradient, first.into_dispatch(), second.into_dispatch(), numbers);
+    (Tensor::from_dispatch(values), [first, second].map(Tensor::from_dispatch))
 }
 
 /// Attention probabilities, for looking at them: the softmax over keys of `q kᵀ / sqrt(d)`. Shapes: `q [B, heads, Q, d]`,

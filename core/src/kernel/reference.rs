@@ -3,19 +3,19 @@
 
 use burn::tensor::{Tensor, activation, module};
 
-use super::is_cpu;
+use super::{Update, is_cpu};
 
-/// See [`super::linear`].
+/// See [`super::linear()`].
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     module::linear(x, weight.transpose(), bias)
 }
 
-/// See [`super::layer_norm`].
+/// See [`super::layer_norm()`].
 pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
     module::layer_norm(x, weight, Some(bias), eps)
 }
 
-/// See [`super::gelu`]. Burn's GPU back-end differentiates the tanh approximation, so there the error function is written out.
+/// See [`super::gelu()`]. Burn's GPU back-end differentiates the tanh approximation, so there the error function is written out.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if is_cpu(&x.device()) {
         return activation::gelu(x);
@@ -24,7 +24,7 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x * phi
 }
 
-/// See [`super::attention`].
+/// See [`super::attention()`].
 pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
     let [batch, tokens, width] = qkv.dims();
     let width = width / 3;
@@ -34,4 +34,14 @@ pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
     });
     let mixed = super::attention_probabilities(q, k).matmul(v);
     mixed.swap_dims(1, 2).reshape([batch, tokens, width])
+}
+
+/// See [`super::adamw`].
+pub fn adamw(values: Tensor<1>, gradient: Tensor<1>, [first, second]: [Tensor<1>; 2], numbers: Update) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let Update { betas: [beta1, beta2], rests: [rest1, rest2], keep, rate, root_correction, eps } = numbers;
+    let first = first * beta1 + gradient.clone() * rest1;
+    let second = second * beta2 + gradient.clone() * gradient * rest2;
+    let denominator = second.clone().sqrt() / root_correction + eps;
+    let decayed = if keep == 1.0 { values } else { values * keep };
+    (decayed - first.clone() * rate / denominator, [first, second])
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::reference;
+use super::{Update, reference};
 use crate::random::{Purpose, Stream};
 
 /// Inputs by (shape, scale); the operation takes them in this order.
@@ -130,6 +130,28 @@ fn attention() {
             move |tensors: Vec<Tensor<1>>| attention(next(&mut tensors.into_iter(), shape), heads).reshape([-1])
         };
         check("attention", &[(&shape, 1.0)], &of(super::attention), &of(reference::attention));
+    }
+}
+
+#[test]
+fn adamw() {
+    let device = Device::flex();
+    for count in [1, 5, 40_000] {
+        let [values, gradient, first, second] = [0, 1, 2, 3].map(|seed| {
+            let values = random(count, 1.0, seed).into_iter().map(|value| if seed == 3 { value * value } else { value }).collect();
+            Tensor::<1>::from_data(TensorData::new::<f32, _>(values, [count]), &device)
+        });
+        let numbers = Update { betas: [0.9, 0.95], rests: [0.1, 0.05], keep: 0.99, rate: 0.1, root_correction: 0.3, eps: 1e-8 };
+        let moments = || [first.clone(), second.clone()];
+        let (have, have_moments) = super::adamw(values.clone(), gradient.clone(), moments(), numbers);
+        let (want, want_moments) = reference::adamw(values.clone(), gradient.clone(), moments(), numbers);
+        let pairs = [(have, want)].into_iter().chain(have_moments.into_iter().zip(want_moments));
+        for (have, want) in pairs {
+            let [have, want] = [have, want].map(|tensor| tensor.into_data().try_into_vec::<f32>().unwrap());
+            assert_close("adamw", &have, &want, 1e-6);
+        }
+        let [first_now, _] = moments();
+        assert_eq!(first_now.into_data().try_into_vec::<f32>().unwrap(), random(count, 1.0, 2), "a moment someone else holds has changed");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use crate::kernel::{self, Update};
 use crate::recipe::Optim;
 use crate::weights::parameters::{Named, Parameters};
 
@@ -33,16 +34,18 @@ impl AdamW {
         let correction = [beta1, beta2].map(|beta| 1.0 - beta.powf(self.steps as f64));
         model.update_parameters(&mut |name, shape, value| {
             let Some(gradient) = gradients.remove(name) else { return value };
-            let (first, second) = match self.moments.remove(name) {
-                Some([first, second]) => {
-                    (first * beta1 + gradient.clone() * (1.0 - beta1), second * beta2 + gradient.clone() * gradient * (1.0 - beta2))
-                }
-                None => (gradient.clone() * (1.0 - beta1), gradient.clone() * gradient * (1.0 - beta2)),
+            let moments = self.moments.remove(name).unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
+            let decay = if shape.len() > 1 { self.weight_decay } else { 0.0 };
+            let numbers = Update {
+                betas: [beta1 as f32, beta2 as f32],
+                rests: [(1.0 - beta1) as f32, (1.0 - beta2) as f32],
+                keep: (1.0 - lr * decay) as f32,
+                rate: (lr / correction[0]) as f32,
+                root_correction: correction[1].sqrt() as f32,
+                eps: self.eps as f32,
             };
-            let decayed = if shape.len() > 1 { value * (1.0 - lr * self.weight_decay) } else { value };
-            let denominator = second.clone().sqrt() / correction[1].sqrt() + self.eps;
-            let updated = decayed - first.clone() * (lr / correction[0]) / denominator;
-            self.moments.insert(name.to_owned(), [first, second]);
+            let (updated, moments) = kernel::adamw(value, gradient, moments, numbers);
+            self.moments.insert(name.to_owned(), moments);
             updated
         });
     }

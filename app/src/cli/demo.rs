@@ -91,9 +91,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let pictures = Section::Pictures {
         title: "Masks".into(),
         note: format!(
-            "The strongest patches of head {} that hold 60 % of its attention, outlined on held-out scenes. The same masks are exported to {} \
-             and read back {}.",
+            "The strongest patches of head {} in block {} that hold 60 % of its attention, outlined on held-out scenes. The same masks are \
+             exported to {} and read back {}.",
             look.head,
+            look.place.layer,
             masks.folder.display(),
             if masks.exact { "without a difference" } else { "WITH DIFFERENCES" }
         ),
@@ -120,6 +121,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         "jaccard_center_box": trained.jaccard_center_box,
         "jaccard_oracle": trained.jaccard_oracle,
         "jaccard_mean_head": trained.jaccard_mean_head,
+        "best_layer": look.place.layer,
+        "best_head": look.head,
         "steps": summary.steps,
         "images_per_second": summary.images_per_second,
         "run": std::path::absolute(&run.root)?,
@@ -158,6 +161,8 @@ struct Look {
     scenes: Dataset,
     trained: JaccardFigures,
     random: JaccardFigures,
+    /// The block and the head that are looked at.
+    place: Where,
     head: usize,
 }
 
@@ -168,7 +173,7 @@ struct Masks {
     pictures: Vec<Picture>,
 }
 
-const PLACE: Where = Where { layer: -1, query: Query::Cls, rollout: false };
+const CLS: Where = Where { layer: -1, query: Query::Cls, rollout: false };
 const RULE: MaskRule = MaskRule { mass: 0.6, min_area_px: 0, largest_only: false };
 
 impl Look {
@@ -179,11 +184,13 @@ impl Look {
         let mut scenes = Dataset::open(data)?;
         scenes.keep_split(Split::Val);
         let (options, seed) = (JaccardOptions::default(), recipe.seed);
-        let trained = attention_jaccard(&network, &recipe, &scenes, PLACE, options, seed)?;
+        // Of all blocks' heads: a masked autoencoder's last block attends to what it draws, and objects show in the blocks before.
+        let places = CLS.in_every_layer(&network);
+        let trained = attention_jaccard(&network, &recipe, &scenes, &places, options, seed)?;
         let twin = Network::new(&Recipe { seed: recipe.seed ^ 0x5eed, ..recipe.clone() }, network.device())?;
-        let random = attention_jaccard(&twin, &recipe, &scenes, PLACE, options, seed)?;
-        let head = trained.best_head.unwrap_or(0);
-        Ok(Self { network, recipe, scenes, trained, random, head })
+        let random = attention_jaccard(&twin, &recipe, &scenes, &places, options, seed)?;
+        let (best, heads) = (trained.best_head.unwrap_or(0), trained.heads / places.len());
+        Ok(Self { place: places[best / heads], head: best % heads, network, recipe, scenes, trained, random })
     }
 
     /// Exports the masks of all held-out scenes and pictures some of them.
@@ -193,9 +200,9 @@ impl Look {
         let all: Vec<usize> = (0..self.scenes.items.len()).collect();
         let mut pictures = Vec::new();
         for_each_batch(&self.scenes, &all, &self.recipe, Fit::Keep, |images, prepared| {
-            let maps = PLACE.maps(&self.network, images)?;
+            let maps = self.place.maps(&self.network, images)?;
             for (index, image) in prepared.iter().enumerate() {
-                let map = map_of(&maps, index, PLACE.query, HeadChoice::One(self.head))?;
+                let map = map_of(&maps, index, self.place.query, HeadChoice::One(self.head))?;
                 let size = [image.source_height, image.source_width];
                 let mask = RULE.mask(&map, maps.grid, size);
                 if pictures.len() < SHOWN {
@@ -234,7 +241,7 @@ impl Look {
             title: "Overlap with the known objects".into(),
             note: format!("Jaccard index on {} held-out scenes. {}", trained.images, trained.protocol),
             rows: vec![
-                bar("Best single head", best(trained), true, "chosen on one half of the scenes, scored on the other"),
+                bar("Best single head", best(trained), true, "of all blocks, chosen on one half of the scenes, scored on the other"),
                 bar("Mean of heads", trained.jaccard_mean_head, false, "a head taken at random"),
                 bar("Oracle", trained.jaccard_oracle, false, "the best head for each object, chosen with the truth: an upper bound"),
                 bar("Random weights", best(random), false, "the same network before any training, the same choice"),

@@ -62,6 +62,9 @@ pub struct JaccardArguments {
     /// The share of the attention's mass that masks keep.
     #[arg(long, default_value_t = 0.6)]
     mass: f64,
+    /// Look at the heads of every block instead of one block's; they are numbered on from block to block.
+    #[arg(long)]
+    all_layers: bool,
     /// Everything that is not background is one object, instead of one per class.
     #[arg(long)]
     foreground: bool,
@@ -192,8 +195,9 @@ fn jaccard(context: &Context, arguments: &JaccardArguments) -> Result<ExitCode> 
         options.objects = Objects::Foreground;
     }
     let (place, seed) = (arguments.place.place(), context.seed.unwrap_or(0));
-    let trained = attention_jaccard(&looking.network, &looking.recipe, &dataset, place, options, seed)?;
-    let random = attention_jaccard(&random_twin(&looking)?, &looking.recipe, &dataset, place, options, seed)?;
+    let places = if arguments.all_layers { place.in_every_layer(&looking.network) } else { vec![place] };
+    let trained = attention_jaccard(&looking.network, &looking.recipe, &dataset, &places, options, seed)?;
+    let random = attention_jaccard(&random_twin(&looking)?, &looking.recipe, &dataset, &places, options, seed)?;
     let best = trained.jaccard_best_head.unwrap_or(f64::NAN);
     context.say(format!(
         "oracle per object {:.3}, best single head {best:.3}, mean of heads {:.3}\nrandom weights {:.3}, random masks {:.3}, everything is object {:.3}, centered box {:.3}",

@@ -85,7 +85,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let head = match arguments.head {
         HeadChoice::Best => {
             let options = JaccardOptions { mass: arguments.mass, ..JaccardOptions::default() };
-            let figures = attention_jaccard(network, recipe, &dataset, place, options, context.seed.unwrap_or(0))?;
+            let figures = attention_jaccard(network, recipe, &dataset, &[place], options, context.seed.unwrap_or(0))?;
             context.say(format!("head {} overlaps the ground truth best", figures.best_head.unwrap_or(0)));
             HeadChoice::One(figures.best_head.unwrap_or(0))
         }

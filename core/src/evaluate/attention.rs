@@ -30,6 +30,11 @@ impl Where {
         if self.rollout { rollout(network, images) } else { attention(network, images, self.layer) }
     }
 
+    /// The same in every block.
+    pub fn in_every_layer(&self, network: &Network) -> Vec<Self> {
+        (0..network.encoder().blocks.len() as i64).map(|layer| Self { layer, rollout: false, ..*self }).collect()
+    }
+
     /// Refuses a layer that the network does not have.
     ///
     /// # Errors
@@ -39,7 +44,8 @@ impl Where {
     }
 }
 
-/// Scores every head on the images that have ground truth; `seed` splits them into the half that chooses and the half that scores.
+/// Scores every head of every place on the images that have ground truth; `seed` splits them into the half that chooses and the half that
+/// scores. Heads are numbered on through the places: with H heads a block, head h of the second place is H + h.
 ///
 /// # Errors
 /// If no image has ground truth, or the device fails.
@@ -47,11 +53,11 @@ pub fn attention_jaccard(
     network: &Network,
     recipe: &Recipe,
     dataset: &Dataset,
-    place: Where,
+    places: &[Where],
     options: JaccardOptions,
     seed: u64,
 ) -> Result<JaccardFigures> {
-    place.check(network)?;
+    places.iter().try_for_each(|place| place.check(network))?;
     let samples: Vec<usize> = (0..dataset.items.len()).filter(|&sample| dataset.items[sample].has_truth()).collect();
     if samples.is_empty() {
         let cure = "give a VOC or COCO layout with masks, such as `maskroom data make-toy` writes";
@@ -60,15 +66,17 @@ pub fn attention_jaccard(
     let rule = MaskRule { mass: options.mass, min_area_px: 0, largest_only: false };
     let mut tally: Option<JaccardTally> = None;
     for_each_batch(dataset, &samples, recipe, Fit::Keep, |images, prepared| {
-        let maps = place.maps(network, images)?;
+        let maps = places.iter().map(|place| place.maps(network, images)).collect::<Result<Vec<_>>>()?;
         for (index, image) in prepared.iter().enumerate() {
             let Some(truth) = dataset.truth(image.sample)? else { continue };
             let size = [truth.height, truth.width];
-            let masks: Vec<Vec<bool>> =
-                (0..maps.heads).map(|head| Ok(rule.mask(maps.query(index, head, place.query)?, maps.grid, size))).collect::<Result<_>>()?;
+            let heads = maps.iter().zip(places).flat_map(|(maps, place)| (0..maps.heads).map(move |head| (maps, place, head)));
+            let masks: Vec<Vec<bool>> = heads
+                .map(|(maps, place, head)| Ok(rule.mask(maps.query(index, head, place.query)?, maps.grid, size)))
+                .collect::<Result<_>>()?;
             let tally = match &mut tally {
                 Some(tally) => tally,
-                None => tally.insert(JaccardTally::new(maps.heads, options)?),
+                None => tally.insert(JaccardTally::new(masks.len(), options)?),
             };
             // Labels beyond eight bits are objects too, but may not turn into the void label.
             let labels: Vec<u8> = truth.labels.iter().map(|&label| u8::try_from(label).unwrap_or(254)).collect();

@@ -67,7 +67,10 @@ pub fn recipe(context: &Context, name: &str, sets: &[(String, String)], steps: O
     let mut sets = sets.to_vec();
     sets.extend(context.seed.map(|seed| ("seed".to_owned(), seed.to_string())));
     sets.extend(steps.map(|steps| ("train.steps".to_owned(), steps.to_string())));
-    sets.extend(epochs.map(|epochs| ("optim.epochs".to_owned(), epochs.to_string())));
+    if let Some(epochs) = epochs {
+        // A length in steps that the recipe file may have would win over the epochs.
+        sets.extend([("optim.epochs", epochs.to_string()), ("train.steps", "0".to_owned())].map(|(key, value)| (key.to_owned(), value)));
+    }
     let is_file = name.ends_with(".toml") || name.contains(['/', '\\']);
     if !is_file {
         return Ok(Recipe::resolve(Base::Preset(name), &sets)?);

@@ -97,6 +97,14 @@ impl<'a> Reporter<'a> {
     /// # Errors
     /// If the log cannot be written.
     pub fn event(&mut self, event: &Event) -> Result<()> {
+        match event {
+            Event::Validation(found) => tracing::info!("step {}: loss {:.5} on fixed masks", found.step, found.loss),
+            Event::Checkpoint { step, path } => tracing::info!("step {step}: checkpoint in {}", path.display()),
+            Event::Started(started) => tracing::info!("started on {}: {} steps, {} images", started.device, started.steps, started.images),
+            Event::Resumed { step, device, .. } => tracing::info!("resumed from step {step} on {device}"),
+            Event::Stopped(stopped) => tracing::info!("stopped at step {}: {:?}", stopped.step, stopped.reason),
+            _ => {}
+        }
         self.events.write(event)
     }
 
@@ -155,6 +163,7 @@ impl<'a> Reporter<'a> {
         self.session += elapsed;
         self.images += window.images;
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        tracing::info!("step {step}: loss {:.5}, rate {:.3e}, {:.1} images/s", mean(&window.losses), rates.lr, tick.images_per_second);
         self.events.write(&Event::Step(Step {
             step,
             epoch: rates.epoch,

@@ -14,7 +14,7 @@ use maskroom_core::train::trial;
 use serde_json::json;
 
 use super::context::Context;
-use super::pretrain::{key_value, recipe};
+use super::pretrain::RecipeArguments;
 
 #[derive(Subcommand)]
 pub enum BenchCommand {
@@ -26,12 +26,8 @@ pub enum BenchCommand {
 
 #[derive(Args)]
 pub struct TrainArguments {
-    /// A preset's name or a recipe file.
-    #[arg(long, default_value = "mae")]
-    recipe: String,
-    /// Change a setting of the recipe; may be given many times.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    sets: Vec<(String, String)>,
+    #[command(flatten)]
+    recipe: RecipeArguments,
     /// Timed steps, after two of warm-up.
     #[arg(long, default_value_t = 8)]
     steps: usize,
@@ -42,12 +38,8 @@ pub struct LoadArguments {
     /// A folder of images, or an archive.
     #[arg(long)]
     data: PathBuf,
-    /// A preset's name or a recipe file.
-    #[arg(long, default_value = "mae")]
-    recipe: String,
-    /// Change a setting of the recipe; may be given many times.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    sets: Vec<(String, String)>,
+    #[command(flatten)]
+    recipe: RecipeArguments,
     /// Seconds to load for.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
@@ -61,7 +53,7 @@ pub fn run(context: &Context, command: &BenchCommand) -> Result<ExitCode> {
 }
 
 fn train(context: &Context, arguments: &TrainArguments) -> Result<ExitCode> {
-    let recipe = recipe(context, &arguments.recipe, &arguments.sets, None, None)?;
+    let recipe = arguments.recipe.resolve(context, None, None)?;
     let mut warnings = Vec::new();
     let device = trial::choose(context.device.unwrap_or(DeviceChoice::Auto), &recipe, &mut warnings)?;
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -90,7 +82,7 @@ fn load(context: &Context, arguments: &LoadArguments) -> Result<ExitCode> {
     if !(arguments.seconds > 0.0 && arguments.seconds <= 3600.0) {
         bail!(Error::Usage(format!("{} seconds are no time to load for: use up to 3600", arguments.seconds)));
     }
-    let recipe = recipe(context, &arguments.recipe, &arguments.sets, None, None)?;
+    let recipe = arguments.recipe.resolve(context, None, None)?;
     let mut loader = TrainingData::open(&arguments.data, &recipe)?.loader(&recipe, context.threads, 0)?;
     loader.next()?; // the threads have started and the files are found
     let (begin, mut images) = (Instant::now(), 0);

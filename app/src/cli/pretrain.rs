@@ -13,17 +13,24 @@ use maskroom_core::train::session::prepare;
 use super::context::Context;
 use super::train::{engine, finish};
 
+/// Which recipe.
 #[derive(Args)]
-pub struct Arguments {
-    /// A folder of images, or an archive.
-    #[arg(long)]
-    data: PathBuf,
+pub struct RecipeArguments {
     /// A preset's name or a recipe file.
     #[arg(long, default_value = "mae")]
     recipe: String,
     /// Change a setting of the recipe, such as `mask.ratio=0.8`; may be given many times.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     sets: Vec<(String, String)>,
+}
+
+#[derive(Args)]
+pub struct Arguments {
+    /// A folder of images, or an archive.
+    #[arg(long)]
+    data: PathBuf,
+    #[command(flatten)]
+    recipe: RecipeArguments,
     /// The run folder to make.
     #[arg(long)]
     out: PathBuf,
@@ -42,7 +49,7 @@ pub struct Arguments {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
-    let recipe = recipe(context, &arguments.recipe, &arguments.sets, arguments.steps, arguments.epochs)?;
+    let recipe = arguments.recipe.resolve(context, arguments.steps, arguments.epochs)?;
     let name = arguments.name.clone().or_else(|| Some(arguments.out.file_name()?.to_string_lossy().into_owned()));
     let info = RunInfo {
         name: name.unwrap_or_default(),
@@ -62,20 +69,24 @@ pub fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// The recipe that the command line asks for: a preset or a file, with its settings changed.
-pub fn recipe(context: &Context, name: &str, sets: &[(String, String)], steps: Option<u64>, epochs: Option<f64>) -> Result<Recipe> {
-    let mut sets = sets.to_vec();
-    sets.extend(context.seed.map(|seed| ("seed".to_owned(), seed.to_string())));
-    sets.extend(steps.map(|steps| ("train.steps".to_owned(), steps.to_string())));
-    if let Some(epochs) = epochs {
-        // A length in steps that the recipe file may have would win over the epochs.
-        sets.extend([("optim.epochs", epochs.to_string()), ("train.steps", "0".to_owned())].map(|(key, value)| (key.to_owned(), value)));
+impl RecipeArguments {
+    /// The recipe that the command line asks for: a preset or a file, with its settings changed.
+    pub fn resolve(&self, context: &Context, steps: Option<u64>, epochs: Option<f64>) -> Result<Recipe> {
+        let (name, mut sets) = (self.recipe.as_str(), self.sets.clone());
+        sets.extend(context.seed.map(|seed| ("seed".to_owned(), seed.to_string())));
+        sets.extend(steps.map(|steps| ("train.steps".to_owned(), steps.to_string())));
+        if let Some(epochs) = epochs {
+            // A length in steps that the recipe file may have would win over the epochs.
+            sets.extend(
+                [("optim.epochs", epochs.to_string()), ("train.steps", "0".to_owned())].map(|(key, value)| (key.to_owned(), value)),
+            );
+        }
+        let is_file = name.ends_with(".toml") || name.contains(['/', '\\']);
+        if !is_file {
+            return Ok(Recipe::resolve(Base::Preset(name), &sets)?);
+        }
+        let text = std::fs::read_to_string(name)
+            .map_err(|error| Error::Usage(format!("cannot read the recipe {name}: {error}; check the path")))?;
+        Ok(Recipe::resolve(Base::Toml(&text), &sets)?)
     }
-    let is_file = name.ends_with(".toml") || name.contains(['/', '\\']);
-    if !is_file {
-        return Ok(Recipe::resolve(Base::Preset(name), &sets)?);
-    }
-    let text =
-        std::fs::read_to_string(name).map_err(|error| Error::Usage(format!("cannot read the recipe {name}: {error}; check the path")))?;
-    Ok(Recipe::resolve(Base::Toml(&text), &sets)?)
 }

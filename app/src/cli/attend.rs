@@ -92,7 +92,6 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
                 let head = |(index, map): (usize, &&[f32])| (format!("head {index}"), heat_map(map, maps.grid, image.height, image.width));
                 columns.extend(heads.iter().enumerate().map(head));
                 columns.push((String::new(), legend(ColorMap::Inferno, image.height, (image.height / 16).max(4))));
-                let columns: Vec<_> = columns.iter().map(|(heading, picture)| (heading.as_str(), picture.clone())).collect();
                 outputs.save(image.sample, &labeled_strip(&columns, SCALE))?;
                 continue;
             }

@@ -187,7 +187,7 @@ impl Look {
         // Of all blocks' heads: a masked autoencoder's last block attends to what it draws, and objects show in the blocks before.
         let places = CLS.in_every_layer(&network);
         let trained = attention_jaccard(&network, &recipe, &scenes, &places, options, seed)?;
-        let twin = Network::new(&Recipe { seed: recipe.seed ^ 0x5eed, ..recipe.clone() }, network.device())?;
+        let twin = Network::untrained_twin(&recipe, network.device())?;
         let random = attention_jaccard(&twin, &recipe, &scenes, &places, options, seed)?;
         let (best, heads) = (trained.best_head.unwrap_or(0), trained.heads / places.len());
         Ok(Self { place: places[best / heads], head: best % heads, network, recipe, scenes, trained, random })
@@ -220,8 +220,7 @@ impl Look {
                     pictures.push(strip(&[scene, heat, outlined, truth], 4, [3, 2, 1]).to_png([3, 2, 1])?);
                 }
                 let labels = mask.iter().map(|&kept| u8::from(kept)).collect();
-                let name = &self.scenes.items[image.sample].name;
-                let file_name = name.strip_prefix("JPEGImages/").unwrap_or(name).to_owned();
+                let file_name = self.scenes.items[image.sample].mask_name().to_owned();
                 let instances = vec![Instance { category: 1, mask }];
                 exports.add(&ImageMasks { file_name, height: size[0], width: size[1], labels, instances })?;
             }

@@ -13,7 +13,6 @@ use maskroom_core::inspect::encoder::Pool;
 use maskroom_core::inspect::look::{Features, Fit, embed_all};
 use maskroom_core::method::Network;
 use maskroom_core::random::{Purpose, Stream};
-use maskroom_core::recipe::Recipe;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -197,7 +196,14 @@ fn jaccard(context: &Context, arguments: &JaccardArguments) -> Result<ExitCode> 
     let (place, seed) = (arguments.place.place(), context.seed.unwrap_or(0));
     let places = if arguments.all_layers { place.in_every_layer(&looking.network) } else { vec![place] };
     let trained = attention_jaccard(&looking.network, &looking.recipe, &dataset, &places, options, seed)?;
-    let random = attention_jaccard(&random_twin(&looking)?, &looking.recipe, &dataset, &places, options, seed)?;
+    let random = attention_jaccard(
+        &Network::untrained_twin(&looking.recipe, looking.network.device())?,
+        &looking.recipe,
+        &dataset,
+        &places,
+        options,
+        seed,
+    )?;
     let best = trained.jaccard_best_head.unwrap_or(f64::NAN);
     context.say(format!(
         "oracle per object {:.3}, best single head {best:.3}, mean of heads {:.3}\nrandom weights {:.3}, random masks {:.3}, everything is object {:.3}, centered box {:.3}",
@@ -213,10 +219,4 @@ fn jaccard(context: &Context, arguments: &JaccardArguments) -> Result<ExitCode> 
     value["jaccard_random_weights_oracle"] = json!(random.jaccard_oracle);
     context.say(format!("protocol: {}", trained.protocol));
     Ok(context.result(&value))
-}
-
-/// The same network before any training, with other weights than the run began with.
-pub fn random_twin(looking: &Looking) -> Result<Network> {
-    let recipe = Recipe { seed: looking.recipe.seed ^ 0x5eed, ..looking.recipe.clone() };
-    Ok(Network::new(&recipe, looking.network.device())?)
 }

@@ -102,10 +102,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         for (index, image) in prepared.iter().enumerate() {
             let size = [image.source_height, image.source_width];
             let mask = rule.mask(&map_of(&maps, index, place.query, head)?, maps.grid, size);
-            let name = &dataset.items[image.sample].name;
-            // In the VOC layout the images' folder says nothing of the image.
-            let name = name.strip_prefix("JPEGImages/").unwrap_or(name);
-            let exported = image_masks(name, size, mask, arguments.split);
+            let exported = image_masks(dataset.items[image.sample].mask_name(), size, mask, arguments.split);
             masks += exported.instances.len();
             exports.add(&exported)?;
         }

@@ -99,6 +99,11 @@ impl Item {
         Self { name, class: None, split: None, location, truth: None }
     }
 
+    /// The name that masks of it go by: in the VOC layout the images' folder says nothing of the image.
+    pub fn mask_name(&self) -> &str {
+        self.name.strip_prefix("JPEGImages/").unwrap_or(&self.name)
+    }
+
     /// Whether there is a ground-truth mask of classes or instances for this image.
     pub fn has_truth(&self) -> bool {
         self.truth.is_some()

@@ -14,14 +14,14 @@ const INK: [u8; 3] = [40, 40, 44];
 const SHOWN_PX: usize = 128;
 
 /// Pictures side by side under their headings, with a note below. Small pictures are enlarged by a whole factor.
-pub fn labeled_strip(columns: &[(&str, Picture)], note: &str) -> Picture {
+pub fn labeled_strip(columns: &[(impl AsRef<str>, Picture)], note: &str) -> Picture {
     let factor = columns.iter().map(|(_, picture)| SHOWN_PX / picture.height.max(1)).min().unwrap_or(1).max(1);
     let labeled: Vec<Picture> = columns
         .iter()
         .map(|(heading, picture)| {
             let picture = picture.enlarged(factor);
             let mut column = Picture::filled(picture.height + LETTER + 2 * GUTTER, picture.width, PAPER);
-            write(&mut column, heading, GUTTER, 0);
+            write(&mut column, heading.as_ref(), GUTTER, 0);
             column.paste(&picture, LETTER + 2 * GUTTER, 0);
             column
         })

@@ -95,14 +95,6 @@ pub fn multiply(c: &mut [f32], a: &[f32], b: &[f32], [rows, inner, cols]: [usize
     product(ViewMut::new(c, [rows, cols]), View::new(a, [rows, inner]), View::new(b, [inner, cols]), 1.0);
 }
 
-/// `c = a bᵀ` on the calling thread. Shapes: `a [rows, inner]`, `b [cols, inner]`, `c [rows, cols]`, all in row-major order.
-///
-/// # Panics
-/// If a slice is not as long as its shape says.
-pub fn multiply_transposed(c: &mut [f32], a: &[f32], b: &[f32], [rows, inner, cols]: [usize; 3]) {
-    product(ViewMut::new(c, [rows, cols]), View::new(a, [rows, inner]), View::new(b, [cols, inner]).transposed(), 1.0);
-}
-
 fn run(c: &mut ViewMut, a: View, b: View, scale: f32, add: bool) {
     let ([rows, inner], [_, cols]) = (a.shape, b.shape);
     assert!(c.shape == [rows, cols] && b.shape[0] == inner, "shapes of a product do not fit");
@@ -149,7 +141,8 @@ mod tests {
         let transposed: Vec<f32> = (0..cols * inner).map(|i| b[i % inner * cols + i / inner]).collect();
         let (mut plain, mut from_transposed) = (vec![0.0; rows * cols], vec![9.0; rows * cols]);
         multiply(&mut plain, &a, &b, [rows, inner, cols]);
-        multiply_transposed(&mut from_transposed, &a, &transposed, [rows, inner, cols]);
+        let b_again = View::new(&transposed, [cols, inner]).transposed();
+        product(ViewMut::new(&mut from_transposed, [rows, cols]), View::new(&a, [rows, inner]), b_again, 1.0);
         let (mut inside, wide) = (vec![1.0; rows * 4], 4);
         add_product(ViewMut::strided(&mut inside, [rows, cols], wide), View::new(&a, [rows, inner]), View::new(&b, [inner, cols]), 2.0);
         for i in 0..rows * cols {

@@ -108,6 +108,14 @@ impl Network {
         Ok(Self { model: sizes(recipe)?.init(&mut stream, device), device: device.clone() })
     }
 
+    /// The recipe's network before any training, with other weights than a run of it begins with: what training is held against.
+    ///
+    /// # Errors
+    /// If the recipe names a part that does not exist.
+    pub fn untrained_twin(recipe: &Recipe, device: &Device) -> Result<Self> {
+        Self::new(&Recipe { seed: recipe.seed ^ 0x5eed, ..recipe.clone() }, device)
+    }
+
     /// The same weights without differentiation, for looking.
     pub fn for_inference(&self) -> Self {
         Self { model: self.model.valid(), device: self.device.clone().without_autodiff() }

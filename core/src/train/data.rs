@@ -36,15 +36,11 @@ impl TrainingData {
     /// # Errors
     /// If the folder cannot be read or nothing is left to train on.
     pub fn open(path: &Path, recipe: &Recipe) -> Result<Self> {
-        let mut dataset = Dataset::open(path)?;
-        dataset.exclude(&recipe.data.exclude.iter().cloned().collect());
+        let mut dataset = listed(path, recipe)?;
         if recipe.data.exclude_duplicates {
             dataset.exclude(&repetitions(&dataset));
         }
         let splits: Vec<Option<Split>> = dataset.items.iter().map(|item| item.split).collect();
-        if splits.is_empty() {
-            return Err(Error::data(path, "every image is excluded", "shorten data.exclude"));
-        }
         Ok(Self::split(Arc::new(dataset), &splits, recipe))
     }
 
@@ -106,6 +102,19 @@ fn loader_options(recipe: &Recipe, threads: usize, start: (u64, u64)) -> LoaderO
         cache_mib: recipe.data.cache_mib,
         start,
     }
+}
+
+/// The images of a folder or archive but for those that the recipe leaves out by name. No image is read.
+///
+/// # Errors
+/// If the folder cannot be read or nothing is left.
+pub fn listed(path: &Path, recipe: &Recipe) -> Result<Dataset> {
+    let mut dataset = Dataset::open(path)?;
+    dataset.exclude(&recipe.data.exclude.iter().cloned().collect());
+    if dataset.items.is_empty() {
+        return Err(Error::data(path, "every image is excluded", "shorten data.exclude"));
+    }
+    Ok(dataset)
 }
 
 /// The names of files that are byte for byte what an earlier one is.

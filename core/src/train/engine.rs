@@ -58,8 +58,6 @@ pub struct Engine {
     pub recipe: Recipe,
     /// Its schedule.
     pub plan: Plan,
-    /// Updates it aims at.
-    pub steps: u64,
     /// Its images.
     pub data: TrainingData,
     /// The network, on the differentiating device.
@@ -109,7 +107,6 @@ impl Engine {
         }
         Ok(Self {
             run: RunFolder { root: run.root.clone() },
-            steps: Plan::new(&recipe, data.train.len()).steps_total as u64,
             plan: Plan::new(&recipe, data.train.len()),
             task: Task::new(&recipe)?,
             strategy: recipe.mask()?,
@@ -186,6 +183,11 @@ impl Engine {
         }
         self.progress.step += 1;
         norm
+    }
+
+    /// Updates it aims at.
+    pub fn steps(&self) -> u64 {
+        self.plan.steps_total as u64
     }
 
     /// Epochs done, with their fraction.

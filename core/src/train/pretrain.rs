@@ -16,7 +16,7 @@ use crate::run::Inbox;
 pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<'_>, interrupted: &AtomicBool) -> Result<Ending> {
     let mut watch = Watch::new(engine);
     let mut loader = engine.loader()?;
-    while engine.progress.step < engine.steps {
+    while engine.progress.step < engine.steps() {
         if let Some(ending) = obey(engine, inbox, reporter, &mut watch, interrupted)? {
             read_back(engine, reporter)?;
             watch.checkpoint(engine, reporter)?;
@@ -62,7 +62,7 @@ struct Due {
 impl Due {
     fn after(engine: &Engine) -> Self {
         let (step, train) = (engine.progress.step, &engine.recipe.train);
-        let (first, last) = (step == 1, step == engine.steps);
+        let (first, last) = (step == 1, step == engine.steps());
         let every = |steps: usize| last || (steps > 0 && step.is_multiple_of(steps as u64));
         Self {
             log: first || every(train.log_every_steps),

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::control::Ending;
-use super::data::TrainingData;
+use super::data::listed;
 use super::engine::Engine;
 use super::pretrain::pretrain;
 use super::report::{Reporter, Tick};
-use crate::dataset::Dataset;
 use crate::dataset::health::channel_statistics;
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
@@ -84,7 +83,7 @@ fn live(run: &RunFolder, options: &mut Options<'_>) -> Result<Summary> {
         Some(_) => Inbox::open_resumed(run)?,
         None => (Inbox::open(run)?, Vec::new()),
     };
-    let mut reporter = Reporter::new(run, engine.steps, options.on_tick)?;
+    let mut reporter = Reporter::new(run, engine.steps(), options.on_tick)?;
     reporter.event(&beginning(&engine, resumed_from))?;
     for warning in std::mem::take(&mut engine.warnings) {
         reporter.warn(warning)?;
@@ -129,13 +128,13 @@ fn recipe_for(run: &RunFolder, steps: Option<u64>) -> Result<Recipe> {
 fn beginning(engine: &Engine, resumed_from: Option<u64>) -> Event {
     let device = format!("{} ({})", engine.device.name, engine.device.reason);
     match resumed_from {
-        Some(step) => Event::Resumed { step, time: now_secs(), device, steps: engine.steps },
+        Some(step) => Event::Resumed { step, time: now_secs(), device, steps: engine.steps() },
         None => {
             let mut parameters = 0;
             engine.network.parameters().visit_parameters(&mut |_, shape, _| parameters += shape.iter().product::<usize>() as u64);
             Event::Started(Started {
                 recipe_hash: engine.recipe.hash(),
-                steps: engine.steps,
+                steps: engine.steps(),
                 images: engine.data.train.len() as u64,
                 parameters,
                 device,
@@ -184,10 +183,10 @@ pub fn prepare(path: &Path, data: &Path, recipe: &Recipe, info: RunInfo) -> Resu
         return Err(Error::Recipe(problems));
     }
     // Opening the data now tells of a wrong path before a folder is made for it.
-    TrainingData::open(data, recipe)?;
+    let dataset = listed(data, recipe)?;
     let mut recipe = recipe.clone();
     if recipe.data.mean.is_empty() || recipe.data.std.is_empty() {
-        let measured = channel_statistics(&Dataset::open(data)?, recipe.data.channels, MEASURED_IMAGES);
+        let measured = channel_statistics(&dataset, recipe.data.channels, MEASURED_IMAGES);
         let measured = measured.ok_or_else(|| {
             let reason = format!("no image can be read with {} channels", recipe.data.channels);
             Error::data(data, reason, "set data.channels to what the images have")

@@ -45,8 +45,8 @@ pub fn compare(gpu: &OpenDevice, recipe: &Recipe) -> Result<Trial> {
 /// Loss, gradient norm, and the seconds of the second of two equal steps.
 fn step(device: &OpenDevice, recipe: &Recipe) -> Result<(f64, f64, f64)> {
     let (network, task) = (Network::new(recipe, &device.device.clone().autodiff())?, Task::new(recipe)?);
-    let (images, strategy, grid) = (noise_images(&task, recipe.optim.batch), recipe.mask()?, recipe.grid());
-    let masks: Vec<_> = (0..recipe.optim.batch as u64).map(|sample| strategy.sample(grid, &mut mask_stream(sample))).collect();
+    let images = noise_images(&task, recipe.optim.batch);
+    let masks = noise_masks(recipe.mask()?.as_ref(), recipe.grid(), recipe.optim.batch);
     let batch = task.batch(&images, &masks);
     let mut figures = (0.0, 0.0, 0.0);
     for _ in 0..2 {
@@ -60,10 +60,6 @@ fn step(device: &OpenDevice, recipe: &Recipe) -> Result<(f64, f64, f64)> {
     Ok(figures)
 }
 
-fn mask_stream(sample: u64) -> Stream {
-    Stream::new(0, 0, sample, Purpose::Bench)
-}
-
 /// Stand-in images of normal noise: `[B, H, W, C]`.
 pub fn noise_images(task: &Task, batch: usize) -> Vec<f32> {
     let mut stream = Stream::new(0, 1, 0, Purpose::Bench);
@@ -72,5 +68,5 @@ pub fn noise_images(task: &Task, batch: usize) -> Vec<f32> {
 
 /// Masks for stand-in images, one per image.
 pub fn noise_masks(strategy: &dyn crate::mask::MaskStrategy, grid: Grid, batch: usize) -> Vec<crate::mask::Mask> {
-    (0..batch as u64).map(|sample| strategy.sample(grid, &mut mask_stream(sample))).collect()
+    (0..batch as u64).map(|sample| strategy.sample(grid, &mut Stream::new(0, 0, sample, Purpose::Bench))).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::baseline::Baselines;
 use super::engine::Engine;
 use super::report::Reporter;
 use super::validate::FixedSet;
@@ -10,7 +11,7 @@ use crate::run::{COMPLETE, Event, Figures, Probe, Validation};
 
 /// The fixed images, loaded when they are first needed so that training starts at once.
 pub struct Watch {
-    validation: Option<FixedSet>,
+    validation: Option<(FixedSet, Option<Baselines>)>,
     preview: Option<FixedSet>,
     preview_samples: Vec<usize>,
 }
@@ -24,8 +25,13 @@ impl Watch {
         Self { validation: None, preview: None, preview_samples }
     }
 
-    fn validation(&mut self, engine: &Engine) -> &FixedSet {
-        self.validation.get_or_insert_with(|| engine.fixed_set(&engine.data.validation))
+    /// The validation images, and what no network scores on them, which no training changes.
+    fn validation(&mut self, engine: &Engine) -> &(FixedSet, Option<Baselines>) {
+        self.validation.get_or_insert_with(|| {
+            let set = engine.fixed_set(&engine.data.validation);
+            let baselines = set.baselines(&engine.task);
+            (set, baselines)
+        })
     }
 
     /// Logs what no network scores on the validation images, so that every later loss has something to be held against.
@@ -34,7 +40,7 @@ impl Watch {
     /// If the log cannot be written.
     pub fn baselines(&mut self, engine: &Engine, reporter: &mut Reporter<'_>) -> Result<()> {
         reporter.off_the_clock(|reporter| {
-            let Some(baselines) = self.validation(engine).baselines(&engine.task) else { return Ok(()) };
+            let Some(baselines) = self.validation(engine).1 else { return Ok(()) };
             let mut figures = Figures::from([("patch_mean".into(), baselines.patch_mean), ("nearest".into(), baselines.nearest)]);
             if engine.task.target.borrows_brightness() {
                 // A normalized patch of n numbers has mean square 1 - 1/n: what predicting its mean scores.
@@ -50,9 +56,9 @@ impl Watch {
     /// If the device fails or the log cannot be written.
     pub fn validate(&mut self, engine: &mut Engine, reporter: &mut Reporter<'_>) -> Result<bool> {
         reporter.off_the_clock(|reporter| {
-            let set = self.validation(engine);
+            let (set, baselines) = self.validation(engine);
             let batch = engine.recipe.optim.batch.min(64);
-            let (Some(loss), Some(baselines)) = (set.loss(&engine.judged(), &engine.task, batch)?, set.baselines(&engine.task)) else {
+            let (Some(loss), Some(baselines)) = (set.loss(&engine.judged(), &engine.task, batch)?, baselines) else {
                 return Ok(false);
             };
             let step = engine.progress.step;

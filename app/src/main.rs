@@ -1,9 +1,8 @@
-//! Maskroom: a darkroom for masked images. This binary is the command line; each subcommand is one file under `cli/`.
-
-mod cli;
-mod report;
+//! Maskroom: a darkroom for masked images. This binary is the command line and, without a subcommand, the window.
 
 use std::process::ExitCode;
+
+use maskroom_app::cli;
 
 /// Burn allocates every intermediate result; the system allocator gives its pages back each time and faults them in again.
 #[global_allocator]

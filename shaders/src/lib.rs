@@ -1,5 +1,6 @@
 //! Maskroom's WGSL: each shader in `wgsl/` has a module of the same name with the structs it is bound to and a CPU twin of what it computes.
 
+pub mod composite;
 pub mod heatmap;
 
 /// One shader file and how to bind it.
@@ -38,7 +39,7 @@ pub enum BindingKind {
 }
 
 /// Every shader.
-pub static ALL: &[Shader] = &[heatmap::SHADER];
+pub static ALL: &[Shader] = &[composite::SHADER, heatmap::SHADER];
 
 #[cfg(test)]
 mod tests {

@@ -55,6 +55,9 @@ mod shapes;
 /// Rules that the source text itself keeps.
 #[path = "all/source.rs"]
 mod source;
+/// The window.
+#[path = "all/studio/mod.rs"]
+mod studio;
 /// `pretrain`, `train`, `bench` and `doctor`.
 #[path = "all/training.rs"]
 mod training;

@@ -1,45 +1,22 @@
-//! The look in one place: a palette of colors, the roles that colors play in each theme, and sizes. Nothing else in Maskroom names a color.
+//! The look in one place: a palette of colors, the roles that colors play in each theme, and sizes, as data in `data/*.ron`. Nothing else
+//! in Maskroom names a color.
 //!
 //! The room is a darkroom: near-black charcoal, and one safelight. By day it is warm paper and the same light, deeper. The accent marks
 //! what is selected or ours; green, amber and crimson speak of states only; curves have colors of their own that stay apart under the
 //! common color deficiencies.
 
+mod load;
+mod role;
+
+use std::sync::LazyLock;
+
 use egui::Color32;
+use serde::Deserialize;
 
-/// The first layer: colors by what they are. Private, so that all use goes through roles.
-mod palette {
-    use egui::Color32;
+pub use role::Role;
 
-    #[expect(clippy::disallowed_methods, reason = "this is where colors come from")]
-    const fn rgb(hex: u32) -> Color32 {
-        Color32::from_rgb((hex >> 16) as u8, (hex >> 8) as u8, hex as u8)
-    }
-
-    /// Charcoal with a trace of warmth, from the dark under the table to the lit edge.
-    pub const CHARCOAL: [Color32; 6] = [rgb(0x0d0c0b), rgb(0x141211), rgb(0x1c1a18), rgb(0x272421), rgb(0x3a3632), rgb(0x57514b)];
-    /// Warm paper, from the sheet to its folded edge.
-    pub const PAPER: [Color32; 6] = [rgb(0xffffff), rgb(0xfbf8f3), rgb(0xf4efe7), rgb(0xeae3d8), rgb(0xdbd2c5), rgb(0xb5aa9c)];
-    /// Chalk on charcoal: text and quiet text.
-    pub const CHALK: [Color32; 2] = [rgb(0xf2ede7), rgb(0xa69d94)];
-    /// Ink on paper: text and quiet text.
-    pub const INK: [Color32; 2] = [rgb(0x211c18), rgb(0x6b6158)];
-    /// The safelight, in the dark and by day.
-    pub const SAFELIGHT: [Color32; 2] = [rgb(0xff6b3d), rgb(0xc03a0c)];
-    pub const GREEN: [Color32; 2] = [rgb(0x62c08d), rgb(0x1b7446)];
-    pub const AMBER: [Color32; 2] = [rgb(0xe8b64a), rgb(0x855c00)];
-    pub const CRIMSON: [Color32; 2] = [rgb(0xff6480), rgb(0xb0123c)];
-    /// Curves on charcoal: safelight, sky, straw, jade, orchid, ash.
-    pub const CURVES_DARK: [Color32; 6] = [SAFELIGHT[0], rgb(0x4cc4f5), rgb(0xf2c83a), rgb(0x2b9a71), rgb(0xb073b8), rgb(0xc9c1b8)];
-    /// Their like on paper: safelight, ultramarine, bronze, petrol, plum, pencil.
-    pub const CURVES_LIGHT: [Color32; 6] = [SAFELIGHT[1], rgb(0x2248c2), rgb(0x956e44), rgb(0x00838b), rgb(0x7b3894), rgb(0x6b6158)];
-    /// A gray of known contrast.
-    #[cfg(test)]
-    pub const GRAY_77: Color32 = rgb(0x777777);
-    /// A glowing body, from cold to white heat: lightness rises evenly, so that the map also reads in gray.
-    pub const HEAT: [Color32; 5] = [rgb(0x0d0c0b), rgb(0x5a1322), rgb(0xb8341c), rgb(0xf08a2e), rgb(0xfff1c9)];
-}
-
-use palette::{AMBER, CHALK, CHARCOAL, CRIMSON, CURVES_DARK, CURVES_LIGHT, GREEN, HEAT, INK, PAPER, SAFELIGHT};
+/// How many curves have colors of their own; further ones begin anew.
+pub const NUM_SERIES: usize = 8;
 
 /// The second layer: what colors are for, in one theme, and the sizes both themes share.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,8 +49,24 @@ pub struct Tokens {
     pub warning: Color32,
     /// It failed.
     pub bad: Color32,
+    /// A veil over what the pointer is on.
+    pub hover_fill: Color32,
+    /// A veil over what is selected.
+    pub selection_fill: Color32,
+    /// Around what the keyboard acts on.
+    pub focus_ring: Color32,
+    /// Under windows and menus.
+    pub shadow: Color32,
+    /// A veil over images, on which text can be read.
+    pub scrim: Color32,
+    /// Text on the scrim.
+    pub on_scrim: Color32,
+    /// The lighter squares behind what is transparent.
+    pub checker_light: Color32,
+    /// The darker ones.
+    pub checker_dark: Color32,
     /// Curves, in the order they are handed out. The first is the accent.
-    pub series: [Color32; 6],
+    pub series: [Color32; NUM_SERIES],
     /// Stops of the heat map from nothing to most; the same in both themes, because it lies over images.
     pub heat: [Color32; 5],
     /// Sizes.
@@ -83,7 +76,8 @@ pub struct Tokens {
 }
 
 /// Distances in points, on a rhythm of eight.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// Between an icon and its label.
     pub gap_small: f32,
@@ -95,18 +89,29 @@ pub struct Sizes {
     pub gap_section: f32,
     /// Height of a row, a button, a field.
     pub row: f32,
+    /// Height of a quiet button inside a row.
+    pub row_small: f32,
+    /// Height and width of an icon.
+    pub icon: f32,
+    /// Width of the labels of a form.
+    pub label_column: f32,
     /// Corners of widgets.
     pub radius: f32,
     /// Corners of windows and cards.
     pub radius_large: f32,
     /// Width of a hairline.
     pub hairline: f32,
+    /// Width of the ring around what the keyboard acts on.
+    pub focus_ring: f32,
     /// Width of a curve.
     pub curve: f32,
+    /// Width of a scroll bar.
+    pub scroll_bar: f32,
 }
 
 /// Font sizes in points.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fonts {
     /// Captions and axis labels.
     pub small: f32,
@@ -118,69 +123,31 @@ pub struct Fonts {
     pub title: f32,
     /// Digits and code.
     pub mono: f32,
+    /// The one number that a page is about.
+    pub figure: f32,
 }
 
-const SIZES: Sizes = Sizes {
-    gap_small: 4.0,
-    gap: 8.0,
-    gap_large: 16.0,
-    gap_section: 32.0,
-    row: 24.0,
-    radius: 4.0,
-    radius_large: 8.0,
-    hairline: 1.0,
-    curve: 1.75,
-};
-
-const FONTS: Fonts = Fonts { small: 12.0, body: 14.0, heading: 18.0, title: 32.0, mono: 13.0 };
-
 impl Tokens {
+    /// The tokens of the theme that a part of the window is drawn in.
+    pub fn of(ui: &egui::Ui) -> &'static Self {
+        if ui.visuals().dark_mode { Self::dark() } else { Self::light() }
+    }
+
     /// The darkroom.
-    pub const fn dark() -> Self {
-        Self {
-            is_dark: true,
-            canvas: CHARCOAL[0],
-            surface: CHARCOAL[1],
-            surface_raised: CHARCOAL[2],
-            surface_field: CHARCOAL[3],
-            line: CHARCOAL[4],
-            line_strong: CHARCOAL[5],
-            text: CHALK[0],
-            text_muted: CHALK[1],
-            accent: SAFELIGHT[0],
-            on_accent: CHARCOAL[0],
-            good: GREEN[0],
-            warning: AMBER[0],
-            bad: CRIMSON[0],
-            series: CURVES_DARK,
-            heat: HEAT,
-            sizes: SIZES,
-            fonts: FONTS,
-        }
+    pub fn dark() -> &'static Self {
+        static DARK: LazyLock<Tokens> = LazyLock::new(|| Tokens::built_in(include_str!("../data/dark.ron")));
+        &DARK
     }
 
     /// Daylight.
-    pub const fn light() -> Self {
-        Self {
-            is_dark: false,
-            canvas: PAPER[3],
-            surface: PAPER[1],
-            surface_raised: PAPER[0],
-            surface_field: PAPER[2],
-            line: PAPER[4],
-            line_strong: PAPER[5],
-            text: INK[0],
-            text_muted: INK[1],
-            accent: SAFELIGHT[1],
-            on_accent: PAPER[0],
-            good: GREEN[1],
-            warning: AMBER[1],
-            bad: CRIMSON[1],
-            series: CURVES_LIGHT,
-            heat: HEAT,
-            sizes: SIZES,
-            fonts: FONTS,
-        }
+    pub fn light() -> &'static Self {
+        static LIGHT: LazyLock<Tokens> = LazyLock::new(|| Tokens::built_in(include_str!("../data/light.ron")));
+        &LIGHT
+    }
+
+    /// The files are part of the program, and a test loads them: no user can meet a mistake in them.
+    fn built_in(theme: &str) -> Self {
+        load::tokens(theme).unwrap_or_else(|mistake| unreachable!("the built-in tokens: {mistake}"))
     }
 
     /// The color of a role.
@@ -199,14 +166,23 @@ impl Tokens {
             Role::Good => self.good,
             Role::Warning => self.warning,
             Role::Bad => self.bad,
+            Role::HoverFill => self.hover_fill,
+            Role::SelectionFill => self.selection_fill,
+            Role::FocusRing => self.focus_ring,
+            Role::Shadow => self.shadow,
+            Role::Scrim => self.scrim,
+            Role::OnScrim => self.on_scrim,
+            Role::CheckerLight => self.checker_light,
+            Role::CheckerDark => self.checker_dark,
             Role::Series(index) => self.series[index % self.series.len()],
         }
     }
 
-    /// The color of a role as CSS and SVG write it, such as `#ff6b3d`.
+    /// The color of a role as CSS and SVG write it, such as `#ff6b3d`, or `#ff6b3d33` for a veil.
     pub fn hex(&self, role: Role) -> String {
-        let [red, green, blue, _] = self.color(role).to_array();
-        format!("#{red:02x}{green:02x}{blue:02x}")
+        let [red, green, blue, alpha] = self.color(role).to_srgba_unmultiplied();
+        let opacity = if alpha == u8::MAX { String::new() } else { format!("{alpha:02x}") };
+        format!("#{red:02x}{green:02x}{blue:02x}{opacity}")
     }
 
     /// All roles, sizes and fonts as CSS custom properties, for the inside of one rule: `--text: #f2ede7; … --gap: 8px; …`.
@@ -228,70 +204,10 @@ impl Tokens {
             ("font-heading", fonts.heading),
             ("font-title", fonts.title),
             ("font-mono", fonts.mono),
+            ("font-figure", fonts.figure),
         ];
         let lengths = lengths.into_iter().map(|(name, points)| (name.to_owned(), format!("{points}px")));
         colors.chain(lengths).map(|(name, value)| format!("--{name}: {value};\n")).collect()
-    }
-}
-
-/// A part that a color plays: the fields of [`Tokens`], for code that must name a role without having a theme yet, such as a drawing that
-/// a browser will color.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the field of `Tokens` with the same name")]
-pub enum Role {
-    Canvas,
-    Surface,
-    SurfaceRaised,
-    SurfaceField,
-    Line,
-    LineStrong,
-    Text,
-    TextMuted,
-    Accent,
-    OnAccent,
-    Good,
-    Warning,
-    Bad,
-    Series(usize),
-}
-
-impl Role {
-    /// Every role but the curves.
-    pub const PLAIN: [Self; 13] = [
-        Self::Canvas,
-        Self::Surface,
-        Self::SurfaceRaised,
-        Self::SurfaceField,
-        Self::Line,
-        Self::LineStrong,
-        Self::Text,
-        Self::TextMuted,
-        Self::Accent,
-        Self::OnAccent,
-        Self::Good,
-        Self::Warning,
-        Self::Bad,
-    ];
-
-    /// The custom property of [`Tokens::css`] without its dashes, such as `text-muted` or `series-0`.
-    pub fn css_name(self) -> String {
-        let name = match self {
-            Self::Canvas => "canvas",
-            Self::Surface => "surface",
-            Self::SurfaceRaised => "surface-raised",
-            Self::SurfaceField => "surface-field",
-            Self::Line => "line",
-            Self::LineStrong => "line-strong",
-            Self::Text => "text",
-            Self::TextMuted => "text-muted",
-            Self::Accent => "accent",
-            Self::OnAccent => "on-accent",
-            Self::Good => "good",
-            Self::Warning => "warning",
-            Self::Bad => "bad",
-            Self::Series(index) => return format!("series-{}", index % Tokens::dark().series.len()),
-        };
-        name.to_owned()
     }
 }
 
@@ -299,7 +215,9 @@ impl Role {
 mod tests {
     use super::*;
 
-    const THEMES: [Tokens; 2] = [Tokens::dark(), Tokens::light()];
+    fn themes() -> [&'static Tokens; 2] {
+        [Tokens::dark(), Tokens::light()]
+    }
 
     /// Linear red, green and blue, 0 to 1 (IEC 61966-2-1).
     fn linear(color: Color32) -> [f64; 3] {
@@ -325,15 +243,21 @@ mod tests {
         (a.max(b) + 0.05) / (a.min(b) + 0.05)
     }
 
+    /// How a veil looks on an opaque color: egui blends bytes.
+    fn over(veil: Color32, below: Color32) -> Color32 {
+        below.blend(veil)
+    }
+
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a gray of known contrast")]
     fn the_contrast_formula_gives_the_known_values() {
         assert!((contrast(Color32::BLACK, Color32::WHITE) - 21.0).abs() < 1e-9);
-        assert!((contrast(palette::GRAY_77, Color32::WHITE) - 4.48).abs() < 0.005);
+        assert!((contrast(Color32::from_gray(0x77), Color32::WHITE) - 4.48).abs() < 0.005);
     }
 
     #[test]
     fn text_can_be_read_on_every_surface() {
-        for tokens in &THEMES {
+        for tokens in themes() {
             for surface in [tokens.canvas, tokens.surface, tokens.surface_raised, tokens.surface_field] {
                 assert!(contrast(tokens.text, surface) >= 7.0, "text on {surface:?}");
                 assert!(contrast(tokens.text_muted, surface) >= 4.5, "muted text on {surface:?}: {}", contrast(tokens.text_muted, surface));
@@ -345,6 +269,27 @@ mod tests {
             }
             assert!(contrast(tokens.on_accent, tokens.accent) >= 4.5);
             assert!(contrast(tokens.line_strong, tokens.surface) >= 1.8, "{}", contrast(tokens.line_strong, tokens.surface));
+        }
+    }
+
+    #[test]
+    fn text_can_be_read_through_every_veil() {
+        for tokens in themes() {
+            for surface in [tokens.surface, tokens.surface_raised] {
+                for veil in [tokens.hover_fill, tokens.selection_fill] {
+                    assert!(contrast(tokens.text, over(veil, surface)) >= 7.0, "{veil:?} on {surface:?}");
+                    assert!(
+                        contrast(over(veil, surface), surface) >= 1.1,
+                        "{veil:?} on {surface:?}: {}",
+                        contrast(over(veil, surface), surface)
+                    );
+                }
+                assert!(contrast(tokens.focus_ring, surface) >= 3.0);
+            }
+            for image in [Color32::WHITE, Color32::BLACK] {
+                assert!(contrast(tokens.on_scrim, over(tokens.scrim, image)) >= 7.0);
+            }
+            assert!((1.05..1.6).contains(&contrast(tokens.checker_light, tokens.checker_dark)));
         }
     }
 
@@ -365,7 +310,7 @@ mod tests {
 
     #[test]
     fn curves_stay_apart_for_every_eye_and_stand_out() {
-        for tokens in &THEMES {
+        for tokens in themes() {
             for (index, &color) in tokens.series.iter().enumerate() {
                 assert!(contrast(color, tokens.surface_raised) >= 3.0, "curve {index}");
                 for (other, &second) in tokens.series.iter().enumerate().take(index) {
@@ -390,13 +335,13 @@ mod tests {
 
     #[test]
     fn css_names_every_role_once() {
-        for tokens in &THEMES {
+        for tokens in themes() {
             let css = tokens.css();
-            for role in Role::PLAIN.into_iter().chain((0..6).map(Role::Series)) {
+            for role in Role::PLAIN.into_iter().chain((0..NUM_SERIES).map(Role::Series)) {
                 assert_eq!(css.matches(&format!("--{}: ", role.css_name())).count(), 1, "{role:?}");
             }
             assert!(css.contains(&format!("--accent: {};", tokens.hex(Role::Accent))) && css.contains("--gap: 8px;"), "{css}");
-            assert_eq!(css.lines().count(), 32);
+            assert_eq!(css.lines().count(), Role::PLAIN.len() + NUM_SERIES + 14);
         }
     }
 

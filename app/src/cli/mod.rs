@@ -34,11 +34,11 @@ const INTERRUPTED: u8 = 130;
 
 /// A darkroom for masked images: pre-train on a folder of pictures, look inside, and take masks out.
 #[derive(Parser)]
-#[command(name = "maskroom", version, arg_required_else_help = true)]
+#[command(name = "maskroom", version)]
 struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// A folder to open in the window.
+    /// A folder to open in the window; without a command the window opens.
     folder: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
@@ -87,7 +87,7 @@ pub fn run() -> Result<ExitCode> {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| refuse(&error));
     logging::start();
     let context = Context::new(&arguments.common)?;
-    let Some(command) = arguments.command else { return no_window(arguments.folder) };
+    let Some(command) = arguments.command else { return window(arguments.folder) };
     match command {
         Command::Demo(arguments) => demo::run(&context, &arguments),
         Command::Recipes(arguments) => recipes::list(&context, &arguments),
@@ -137,14 +137,13 @@ fn unknown_command(word: &str) -> String {
     format!("`{word}` is neither a command nor a folder: {}; see `maskroom --help`", maskroom_core::registry::suggestion(word, names))
 }
 
-fn no_window(folder: Option<PathBuf>) -> Result<ExitCode> {
+/// Opens the window. A path that does not exist is more likely a mistyped command.
+fn window(folder: Option<PathBuf>) -> Result<ExitCode> {
     if let Some(missing) = folder.as_ref().filter(|folder| !folder.exists()) {
         bail!(Error::Usage(unknown_command(&missing.to_string_lossy())));
     }
-    let folder = folder.map_or_else(|| "FOLDER".into(), |folder| folder.display().to_string());
-    bail!(Error::Usage(format!(
-        "this build has no window yet: use `maskroom pretrain --data {folder} --out RUN`, or see `maskroom --help`"
-    )))
+    crate::studio::run(folder)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// An error and its causes in one line; a cause that the sentence before it already tells is not said twice.

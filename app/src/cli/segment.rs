@@ -9,10 +9,9 @@ use maskroom_core::dataset::Dataset;
 use maskroom_core::error::Error;
 use maskroom_core::evaluate::JaccardOptions;
 use maskroom_core::evaluate::attention::attention_jaccard;
-use maskroom_core::export::{EXPORTERS, Exports, ImageMasks, Instance};
-use maskroom_core::inspect::look::for_each_batch;
-use maskroom_core::segment::attention::{HeadChoice, MaskRule, map_of};
-use maskroom_core::segment::{Connectivity, connected_components};
+use maskroom_core::export::{EXPORTERS, Exports};
+use maskroom_core::segment::attention::{HeadChoice, MaskRule};
+use maskroom_core::segment::folder::{MaskSource, for_each_mask, image_masks};
 use serde_json::json;
 
 use super::attend::PlaceArguments;
@@ -96,17 +95,14 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let mut exports = Exports::begin(&formats, &arguments.out, std::slice::from_ref(&arguments.category))?;
     let mut progress = Progress::new("masking", dataset.items.len() as u64);
     let all: Vec<usize> = (0..dataset.items.len()).collect();
+    let source = MaskSource { place, head, rule };
     let (mut images_done, mut masks) = (0_usize, 0_usize);
-    let unreadable = for_each_batch(&dataset, &all, recipe, looking.fit, |images, prepared| {
-        let maps = place.maps(network, images)?;
-        for (index, image) in prepared.iter().enumerate() {
-            let size = [image.source_height, image.source_width];
-            let mask = rule.mask(&map_of(&maps, index, place.query, head)?, maps.grid, size);
-            let exported = image_masks(dataset.items[image.sample].mask_name(), size, mask, arguments.split);
-            masks += exported.instances.len();
-            exports.add(&exported)?;
-        }
-        images_done += prepared.len();
+    let unreadable = for_each_mask(network, recipe, &dataset, &all, looking.fit, &source, |image, mask| {
+        let size = [image.source_height, image.source_width];
+        let exported = image_masks(dataset.items[image.sample].mask_name(), size, mask, arguments.split);
+        masks += exported.instances.len();
+        exports.add(&exported)?;
+        images_done += 1;
         progress.set(images_done as u64, String::new());
         Ok(())
     })?;
@@ -125,18 +121,4 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         bail!("an export did not read back as it was written: the disk or the folder is at fault; export again elsewhere");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn image_masks(name: &str, [height, width]: [usize; 2], mask: Vec<bool>, split: bool) -> ImageMasks {
-    let labels = mask.iter().map(|&kept| u8::from(kept)).collect();
-    let instances = if split {
-        let components = connected_components(&mask, [height, width], Connectivity::Eight);
-        let count = components.areas.len() as u32;
-        (1..=count).map(|label| Instance { category: 1, mask: components.mask(|this, _| this == label) }).collect()
-    } else if mask.contains(&true) {
-        vec![Instance { category: 1, mask }]
-    } else {
-        Vec::new()
-    };
-    ImageMasks { file_name: name.to_owned(), height, width, labels, instances }
 }

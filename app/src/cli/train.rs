@@ -25,15 +25,28 @@ pub struct Arguments {
     /// Train to this step; more than before trains a finished run longer.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
+    /// Go on when the terminal or the window that started it goes away.
+    #[arg(long)]
+    detached: bool,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let run = RunFolder::open(&arguments.run)?;
+    if arguments.detached {
+        outlive_the_terminal()?;
+    }
     if !arguments.resume && !run.checkpoints().is_empty() && !finished(&run) {
         bail!(Error::Usage(format!("{} was interrupted: go on with `maskroom train {0} --resume`", arguments.run.display())));
     }
     let summary = engine(context, &run, arguments.steps)?;
     finish(context, &run, &summary)
+}
+
+/// A hang-up is heard and not obeyed.
+fn outlive_the_terminal() -> Result<()> {
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, std::sync::Arc::default()).context("cannot ignore hang-ups")?;
+    Ok(())
 }
 
 fn finished(run: &RunFolder) -> bool {

@@ -363,7 +363,7 @@ mod tests {
     fn a_file_of_its_own_has_its_own_colors_and_a_page_uses_variables() {
         let chart = chart((1..50).map(|step| [f64::from(step), 1.0 / f64::from(step)]).collect());
         for tokens in [Tokens::dark(), Tokens::light()] {
-            let file = stack_svg(std::slice::from_ref(&chart), &tokens);
+            let file = stack_svg(std::slice::from_ref(&chart), tokens);
             assert!(file.contains(&tokens.hex(Role::Surface)) && file.contains(&tokens.hex(Role::Series(0))) && !file.contains("var("));
             assert!(file.starts_with("<svg xmlns=") && file.contains("training &amp; &lt;co&gt;") && file.contains("log scale"));
         }
@@ -376,7 +376,7 @@ mod tests {
         for points in
             [vec![], vec![[1.0, f64::NAN]], vec![[1.0, 0.0]], vec![[1.0, 1e300], [2.0, -1e300]], vec![[0.0, 2.0], [f64::NAN, 1.0]]]
         {
-            let svg = stack_svg(&[chart(points)], &Tokens::dark());
+            let svg = stack_svg(&[chart(points)], Tokens::dark());
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
     }

@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn nothing_typed_by_a_person_becomes_markup_and_nothing_is_loaded() {
-        let html = report().to_html(&Tokens::dark(), &Tokens::light());
+        let html = report().to_html(Tokens::dark(), Tokens::light());
         assert!(!html.contains("<script") && !html.contains("onload=\""), "{html}");
         for outside in ["src=\"http", "href=", "@import", "url("] {
             assert!(!html.contains(outside), "{outside}");
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn tags_are_balanced() {
-        let html = report().to_html(&Tokens::dark(), &Tokens::light());
+        let html = report().to_html(Tokens::dark(), Tokens::light());
         for tag in [
             "main", "section", "figure", "div", "svg", "text", "tspan", "p", "dl", "h2", "table", "tr", "td", "details", "pre", "span",
             "label",
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn both_themes_are_on_the_page_and_the_style_names_no_color() {
-        let html = report().to_html(&Tokens::dark(), &Tokens::light());
+        let html = report().to_html(Tokens::dark(), Tokens::light());
         for theme in [Tokens::dark(), Tokens::light()] {
             assert_eq!(html.matches(&theme.css()).count(), 2);
         }

@@ -41,7 +41,7 @@ pub fn save(report: &Report, path: &Path) -> Result<PathBuf> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     }
-    write_atomic(path, report.to_html(&Tokens::dark(), &Tokens::light()).as_bytes())?;
+    write_atomic(path, report.to_html(Tokens::dark(), Tokens::light()).as_bytes())?;
     Ok(std::path::absolute(path)?)
 }
 
@@ -53,7 +53,7 @@ pub fn of_run(run: &RunFolder) -> Result<Report> {
     let folder = run.report_path();
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     let charts = curves_from_events(&events);
-    write_atomic(&folder.join("curves.svg"), stack_svg(&charts, &Tokens::light()).as_bytes())?;
+    write_atomic(&folder.join("curves.svg"), stack_svg(&charts, Tokens::light()).as_bytes())?;
     let mut sections = vec![Section::Curves { title: "Curves".into(), note: String::new(), charts }];
     if let Some((step, path)) = run.previews().pop() {
         sections.extend(preview(&recipe, &path, step, &folder).with_context(|| format!("cannot show {}", path.display()))?);

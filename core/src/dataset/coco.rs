@@ -81,10 +81,14 @@ struct Category {
 pub(super) fn recognize(files: &Files) -> Option<Layout> {
     let lists = |name: &str| (name.starts_with("annotations/") || name.contains("/annotations/")) && name.ends_with(".json");
     let unlike = |name: &str| ["captions", "keypoints", "panoptic", "stuff"].iter().any(|kind| name.contains(kind));
+    let lists: Vec<_> = files.iter().filter(|(name, _)| lists(name) && !unlike(name)).collect();
+    if lists.is_empty() {
+        return None;
+    }
     let mut layout = Layout::default();
     let mut described: HashMap<&str, (Truth, Option<Split>)> = HashMap::new();
     let by_file = images_by_file_name(files);
-    for (name, location) in files.iter().filter(|(name, _)| lists(name) && !unlike(name)) {
+    for (name, location) in lists {
         let document = location
             .read()
             .and_then(|bytes| serde_json::from_slice::<Document>(&bytes).map_err(|error| format!("it is not COCO's format ({error})")));

@@ -33,13 +33,14 @@ pub(super) fn list(path: &Path) -> Result<Listing> {
     } else {
         return Err(Error::data(path, "there is no such folder or file", "check the path"));
     };
-    listing.entries.sort_by(|a, b| a.name.cmp(&b.name));
+    listing.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    listing.unreadable.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(listing)
 }
 
 /// Whether a name has the extension of an image.
 pub(super) fn is_image(name: &str) -> bool {
-    extension(name).is_some_and(|extension| IMAGE_EXTENSIONS.contains(&extension.as_str()))
+    written_extension(name).is_some_and(|extension| IMAGE_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
 }
 
 /// A name for people: UTF-8 as it is, any other byte as `\xFF`.
@@ -54,8 +55,12 @@ pub(super) fn readable_name(bytes: &[u8]) -> String {
 
 /// The part of a file name after its last dot, in lower case.
 pub(super) fn extension(name: &str) -> Option<String> {
+    written_extension(name).map(str::to_ascii_lowercase)
+}
+
+fn written_extension(name: &str) -> Option<&str> {
     let file = name.rsplit('/').next()?;
-    file.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension.to_ascii_lowercase())
+    file.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension)
 }
 
 /// Whether a name has the extension of an archive that is read in place.
@@ -88,7 +93,7 @@ fn folder(root: &Path) -> Listing {
     let mut archives = Vec::new();
     let visible = |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
     // Links are followed; one that leads back to a folder above it is an error of the walk, and skipped: its files are listed anyway.
-    for entry in WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
+    for entry in WalkDir::new(root).follow_links(true).into_iter().filter_entry(visible) {
         match entry {
             Ok(entry) if entry.file_type().is_file() => {
                 let name = relative_name(root, entry.path());
@@ -112,6 +117,7 @@ fn folder(root: &Path) -> Listing {
         }
     }
     if !listing.entries.iter().any(|entry| is_image(&entry.name)) {
+        archives.sort_unstable();
         for (shard, path) in archives {
             match archive::list(&path) {
                 Ok(inside) => {

@@ -20,6 +20,7 @@ pub mod loader;
 mod location;
 mod memory;
 pub mod picture;
+pub mod sample;
 #[cfg(test)]
 pub(crate) mod sample_files;
 mod tiff;
@@ -126,7 +127,9 @@ impl Dataset {
             return Err(no_images(path, &unreadable));
         }
         items.sort_by(|a, b| a.name.cmp(&b.name));
-        make_unique(&mut items);
+        if items.windows(2).any(|pair| pair[0].name == pair[1].name) {
+            make_unique(&mut items);
+        }
         Ok(Self { root: path.to_path_buf(), items, classes, unreadable: unreadable.into_iter().chain(more).collect() })
     }
 
@@ -206,6 +209,11 @@ impl Dataset {
     /// The plain files that images are read from; those inside archives are left out.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.items.iter().filter_map(|item| if let Location::File(path) = &item.location { Some(path.as_path()) } else { None })
+    }
+
+    /// The plain file that an image is read from; nothing for one inside an archive.
+    pub fn file(&self, index: usize) -> Option<&Path> {
+        if let Location::File(path) = &self.items.get(index)?.location { Some(path) } else { None }
     }
 
     fn item(&self, index: usize) -> Result<&Item> {
@@ -355,5 +363,24 @@ mod tests {
         let mut dataset = Dataset::open(root.path()).unwrap();
         dataset.exclude(&HashSet::from(["b.png".to_owned()]));
         assert_eq!(names(&dataset), ["a.png", "c.png"]);
+    }
+
+    #[test]
+    #[ignore = "a measurement"]
+    fn a_hundred_thousand_files_are_listed_in_half_a_second() {
+        let root = tempfile::tempdir().unwrap();
+        for class in 0..100 {
+            (0..1000).for_each(|index| write(root.path(), &format!("class_{class:02}/image_{index:04}.png"), b""));
+        }
+        for _ in 0..3 {
+            let start = std::time::Instant::now();
+            let listing = listing::list(root.path()).unwrap();
+            let listed = start.elapsed();
+            let layout = layout::recognize(listing.entries);
+            println!("listed {listed:.0?}, recognized {:.0?}, {} images", start.elapsed() - listed, layout.items.len());
+            let start = std::time::Instant::now();
+            assert_eq!(Dataset::open(root.path()).unwrap().items.len(), 100_000);
+            println!("opened {:.0?}", start.elapsed());
+        }
     }
 }

@@ -8,6 +8,8 @@ use super::layout::{Files, Layout, folders_of, split_of};
 /// Nothing unless some image has a `.cls` beside it. Classes are sorted by number where all are numbers, else by name.
 pub(super) fn recognize(files: &Files) -> Option<Layout> {
     let label = |image: &str| files.text(&format!("{}.cls", key(image)));
+    // Most folders hold no labels of this kind, and need not be searched for each image's.
+    files.iter().find(|(name, _)| name.ends_with(".cls"))?;
     files.images().find(|(name, _)| files.get(&format!("{}.cls", key(name))).is_some())?;
     let labels: Vec<Option<String>> =
         files.images().map(|(name, _)| label(name)?.ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())).collect();

@@ -10,9 +10,8 @@ use super::decode::isolated;
 use super::images::ImageSource;
 use super::loader::LoaderOptions;
 use super::memory::PictureMemory;
-use crate::augment::horizontal_flip::flip_horizontally;
-use crate::augment::{Area, Resizer, View};
-use crate::random::{Purpose, Stream};
+use super::sample;
+use crate::augment::Resizer;
 
 /// What the threads of a loader share.
 pub(super) struct Workshop {
@@ -62,13 +61,13 @@ impl Workshop {
             let index = order[(position + step) % order.len()];
             // A stand-in must not equal the image's own sample of the same epoch.
             let repetition = (position / order.len()) as u64 + if step > 0 { STAND_IN } else { 0 };
-            let key = index as u64 | repetition << 40;
+            let key = sample::key(index, repetition);
             let known = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned();
             let outcome = match known {
                 Some(reason) => Err(reason),
                 None => {
-                    let stream = Stream::new(self.options.seed, epoch, key, Purpose::Crop);
-                    isolated(|| self.render(index, &stream, resizer, &mut pixels))
+                    let decode = |divisor: &dyn Fn(usize, usize) -> usize| self.memory.picture(&*self.source, index, divisor);
+                    isolated(|| sample::render(&self.options, epoch, key, decode, resizer, &mut pixels)).map(drop)
                 }
             };
             match outcome {
@@ -84,21 +83,6 @@ impl Workshop {
         }
         let sample = order[position % order.len()];
         Done { number, sample, key: sample as u64, pixels, failed, readable: false }
-    }
-
-    fn render(&self, index: usize, stream: &Stream, resizer: &mut Resizer, out: &mut [f32]) -> Result<(), String> {
-        let options = &self.options;
-        let view = |height, width| View::sample(height, width, options.crop_scale, options.crop_ratio, options.flip, &mut stream.clone());
-        let divisor = |height, width| view(height, width).largest_divisor(options.height, options.width);
-        let decoded = self.memory.picture(&*self.source, index, &divisor)?;
-        let view = view(decoded.full_height, decoded.full_width);
-        let area = Area::reduced(view.crop, decoded.divisor);
-        let resized = resizer.resize(&decoded.picture, area, options.height, options.width, options.channels)?;
-        resized.write_normalized(options.channels, &options.mean, &options.std, out)?;
-        if view.flip {
-            flip_horizontally(out, options.width, options.channels);
-        }
-        Ok(())
     }
 }
 

@@ -113,14 +113,32 @@ pub fn attention(network: &Network, images: &Images, layer: i64) -> Result<Atten
 /// # Errors
 /// If the device fails.
 pub fn rollout(network: &Network, images: &Images) -> Result<AttentionMaps> {
+    roll(network, images, |_, _, _| Ok(()))
+}
+
+/// Hands the attention of every block to `look`, first to last, and returns the rollout: one pass for all of it. One block at a time,
+/// because the maps of all blocks together may be larger than memory.
+///
+/// # Errors
+/// What `look` returns, or if the device fails.
+pub fn attention_of_all_layers(
+    network: &Network,
+    images: &Images,
+    mut look: impl FnMut(usize, AttentionMaps) -> Result<()>,
+) -> Result<AttentionMaps> {
+    roll(network, images, |vit, layer, probabilities| look(layer, maps(vit, probabilities.clone())?))
+}
+
+fn roll(network: &Network, images: &Images, mut look: impl FnMut(&Vit, usize, &Tensor<4>) -> Result<()>) -> Result<AttentionMaps> {
     let (network, mut tokens) = tokens_of(network, images);
     let vit = network.encoder();
     let [batch, count, _] = tokens.dims();
     let half_identity = Tensor::<2>::eye(count, network.device()).reshape([1, 1, count, count]) * 0.5;
     let mut product = half_identity.clone().expand([batch, 1, count, count]) * 2.0;
     for (index, block) in vit.blocks.iter().enumerate() {
-        let mean = block.attention(tokens.clone()).mean_dim(1);
-        product = (mean * 0.5 + half_identity.clone()).matmul(product);
+        let probabilities = block.attention(tokens.clone());
+        look(vit, index, &probabilities)?;
+        product = (probabilities.mean_dim(1) * 0.5 + half_identity.clone()).matmul(product);
         tokens = block.forward(tokens, index, None);
     }
     maps(vit, product)
@@ -157,5 +175,40 @@ impl AttentionMaps {
         };
         let start = ((image * self.heads + head) * self.tokens + token) * self.tokens;
         Ok(&self.values[start + self.prefix..start + self.tokens])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::recipe::{Base, Recipe};
+
+    #[test]
+    fn one_pass_over_all_layers_finds_what_one_pass_each_finds() {
+        let tiny = [
+            ("data.image", "[16, 24]"),
+            ("backbone.patch", "4"),
+            ("backbone.width", "32"),
+            ("backbone.depth", "3"),
+            ("backbone.heads", "2"),
+        ];
+        let sets: Vec<_> = tiny.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let recipe = Recipe::resolve(Base::Preset("mae"), &sets).unwrap();
+        let network = Network::new(&recipe, &Device::flex()).unwrap();
+        let values = (0..16 * 24 * 3).map(|index| (index as f32 * 0.37).sin()).collect();
+        let images = Images { values, batch: 1, height: 16, width: 24 };
+        let mut layers = Vec::new();
+        let rolled = attention_of_all_layers(&network, &images, |layer, maps| {
+            assert_eq!(layer, layers.len());
+            layers.push(maps.values);
+            Ok(())
+        });
+        assert_eq!(layers.len(), 3);
+        for (layer, values) in layers.into_iter().enumerate() {
+            assert_eq!(values, attention(&network, &images, layer as i64).unwrap().values, "layer {layer}");
+        }
+        assert_eq!(rolled.unwrap().values, rollout(&network, &images).unwrap().values);
     }
 }

@@ -5,5 +5,6 @@ pub mod colormap;
 pub mod encoder;
 pub mod look;
 pub mod picture;
+pub mod preview;
 pub mod reconstruct;
 pub mod strips;

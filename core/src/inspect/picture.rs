@@ -127,6 +127,19 @@ impl Picture {
         Ok(bytes)
     }
 
+    /// The bytes of a JPEG file of a quality from 1 to 100.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] for a picture that is empty, or too large for the format.
+    pub fn to_jpeg(&self, quality: u8) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let (width, height) = (self.width as u32, self.height as u32);
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
+        let written = encoder.encode(&self.rgb, width, height, image::ExtendedColorType::Rgb8);
+        written.map_err(|error| Error::Failed(format!("a picture cannot be encoded: {error}")))?;
+        Ok(bytes)
+    }
+
     fn encode(&self, file: &mut dyn io::Write, transparent: Option<[u8; 3]>) -> std::result::Result<(), png::EncodingError> {
         let mut encoder = png::Encoder::new(file, self.width as u32, self.height as u32);
         encoder.set_color(png::ColorType::Rgb);

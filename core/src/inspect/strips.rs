@@ -6,6 +6,7 @@ use super::reconstruct::{paste, to_image};
 use crate::error::Result;
 use crate::mask::Mask;
 use crate::method::Task;
+use crate::method::masked_batch::ImageShape;
 use crate::recipe::Recipe;
 use crate::segment::upsample_map;
 
@@ -14,17 +15,19 @@ pub const BORROWED: &str = "brightness and contrast of the prediction are borrow
 /// The columns of a reconstruction.
 pub const COLUMNS: [&str; 4] = ["original", "masked", "prediction", "pasted"];
 /// Gray of masked patches, as papers print them.
-const MASKED: [u8; 3] = [127, 127, 127];
+pub(super) const MASKED: [u8; 3] = [127, 127, 127];
 
 /// A normalized image `[H, W, C]` as 8-bit RGB: one or two channels show the first as gray, more show the first three.
 ///
 /// # Errors
 /// If the number of values is not that of the size.
 pub fn to_picture(values: &[f32], height: usize, width: usize, recipe: &Recipe) -> Result<Picture> {
-    let data = &recipe.data;
-    let channels = data.channels;
-    let byte =
-        |value: f32, channel: usize| ((f64::from(value) * data.std[channel] + data.mean[channel]).clamp(0.0, 1.0) * 255.0).round() as u8;
+    from_normalized(values, [height, width, recipe.data.channels], &recipe.data.mean, &recipe.data.std)
+}
+
+/// The same for `[H, W, C]` values with the channels' statistics.
+pub(super) fn from_normalized(values: &[f32], [height, width, channels]: [usize; 3], mean: &[f64], std: &[f64]) -> Result<Picture> {
+    let byte = |value: f32, channel: usize| ((f64::from(value) * std[channel] + mean[channel]).clamp(0.0, 1.0) * 255.0).round() as u8;
     let shown = if channels < 3 { [0, 0, 0] } else { [0, 1, 2] };
     let rgb = values.chunks_exact(channels).flat_map(|pixel| shown.map(|channel| byte(pixel[channel], channel))).collect();
     Picture::from_rgb(height, width, rgb)
@@ -40,12 +43,14 @@ pub fn reconstruction(task: &Task, recipe: &Recipe, image: &[f32], prediction: &
     let drawn = to_image(task, image, prediction);
     let original = picture(image)?;
     let mut masked = original.clone();
-    let cols = shape.grid()[1];
-    let hidden: Vec<bool> = (0..shape.height * shape.width)
-        .map(|index| mask.masked.get(index / shape.width / shape.patch * cols + index % shape.width / shape.patch) == Some(&true))
-        .collect();
-    masked.tint(&hidden, MASKED, 1.0);
+    masked.tint(&hidden_pixels(&mask.masked, shape), MASKED, 1.0);
     Ok([original, masked, picture(&drawn)?, picture(&paste(task, image, &drawn, mask))?])
+}
+
+/// A mask `[N]` at the pixels `[H, W]`.
+pub(super) fn hidden_pixels(masked: &[bool], shape: ImageShape) -> Vec<bool> {
+    let (width, patch, cols) = (shape.width, shape.patch, shape.grid()[1]);
+    (0..shape.height * width).map(|index| masked.get(index / width / patch * cols + index % width / patch) == Some(&true)).collect()
 }
 
 /// A map `[N]` over the grid as an opaque heat map of the given size.

@@ -93,6 +93,11 @@ impl Recipe {
         toml_text::commented(self)
     }
 
+    /// Only what the presets that it names would not give. Reads back to an equal recipe, and lets another preset take effect.
+    pub fn to_short_toml(&self) -> toml::Table {
+        toml_text::short(self)
+    }
+
     /// SHA-256, in hexadecimal, of all settings in a fixed order; comments, layout and omitted defaults make no difference.
     pub fn hash(&self) -> String {
         toml_text::hash(self)

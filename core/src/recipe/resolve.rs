@@ -136,12 +136,42 @@ fn read(text: &str) -> Result<(Layer, Vec<Problem>), Vec<Problem>> {
     Ok((layer, problems))
 }
 
-/// Removes from a text's layer what its own presets would give anyway, so that other presets can take effect.
+/// Removes from a text's layer what its own presets would give anyway, so that other presets can take effect. A kind that is not the
+/// presets' stays, with those of its knobs that are not its own defaults.
 fn forget_repetitions(text: &mut Layer) {
-    let chosen = |key: &str| SELECTORS.contains(&key);
-    let selectors: Layer = text.iter().filter(|(key, _)| chosen(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
-    let implied = stack(&selectors, &Layer::new());
-    text.retain(|key, value| chosen(key) || implied.get(key).is_none_or(|implied| !same(implied, value)));
+    let mut selectors = text.clone();
+    selectors.retain(|key, _| SELECTORS.contains(&key.as_str()));
+    let usual = stack(&selectors, &Layer::new());
+    let with_kinds = || stages().iter().filter(|stage| !(stage.kinds)().is_empty());
+    for key in with_kinds().map(|stage| stage.path("kind")) {
+        if let Some(kind) = text.get(&key).filter(|&kind| usual.get(&key) != Some(kind)) {
+            selectors.insert(key, kind.clone());
+        }
+    }
+    let mut implied = stack(&selectors, &Layer::new());
+    for stage in with_kinds() {
+        let kind = implied.get(&stage.path("kind")).and_then(Value::as_text).unwrap_or_default().to_owned();
+        for knob in stage.knobs_of(&kind) {
+            implied.entry(stage.path(knob.key)).or_insert_with(|| knob.default_value());
+        }
+    }
+    text.retain(|key, value| selectors.contains_key(key) || implied.get(key).is_none_or(|implied| !same(implied, value)));
+}
+
+/// What of a recipe its presets would not give.
+pub(super) fn short_layer_of(recipe: &Recipe) -> Layer {
+    let mut layer = layer_of(recipe);
+    forget_repetitions(&mut layer);
+    let whole = stack(&layer, &Layer::new());
+    for key in SELECTORS.iter().filter(|&&key| key != "method") {
+        let mut without = layer.clone();
+        without.remove(*key);
+        let rest = stack(&without, &Layer::new());
+        if rest.len() == whole.len() && rest.iter().all(|(key, value)| whole.get(key).is_some_and(|other| same(other, value))) {
+            layer = without;
+        }
+    }
+    layer
 }
 
 /// Defaults, the back-bone's sizes, the method's preset, the text and the single settings, each over the one before.
@@ -264,12 +294,12 @@ fn stray(path: &str) -> Problem {
     Problem::new(path, "unknown key", cure)
 }
 
-/// Whether two values say the same, whole or real.
+/// Whether two values say the same, whole or real; an empty list is of every kind.
 fn same(a: &Value, b: &Value) -> bool {
     let numbers = |value: &Value| match value {
         Value::Ints(list) => Some(list.iter().map(|&x| x as f64).collect()),
         Value::Floats(list) => Some(list.clone()),
         value => value.as_float().map(|x| vec![x]),
     };
-    a == b || numbers(a).is_some_and(|a| numbers(b) == Some(a))
+    a.to_toml() == b.to_toml() || numbers(a).is_some_and(|a| numbers(b) == Some(a))
 }

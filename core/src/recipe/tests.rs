@@ -41,6 +41,25 @@ fn the_mae_preset_is_the_papers_recipe_on_a_small_back_bone() {
 }
 
 #[test]
+fn the_short_text_says_only_what_the_presets_do_not() {
+    assert_eq!(mae(&[("backbone.width", "192"), ("mask.ratio", "0.75")]).to_short_toml().to_string().trim(), "method = \"mae\"");
+    for sets in [
+        &[][..],
+        &[("backbone.preset", "vit-nano"), ("data.channels", "1"), ("seed", "3")],
+        &[("mask.kind", "block"), ("mask.ratio", "0.75")],
+        &[("mask.kind", "uniform"), ("optim.epochs", "20"), ("optim.warmup_epochs", "2"), ("data.exclude", "[\"a.png\"]")],
+    ] {
+        let recipe = mae(sets);
+        let text = toml::to_string(&recipe.to_short_toml()).expect("a table");
+        assert_eq!(Recipe::from_toml(&text).expect(&text), recipe, "{text}");
+    }
+    let block = mae(&[("mask.kind", "block"), ("mask.ratio", "0.75")]);
+    assert_eq!(block.to_short_toml()["mask"].as_table().map(toml::Table::len), Some(2));
+    let smaller = resolve(Base::Toml(&block.to_toml()), &[("backbone.preset", "vit-nano")]).expect("valid");
+    assert_eq!((smaller.mask.number("ratio"), smaller.backbone.width), (Some(0.75), 96));
+}
+
+#[test]
 fn a_recipe_reads_back_from_its_own_text() {
     for recipe in [
         mae(&[]),

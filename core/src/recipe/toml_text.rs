@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::Recipe;
-use super::resolve::layer_of;
+use super::resolve::{layer_of, short_layer_of};
 use super::stages::{Stage, stages};
 use crate::knob::{Knob, Range};
 use crate::registry::Settings;
@@ -26,6 +26,20 @@ pub(super) fn commented(recipe: &Recipe) -> String {
         }
     }
     text
+}
+
+/// What the presets would not give, as a table that reads back to an equal recipe.
+pub(super) fn short(recipe: &Recipe) -> toml::Table {
+    let mut table = toml::Table::new();
+    for (path, value) in short_layer_of(recipe) {
+        let (stage, key) = path.split_once('.').unwrap_or(("", &path));
+        if stage.is_empty() {
+            table.insert(key.into(), value.to_toml());
+        } else if let toml::Value::Table(inner) = table.entry(stage).or_insert_with(|| toml::Table::new().into()) {
+            inner.insert(key.into(), value.to_toml());
+        }
+    }
+    table
 }
 
 /// SHA-256 of every setting, in hexadecimal.

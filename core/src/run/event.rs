@@ -200,9 +200,18 @@ pub enum Reason {
 /// The kinds of this version; a line that has one of them but other types of fields is damaged, not new.
 const KINDS: [&str; 10] = ["started", "resumed", "paused", "step", "validation", "preview", "probe", "checkpoint", "warning", "stopped"];
 
+/// How lines of `step` events begin.
+const STEP: &[u8] = br#"{"kind":"step","#;
+
 impl Event {
     /// Reads one line, with or without its line break; `None` when it is no event.
     pub fn from_line(line: &[u8]) -> Option<Self> {
+        // Nearly all lines are of this kind, and it is read several times as fast when it needs not be told from others.
+        if line.starts_with(STEP)
+            && let Ok(step) = serde_json::from_slice(line)
+        {
+            return Some(Self::Step(step));
+        }
         let event = serde_json::from_slice(line).ok()?;
         match &event {
             Self::Other(fields) => match fields.get("kind") {

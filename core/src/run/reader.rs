@@ -55,6 +55,8 @@ pub struct Tail {
     offset: u64,
     /// The last bytes before `offset`: when they differ, the file is another one.
     landmark: Vec<u8>,
+    /// Whether the log was looked at yet; until then one of the right length may still be another one.
+    met: bool,
     restarts: u64,
     junk_lines: usize,
 }
@@ -66,13 +68,29 @@ const LANDMARK: usize = 64;
 impl Tail {
     /// Follows the log at `path` from its first line.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), offset: 0, landmark: Vec::new(), restarts: 0, junk_lines: 0 }
+        Self::resumed(path, 0, Vec::new())
+    }
+
+    /// Follows the log at `path` from where an earlier reader stood: after `offset` bytes, the last of which were its `landmark`. If the log
+    /// is another one by now, it is read from its first line, and [`Tail::restarts`] says so.
+    pub fn resumed(path: impl Into<PathBuf>, offset: u64, landmark: Vec<u8>) -> Self {
+        Self { path: path.into(), offset, landmark, met: false, restarts: 0, junk_lines: 0 }
     }
 
     /// Events added since the last look, whole lines only; hand them to [`record`] one by one. Empty when there are none or the file
     /// cannot be read just now. A very long backlog comes in several looks.
     pub fn poll(&mut self) -> Vec<Event> {
         self.look().unwrap_or_default()
+    }
+
+    /// Bytes of whole lines that were returned: where a later reader may go on.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The last bytes before [`Tail::offset`], by which a later reader knows the log again.
+    pub fn landmark(&self) -> &[u8] {
+        &self.landmark
     }
 
     /// How often the log was replaced or cut below what had been read. When this grows, the events that [`Tail::poll`] just returned
@@ -89,10 +107,12 @@ impl Tail {
     fn look(&mut self) -> std::io::Result<Vec<Event>> {
         let mut file = File::open(&self.path)?;
         let length = file.metadata()?.len();
-        if length == self.offset {
+        if length == self.offset && self.met {
             return Ok(Vec::new());
         }
-        if length < self.offset || !self.stands_at_landmark(&mut file)? {
+        let is_another = length < self.offset || !self.stands_at_landmark(&mut file)?;
+        self.met = true;
+        if is_another {
             (self.offset, self.junk_lines) = (0, 0);
             self.landmark.clear();
             self.restarts += 1;
@@ -114,8 +134,9 @@ impl Tail {
     }
 
     fn stands_at_landmark(&self, file: &mut File) -> std::io::Result<bool> {
+        let Some(begin) = self.offset.checked_sub(self.landmark.len() as u64) else { return Ok(false) };
         let mut found = vec![0; self.landmark.len()];
-        file.seek(SeekFrom::Start(self.offset - self.landmark.len() as u64))?;
+        file.seek(SeekFrom::Start(begin))?;
         file.read_exact(&mut found)?;
         Ok(found == self.landmark)
     }
@@ -243,6 +264,30 @@ mod tests {
         std::fs::write(&path, log_of(&[step(4), step(5), step(6)])).unwrap();
         assert_eq!((steps(&tail.poll()), tail.restarts()), (vec![4, 5, 6], 2), "longer, but another file");
         assert!(tail.poll().is_empty());
+    }
+
+    #[test]
+    fn a_later_reader_goes_on_where_an_earlier_one_stood() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        std::fs::write(&path, log_of(&[step(1), step(2)])).unwrap();
+        let mut first = Tail::new(&path);
+        first.poll();
+        let (offset, landmark) = (first.offset(), first.landmark().to_vec());
+        let later = || Tail::resumed(&path, offset, landmark.clone());
+        let mut tail = later();
+        assert!(tail.poll().is_empty() && tail.restarts() == 0);
+        std::fs::write(&path, log_of(&[step(1), step(2), step(3)])).unwrap();
+        for mut tail in [tail, later()] {
+            assert_eq!((steps(&tail.poll()), tail.restarts()), (vec![3], 0));
+        }
+        for other in [&[step(7)][..], &[step(8), step(9)], &[step(4), step(5), step(6)]] {
+            std::fs::write(&path, log_of(other)).unwrap();
+            let mut tail = later();
+            assert_eq!((tail.poll(), tail.restarts()), (other.to_vec(), 1), "shorter, as long, longer: another log");
+        }
+        let mut impossible = Tail::resumed(&path, 3, vec![0; 9]);
+        assert_eq!((steps(&impossible.poll()), impossible.restarts()), (vec![4, 5, 6], 1));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod attention;
 pub mod components;
+pub mod folder;
 pub mod mass;
 pub mod upsample;
 

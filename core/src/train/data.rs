@@ -84,7 +84,8 @@ impl TrainingData {
     }
 }
 
-fn loader_options(recipe: &Recipe, threads: usize, start: (u64, u64)) -> LoaderOptions {
+/// What a loader makes of a recipe's images, from micro-batch `start` = (epoch, place in it) on.
+pub fn loader_options(recipe: &Recipe, threads: usize, start: (u64, u64)) -> LoaderOptions {
     let [height, width] = recipe.data.image;
     let (mean, std) = recipe.data.normalization();
     LoaderOptions {
@@ -117,8 +118,8 @@ pub fn listed(path: &Path, recipe: &Recipe) -> Result<Dataset> {
     Ok(dataset)
 }
 
-/// The names of files that are byte for byte what an earlier one is.
-fn repetitions(dataset: &Dataset) -> HashSet<String> {
+/// The names of files that are byte for byte what an earlier one is. Every file is read.
+pub fn repetitions(dataset: &Dataset) -> HashSet<String> {
     let digest = |index: usize| dataset.read_bytes(index).ok().map(Sha256::digest);
     let digests: Vec<_> = (0..dataset.items.len()).into_par_iter().map(digest).collect();
     let mut seen = HashSet::new();

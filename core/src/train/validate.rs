@@ -25,6 +25,8 @@ pub struct FixedSet {
     pub masks: Vec<Mask>,
     /// Their indices in the data set.
     pub samples: Vec<usize>,
+    /// Their names.
+    pub names: Vec<String>,
 }
 
 impl FixedSet {
@@ -39,9 +41,10 @@ impl FixedSet {
             Some((sample, image, fixed_mask(strategy, grid, recipe.seed, sample)))
         };
         let loaded: Vec<_> = samples.par_iter().filter_map(prepare).collect();
-        let mut set = Self { images: Vec::new(), masks: Vec::new(), samples: Vec::new() };
+        let mut set = Self { images: Vec::new(), masks: Vec::new(), samples: Vec::new(), names: Vec::new() };
         for (sample, image, mask) in loaded {
             set.samples.push(sample);
+            set.names.push(data.source.name(sample));
             set.images.extend(image);
             set.masks.push(mask);
         }
@@ -105,6 +108,7 @@ impl FixedSet {
             ("patch".to_owned(), shape.patch.to_string()),
             ("mean".to_owned(), list(&recipe.data.mean)),
             ("std".to_owned(), list(&recipe.data.std)),
+            ("names".to_owned(), serde_json::Value::from(self.names.clone()).to_string()),
             ("brightness_borrowed".to_owned(), task.target.borrows_brightness().to_string()),
         ]);
         safetensors_file::write(path, &tensors, &metadata)

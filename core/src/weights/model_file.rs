@@ -83,13 +83,18 @@ impl Weights {
     pub fn open(path: &Path) -> Result<Self> {
         let file = Self::locate(path)?;
         let (tensors, metadata) = safetensors_file::read(&file)?;
-        let Some(recipe) = metadata.get("recipe") else {
-            let cure = "use a run folder, a checkpoint folder or a model.safetensors that Maskroom wrote";
-            return Err(Error::data(file, "these weights do not say which recipe made them", cure));
-        };
-        let recipe = Recipe::from_toml(recipe)?;
-        let step = metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0);
+        let (recipe, step) = origin(&file, &metadata)?;
         Ok(Self { recipe, step, path: file, tensors })
+    }
+
+    /// The recipe that weights were trained with, and the training steps behind them, without reading the weights. Takes what
+    /// [`Weights::open`] takes.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub fn origin(path: &Path) -> Result<(Recipe, u64)> {
+        let file = Self::locate(path)?;
+        origin(&file, &safetensors_file::read_metadata(&file)?)
     }
 
     fn locate(path: &Path) -> Result<PathBuf> {
@@ -147,6 +152,14 @@ impl Weights {
             self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(EMA)?.to_owned(), flat(tensor, device)))).collect();
         (!values.is_empty()).then_some(values)
     }
+}
+
+fn origin(file: &Path, metadata: &BTreeMap<String, String>) -> Result<(Recipe, u64)> {
+    let Some(recipe) = metadata.get("recipe") else {
+        let cure = "use a run folder, a checkpoint folder or a model.safetensors that Maskroom wrote";
+        return Err(Error::data(file, "these weights do not say which recipe made them", cure));
+    };
+    Ok((Recipe::from_toml(recipe)?, metadata.get("step").and_then(|step| step.parse().ok()).unwrap_or(0)))
 }
 
 /// A flat tensor on the device.

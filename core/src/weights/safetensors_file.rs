@@ -2,7 +2,8 @@
 //! and the header holds nothing but the tensors and the metadata.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read as _, Write};
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
@@ -69,6 +70,23 @@ pub fn write_to(writer: &mut dyn Write, tensors: &TensorMap, metadata: &BTreeMap
     writer.write_all(&to_bytes(tensors, metadata))
 }
 
+/// Headers longer than this are no headers.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// Reads the metadata alone, however large the file.
+pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>> {
+    let mut file = File::open(path).map_err(Error::io("read", path))?;
+    let damaged = || Error::data(path, "not a readable safetensors file", "use another copy of the file");
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|_| damaged())?;
+    let length = u64::from_le_bytes(length);
+    let mut header = Vec::new();
+    file.take(length.min(MAX_HEADER_BYTES)).read_to_end(&mut header).map_err(Error::io("read", path))?;
+    let header: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| damaged())?;
+    let metadata = header.get("__metadata__").cloned().unwrap_or_else(|| json!({}));
+    serde_json::from_value(metadata).map_err(|_| damaged())
+}
+
 /// Reads all tensors as f32 (f16 and bf16 are widened) and the metadata.
 pub fn read(path: &Path) -> Result<(TensorMap, BTreeMap<String, String>)> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
@@ -115,8 +133,10 @@ mod tests {
         let metadata = BTreeMap::from([("step".to_owned(), "7".to_owned()), ("recipe".to_owned(), "x = \"1\"\n".to_owned())]);
         write(&path, &tensors, &metadata).expect("a written file");
         assert_eq!(read(&path).expect("a read file"), (tensors.clone(), metadata.clone()));
+        assert_eq!(read_metadata(&path).expect("a read header"), metadata);
         assert_eq!(to_bytes(&tensors, &metadata), to_bytes(&tensors.clone(), &metadata.clone()));
         std::fs::write(&path, b"garbage").expect("a written file");
+        assert_eq!(read_metadata(&path).expect_err("garbage is refused").exit_status(), 3);
         assert_eq!(read(&path).expect_err("garbage is refused").exit_status(), 3);
     }
 

@@ -265,7 +265,7 @@ pub fn cargo(words: &str) -> String {
 }
 
 /// The product as it was built when the suite began, whatever is built meanwhile.
-fn binary() -> &'static Path {
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         // The whole workspace, as everywhere: one package alone would unify other features and build Burn anew.
@@ -280,7 +280,7 @@ fn binary() -> &'static Path {
 }
 
 /// A folder that lives as long as this process; what dead ones left is removed.
-fn suite_folder() -> &'static Path {
+pub fn suite_folder() -> &'static Path {
     static SUITE: OnceLock<(PathBuf, File)> = OnceLock::new();
     let (folder, _alive) = SUITE.get_or_init(|| {
         let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));

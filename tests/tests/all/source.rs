@@ -54,8 +54,10 @@ fn a_familys_list_and_its_files_agree() {
 /// Invariant 7. Whoever writes a file does so through `files.rs`; the exceptions, each with its reason.
 #[test]
 fn files_are_written_atomically() {
-    const ALLOWED: [(&str, &str); 5] = [
+    const ALLOWED: [(&str, &str); 7] = [
         ("core/src/files.rs", "this is where it is done"),
+        ("app/src/studio/queue.rs", "a lock, whose text says who holds it and means nothing once it is free"),
+        ("app/src/studio/session.rs", "what an engine says on its way down is appended to its log"),
         ("core/src/run/", "logs grow by whole lines, the lock holds nothing, and checkpoints appear by the renaming of their folder"),
         ("core/src/train/checkpoint.rs", "writes into the pending folder that `run` seals, syncs and renames"),
         ("core/src/dataset/toy_scenes/on_disk.rs", "a new folder of generated pictures, which the same seed makes again"),
@@ -166,9 +168,10 @@ impl Source {
 
     /// Whether the file's parent declares it under `#[cfg(test)]`.
     fn is_test_module(&self) -> bool {
-        let parents = ["mod.rs", "lib.rs", "main.rs"].map(|name| self.path.with_file_name(name));
+        let folder = self.path.parent().expect("a folder").with_extension("rs");
+        let parents = [folder].into_iter().chain(["mod.rs", "lib.rs", "main.rs"].map(|name| self.path.with_file_name(name)));
         let stem = self.path.file_stem().expect("a stem").to_string_lossy();
-        parents.iter().filter_map(|parent| std::fs::read_to_string(parent).ok()).any(|text| {
+        parents.filter_map(|parent| std::fs::read_to_string(parent).ok()).any(|text| {
             let lines: Vec<&str> = text.lines().collect();
             lines.windows(2).any(|pair| pair[0].trim() == "#[cfg(test)]" && declared_module(pair[1]) == Some(&*stem))
         })

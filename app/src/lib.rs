@@ -1,0 +1,5 @@
+//! Maskroom's two faces over one library: the command line (`cli`, one file per subcommand) and the window (`studio`).
+
+pub mod cli;
+mod report;
+pub mod studio;

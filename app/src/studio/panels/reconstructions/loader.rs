@@ -1,0 +1,123 @@
+//! Preview files on their way from the disk to the graphics card: read and drawn on a thread, kept as textures within a budget.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use egui::{ColorImage, Context, TextureFilter, TextureHandle, TextureOptions};
+use maskroom_core::inspect::picture::Picture;
+use maskroom_core::inspect::preview::{Brightness, Preview};
+use maskroom_core::run::RunFolder;
+use maskroom_widgets::HeatRows;
+
+use crate::studio::byte_cache::ByteCache;
+use crate::studio::worker::Worker;
+
+/// A preview as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// The run folder.
+    pub run: PathBuf,
+    /// The step.
+    pub step: u64,
+    /// How often the run has written that step: other images may be in it.
+    pub times: usize,
+    /// Where brightness comes from.
+    pub brightness: Brightness,
+}
+
+/// A preview on the graphics card.
+pub struct Loaded {
+    /// The images.
+    pub images: Vec<LoadedImage>,
+    /// Mean squared error of each patch: one query, a head per image.
+    pub errors: HeatRows,
+    /// Whether the network predicts patches without brightness and contrast.
+    pub brightness_borrowed: bool,
+}
+
+/// One of its images.
+pub struct LoadedImage {
+    /// Its name; empty if the file does not tell.
+    pub name: String,
+    /// Mean squared error over its masked patches.
+    pub loss: f64,
+    /// Original, masked, prediction and pasted.
+    pub pictures: [TextureHandle; 4],
+}
+
+type Decoded = Result<DecodedPreview, String>;
+
+struct DecodedPreview {
+    preview: Preview,
+    pictures: Vec<[ColorImage; 4]>,
+    errors: HeatRows,
+}
+
+/// Previews that were looked at lately, and those around them.
+pub struct Loader {
+    worker: Worker<Key, (Key, Decoded)>,
+    asked: Option<Key>,
+    kept: ByteCache<Key, Result<Arc<Loaded>, String>>,
+}
+
+const KEPT_BYTES: usize = 256 << 20;
+
+impl Loader {
+    /// Nothing read yet.
+    pub fn new(context: &Context) -> Self {
+        let worker = Worker::start("preview reader", context, |key: Key| {
+            let decoded = decode(&key);
+            (key, decoded)
+        });
+        Self { worker, asked: None, kept: ByteCache::new(KEPT_BYTES) }
+    }
+
+    /// Takes what has been read.
+    pub fn receive(&mut self, context: &Context) {
+        for (key, decoded) in self.worker.answers() {
+            let bytes =
+                decoded.as_ref().map_or(0, |decoded| decoded.pictures.iter().flatten().map(|picture| picture.pixels.len() * 4).sum());
+            self.kept.put(key, decoded.map(|decoded| Arc::new(upload(context, decoded))), bytes);
+        }
+    }
+
+    /// The preview, or why it cannot be read; nothing while it is on its way.
+    pub fn get(&mut self, key: &Key) -> Option<Result<Arc<Loaded>, String>> {
+        self.kept.get(key).cloned()
+    }
+
+    /// Reads the first of these that is not there.
+    pub fn read_first(&mut self, keys: impl IntoIterator<Item = Key>) {
+        let Some(missing) = keys.into_iter().find(|key| !self.kept.has(key)) else { return };
+        if self.asked.as_ref() != Some(&missing) {
+            self.worker.ask(missing.clone());
+            self.asked = Some(missing);
+        }
+    }
+}
+
+fn decode(key: &Key) -> Decoded {
+    let path = RunFolder { root: key.run.clone() }.preview_path(key.step);
+    let in_words = |error: maskroom_core::error::Error| error.to_string();
+    let preview = Preview::open(&path).map_err(in_words)?;
+    let draw = |image| Ok(preview.pictures(image, key.brightness).map_err(in_words)?.each_ref().map(color_image));
+    let pictures = (0..preview.len()).map(draw).collect::<Result<Vec<_>, String>>()?;
+    let errors = HeatRows::from_values(preview.patch_errors(), 1, preview.len(), preview.shape.grid());
+    Ok(DecodedPreview { errors: errors.ok_or("the preview has no patches")?, pictures, preview })
+}
+
+fn color_image(picture: &Picture) -> ColorImage {
+    ColorImage::from_rgb([picture.width, picture.height], &picture.rgb)
+}
+
+fn upload(context: &Context, decoded: DecodedPreview) -> Loaded {
+    // Small pictures are enlarged pixel by pixel: what was predicted is not smoothed over.
+    let options = TextureOptions { magnification: TextureFilter::Nearest, ..TextureOptions::LINEAR };
+    let preview = &decoded.preview;
+    let images = decoded.pictures.into_iter().enumerate().map(|(index, pictures)| LoadedImage {
+        name: preview.names.get(index).cloned().unwrap_or_default(),
+        loss: preview.loss(index),
+        pictures: pictures.map(|picture| context.load_texture("reconstruction", picture, options)),
+    });
+    Loaded { images: images.collect(), errors: decoded.errors, brightness_borrowed: preview.brightness_borrowed }
+}

@@ -1,0 +1,209 @@
+//! The Reconstructions panel: what the network draws where it was hidden, over the whole run, and where its brightness comes from.
+
+mod loader;
+mod pictures;
+mod preview_images;
+mod timeline;
+
+use std::path::PathBuf;
+
+use egui::{Context, Label, RichText, ScrollArea, TextStyle, Ui};
+use maskroom_core::inspect::colormap::ColorMap;
+use maskroom_core::inspect::preview::{Brightness, NORMALIZED_RANGE};
+use maskroom_widgets::format::count;
+use maskroom_widgets::{ElidedLabel, EmptyState, Legend, Ramp, Role, Segmented, Tokens, fonts, icon};
+
+use super::Panel;
+use crate::studio::desk::Desk;
+use crate::studio::runs::{Run, RunState};
+use loader::{Key, Loaded, Loader};
+use pictures::Enlarged;
+use preview_images::PreviewImages;
+use timeline::{Moment, Timeline, moments};
+
+/// What the panel shows now.
+pub struct ReconstructionsPanel {
+    loader: Loader,
+    /// The run that the choices below are about.
+    run: PathBuf,
+    timeline: Timeline,
+    images: PreviewImages,
+    enlarged: Option<Enlarged>,
+    brightness: Brightness,
+}
+
+const BRIGHTNESSES: [Brightness; 3] = [Brightness::Original, Brightness::Visible, Brightness::Normalized];
+const BRIGHTNESS_WORDS: [&str; 3] = ["Borrowed", "Visible only", "As predicted"];
+
+impl ReconstructionsPanel {
+    /// Nothing shown yet.
+    pub fn new(context: &Context) -> Self {
+        Self {
+            loader: Loader::new(context),
+            run: PathBuf::new(),
+            timeline: Timeline::default(),
+            images: PreviewImages::default(),
+            enlarged: None,
+            brightness: Brightness::default(),
+        }
+    }
+
+    /// Begins anew when another run is selected.
+    fn follow(&mut self, run: &Run) {
+        if self.run != run.folder.root {
+            self.run.clone_from(&run.folder.root);
+            (self.timeline, self.images, self.enlarged) = (Timeline::default(), PreviewImages::default(), None);
+        }
+    }
+
+    fn key(&self, moment: Moment) -> Key {
+        Key { run: self.run.clone(), step: moment.step, times: moment.times, brightness: self.brightness }
+    }
+
+    fn previews(&mut self, ui: &mut Ui, desk: Desk<'_>, run: &Run, moments: &[Moment]) {
+        let place = self.timeline.place(moments);
+        let Some(&moment) = moments.get(place) else { return };
+        let wanted: Vec<Key> = self.timeline.wanted(moments).into_iter().map(|place| self.key(moments[place])).collect();
+        self.loader.read_first(wanted);
+        let loaded = self.loader.get(&self.key(moment));
+        let tokens = Tokens::of(ui);
+        headline(ui, run, moment, place, moments.len());
+        let marks: Vec<usize> =
+            run.view.checkpoints.iter().filter_map(|step| moments.binary_search_by_key(step, |moment| moment.step).ok()).collect();
+        self.timeline.show(ui, moments, &marks, loaded.is_some());
+        match loaded {
+            None => EmptyState::new(icon::COMPARE, "Reading", "The preview is on its way from the disk").show(ui),
+            Some(Err(reason)) => EmptyState::new(icon::WARNING, "This preview cannot be shown", &reason).show(ui),
+            Some(Ok(loaded)) => {
+                self.choose_brightness(ui, &loaded);
+                let room = ui.available_height();
+                ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                    ui.spacing_mut().item_spacing.y = tokens.sizes.gap_small;
+                    self.pictures(ui, run, &loaded, room);
+                    ui.add_space(tokens.sizes.gap);
+                    let names: Vec<String> = loaded.images.iter().map(|image| image.name.clone()).collect();
+                    self.images.show(ui, desk, run, &names);
+                });
+            }
+        }
+    }
+
+    fn choose_brightness(&mut self, ui: &mut Ui, loaded: &Loaded) {
+        if !loaded.brightness_borrowed {
+            return;
+        }
+        ui.horizontal(|ui| {
+            ElidedLabel::new("Brightness").role(Role::TextMuted).show(ui);
+            let mut index = BRIGHTNESSES.iter().position(|&brightness| brightness == self.brightness).unwrap_or(0);
+            if Segmented::new("Brightness of predictions", &BRIGHTNESS_WORDS).show(ui, &mut index).changed() {
+                self.brightness = BRIGHTNESSES[index];
+            }
+        });
+    }
+
+    fn pictures(&mut self, ui: &mut Ui, run: &Run, loaded: &Loaded, room: f32) {
+        let tokens = Tokens::of(ui);
+        let guess = guess_of(run);
+        let errors = &loaded.errors;
+        let largest = (0..errors.num_heads()).map(|image| errors.maximum(0, image)).fold(f32::MIN_POSITIVE, f32::max);
+        let error_top = guess.map_or(largest, |guess| 2.0 * guess as f32);
+        match &mut self.enlarged {
+            Some(enlarged) => {
+                // The buttons above it and the legend below stay in sight.
+                let height = (room - 8.0 * tokens.sizes.row).max(200.0);
+                if !enlarged.show(ui, loaded, error_top, height) {
+                    self.enlarged = None;
+                }
+            }
+            None => self.enlarged = pictures::rows(ui, loaded, error_top),
+        }
+        ui.add_space(tokens.sizes.gap_small);
+        note(ui, &words_of(loaded, self.brightness));
+        ui.add_space(tokens.sizes.gap_small);
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = tokens.sizes.gap_large;
+            Legend::new("Squared error of a patch", Ramp::heat()).range([0.0, error_top]).show(ui);
+            if loaded.brightness_borrowed && self.brightness == Brightness::Normalized {
+                Legend::new("Normalized brightness", Ramp::from_rgb(&ColorMap::Gray.table())).range(NORMALIZED_RANGE).show(ui);
+            }
+        });
+        if guess.is_some() {
+            note(ui, "The middle of the scale is what the mean of the visible patches scores: darker is better than that guess.");
+        }
+    }
+}
+
+/// Which preview it is, and what is known of it.
+fn headline(ui: &mut Ui, run: &Run, moment: Moment, place: usize, num_moments: usize) {
+    let validation = run.view.validations.iter().rev().find(|validation| validation.step == moment.step);
+    let loss =
+        validation.filter(|found| found.loss.is_finite()).map_or(String::new(), |found| format!(", validation loss {:.4}", found.loss));
+    let words = format!("Step {}{loss}, preview {} of {}", count(moment.step), place + 1, num_moments);
+    ui.scope(|ui| {
+        ui.spacing_mut().item_spacing.y = Tokens::of(ui).sizes.gap_small;
+        ElidedLabel::new(&run.name()).style(TextStyle::Heading).show(ui);
+        ElidedLabel::new(&words).style(fonts::mono_small()).role(Role::TextMuted).show(ui);
+    });
+}
+
+/// What predicting the mean of the visible patches scores on fixed images: a scale that stays the same over the run.
+fn guess_of(run: &Run) -> Option<f64> {
+    let guess = run.view.validations.last()?.baseline_patch_mean;
+    (guess.is_finite() && guess > 0.0).then_some(guess)
+}
+
+/// What must be known to read the pictures.
+fn words_of(loaded: &Loaded, brightness: Brightness) -> String {
+    let brightness = match brightness {
+        _ if !loaded.brightness_borrowed => "Predictions are shown as the network drew them.",
+        Brightness::Original => {
+            "Brightness and contrast of each predicted patch are borrowed from the original: this network predicts neither of them."
+        }
+        Brightness::Visible => {
+            "Brightness and contrast of each predicted patch come from the four visible patches that are nearest to it: nothing is borrowed \
+             from what was hidden."
+        }
+        Brightness::Normalized => {
+            "As predicted, in normalized units: each patch of the original has mean 0 and deviation 1, and is shown so too. Gray is 0."
+        }
+    };
+    format!("{brightness} Where a patch was visible the prediction carries no loss and means little.")
+}
+
+fn note(ui: &mut Ui, words: &str) {
+    let muted = Tokens::of(ui).text_muted;
+    ui.add(Label::new(RichText::new(words).text_style(TextStyle::Small).color(muted)).wrap());
+}
+
+/// What to say of a run that has no preview yet.
+fn no_preview(run: &Run) -> String {
+    // The last step has a preview whatever the recipe says.
+    let first = run.recipe.as_ref().map(|recipe| match recipe.train.preview_every_steps as u64 {
+        0 => run.view.steps,
+        every => every.min(run.view.steps.max(1)),
+    });
+    match (first, run.state()) {
+        (_, RunState::Prepared | RunState::Queued) => "The run has not started".into(),
+        (_, RunState::Starting) => "The run is about to start".into(),
+        (Some(first), state) if state.is_active() => {
+            format!("The first preview comes at step {}; the run is at step {}", count(first), count(run.view.step()))
+        }
+        _ => "The run ended before its first preview".into(),
+    }
+}
+
+impl Panel for ReconstructionsPanel {
+    fn ui(&mut self, ui: &mut Ui, desk: Desk<'_>) {
+        self.loader.receive(ui.ctx());
+        let Some(run) = desk.runs.selected() else {
+            let hint = "Start training, and see here what the network draws in the places it was not shown";
+            return EmptyState::new(icon::COMPARE, "No run yet", hint).show_with_actions(ui, |ui| super::train::start_button(ui, desk));
+        };
+        self.follow(run);
+        let moments = moments(&run.view.previews);
+        if moments.is_empty() {
+            return EmptyState::new(icon::COMPARE, "No preview yet", &no_preview(run)).show(ui);
+        }
+        self.previews(ui, desk, run, &moments);
+    }
+}

@@ -1,0 +1,220 @@
+//! The curves: the loss with what it is held against, then every other figure, all over one x-axis and under one cross-hair.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use egui::{Context, Id, Rect, Ui};
+use maskroom_widgets::{Curve, LineChart, Mark, Reference, Role, Tokens, Trace};
+
+use super::export::{Export, Named};
+use super::health::baseline;
+use super::milestones::Milestones;
+use super::toolbar::{self, Look, Wish};
+use super::traces::{Drawn, Traces, X};
+use crate::studio::desk::Desk;
+use crate::studio::runs::Run;
+
+/// The charts, and how they are drawn.
+pub struct Charts {
+    look: Look,
+    traces: Traces,
+    milestones: Milestones,
+    hovered_x: Option<f64>,
+    export: Export,
+    /// Where they are on the screen.
+    area: Rect,
+}
+
+const LOSS_HEIGHT: f32 = 280.0;
+const HEIGHT: f32 = 176.0;
+
+/// A chart below that of the loss.
+struct Figure {
+    column: String,
+    title: String,
+    unit: &'static str,
+}
+
+/// What is drawn of one run.
+struct Shown<'a> {
+    run: &'a Run,
+    /// Unlike that of any other run that is drawn.
+    name: String,
+    color_index: usize,
+    is_compared: bool,
+}
+
+impl Charts {
+    /// None drawn yet.
+    pub fn new(context: &Context) -> Self {
+        Self {
+            look: Look::default(),
+            traces: Traces::new(context),
+            milestones: Milestones::default(),
+            hovered_x: None,
+            export: Export::default(),
+            area: Rect::NOTHING,
+        }
+    }
+
+    /// Draws them; `run` is the one that is looked at.
+    pub fn ui(&mut self, ui: &mut Ui, desk: Desk<'_>, run: &Run) {
+        let tokens = Tokens::of(ui);
+        let wish = toolbar::show(ui, desk, run, &mut self.look);
+        ui.add_space(tokens.sizes.gap);
+        let shown = shown(desk, run);
+        self.traces.begin_frame();
+        self.milestones.begin_frame();
+        let x = self.look.x(run);
+        let top = ui.cursor().top();
+        let mut hovered = self.loss(ui, desk, &shown, x);
+        for figure in figures_of(&shown) {
+            ui.add_space(tokens.sizes.gap);
+            hovered = hovered.or(self.figure(ui, desk, &shown, &figure, x));
+        }
+        if hovered != self.hovered_x {
+            self.hovered_x = hovered;
+            ui.ctx().request_repaint();
+        }
+        self.area = ui.min_rect().with_min_y(top).intersect(ui.clip_rect());
+        match wish {
+            Some(Wish::Picture) => self.export.picture(ui.ctx()),
+            Some(Wish::Table) => {
+                let curves = self.named(desk, &shown, x);
+                self.export.table(desk, &run.name(), x.label(), curves);
+            }
+            None => {}
+        }
+        self.export.go_on(ui.ctx(), desk, &run.name(), self.area);
+    }
+
+    fn loss(&mut self, ui: &mut Ui, desk: Desk<'_>, shown: &[Shown<'_>], x: X) -> Option<f64> {
+        let drawn = self.drawn(desk, shown, "loss", x);
+        let first = shown.first()?;
+        let held_out: Vec<(String, Arc<Trace>)> =
+            shown.iter().map(|shown| (format!("{}, held out", shown.name), self.milestones.of(shown.run, x).held_out)).collect();
+        let marks = self.milestones.of(first.run, x).marks;
+        let mut curves = Vec::new();
+        for ((shown, drawn), (name, trace)) in shown.iter().zip(&drawn).zip(&held_out) {
+            if let Some(drawn) = drawn {
+                let marks: &[Mark] = if shown.is_compared { &[] } else { &marks };
+                curves.push(Curve { marks, ..curve(shown, drawn) });
+            }
+            if !trace.is_empty() {
+                curves.push(Curve { name, color_index: shown.color_index, raw: Some(trace), dashed: true, ..Curve::default() });
+            }
+        }
+        let references = [("mean of visible patches", "patch_mean"), ("nearest visible patch", "nearest")];
+        let references: Vec<Reference<'_>> = references
+            .into_iter()
+            .filter_map(|(name, key)| Some(Reference { name, y: baseline(&first.run.view, key)?, role: Role::TextMuted }))
+            .collect();
+        let chart = LineChart::new("loss", "Loss").log_y(self.look.log_y).height(LOSS_HEIGHT).curves(&curves).references(&references);
+        self.show(ui, chart, first.run, x)
+    }
+
+    fn figure(&mut self, ui: &mut Ui, desk: Desk<'_>, shown: &[Shown<'_>], figure: &Figure, x: X) -> Option<f64> {
+        let drawn = self.drawn(desk, shown, &figure.column, x);
+        let curves: Vec<Curve<'_>> = shown.iter().zip(&drawn).filter_map(|(shown, drawn)| Some(curve(shown, drawn.as_ref()?))).collect();
+        let chart = LineChart::new(&figure.column, &figure.title).y_label(figure.unit).height(HEIGHT).curves(&curves);
+        self.show(ui, chart, shown.first()?.run, x)
+    }
+
+    fn show(&self, ui: &mut Ui, chart: LineChart<'_>, run: &Run, x: X) -> Option<f64> {
+        // Another axis or another run is another view: what was zoomed into there means nothing here.
+        let group = Id::unique(("curves", x, &run.folder.root));
+        let empty = if run.view.is_folded() { "Reading the curves" } else { "No steps logged yet" };
+        ui.push_id(group, |ui| chart.x_label(x.label()).link_group(group).linked_x(self.hovered_x).empty_text(empty).show(ui))
+            .inner
+            .hovered_x
+    }
+
+    fn drawn(&mut self, desk: Desk<'_>, shown: &[Shown<'_>], column: &str, x: X) -> Vec<Option<Drawn>> {
+        let weight = if column == "lr" { 0.0 } else { desk.preferences.smoothing };
+        shown.iter().map(|shown| self.traces.of(shown.run, column, x, weight, shown.is_compared)).collect()
+    }
+
+    /// Every curve with a name that tells run and figure.
+    fn named(&mut self, desk: Desk<'_>, shown: &[Shown<'_>], x: X) -> Vec<Named> {
+        let loss = Figure { column: "loss".into(), title: "Loss".into(), unit: "" };
+        let mut named = Vec::new();
+        for figure in std::iter::once(loss).chain(figures_of(shown)) {
+            for (shown, drawn) in shown.iter().zip(self.drawn(desk, shown, &figure.column, x)) {
+                let name = format!("{} {}", shown.name, figure.title.to_lowercase());
+                named.extend(drawn.map(|drawn| Named { name, raw: drawn.raw, smooth: Some(drawn.smooth) }));
+            }
+        }
+        for shown in shown {
+            let held_out = self.milestones.of(shown.run, x).held_out;
+            if !held_out.is_empty() {
+                named.push(Named { name: format!("{} held-out loss", shown.name), raw: held_out, smooth: None });
+            }
+        }
+        named
+    }
+}
+
+/// The run that is looked at first, then those beside it, each with a name of its own.
+fn shown<'a>(desk: Desk<'a>, run: &'a Run) -> Vec<Shown<'a>> {
+    let others = desk.runs.shown().filter(|other| other.folder.root != run.folder.root);
+    let runs: Vec<&Run> = std::iter::once(run).chain(others).collect();
+    let names = unlike(&runs.iter().map(|run| (run.name(), folder_name(run))).collect::<Vec<_>>());
+    let color = |run: &Run| desk.runs.color_index(&run.folder.root);
+    runs.iter()
+        .zip(names)
+        .enumerate()
+        .map(|(place, (run, name))| Shown { run, name, color_index: color(run), is_compared: place > 0 })
+        .collect()
+}
+
+fn folder_name(run: &Run) -> String {
+    run.folder.root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Names with their folders where two are alike.
+fn unlike(names: &[(String, String)]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    names.iter().for_each(|(name, _)| *counts.entry(name).or_default() += 1);
+    names.iter().map(|(name, folder)| if counts[name.as_str()] > 1 { format!("{name} ({folder})") } else { name.clone() }).collect()
+}
+
+fn curve<'a>(shown: &'a Shown<'_>, drawn: &'a Drawn) -> Curve<'a> {
+    // What is compared is drawn smoothed alone: raw curves over one another show nothing.
+    let raw = (!shown.is_compared).then_some(&*drawn.raw);
+    Curve { name: &shown.name, color_index: shown.color_index, raw, smooth: Some(&drawn.smooth), ..Curve::default() }
+}
+
+/// Every figure that some run has logged and that is not the same all the time.
+fn figures_of(shown: &[Shown<'_>]) -> Vec<Figure> {
+    let known = [("lr", "Learning rate", ""), ("grad_norm", "Gradient norm", ""), ("images_per_second", "Throughput", "images/s")];
+    let figure = |(column, title, unit): (&str, &str, &'static str)| Figure { column: column.into(), title: title.into(), unit };
+    let mut figures: Vec<Figure> = known.into_iter().map(figure).collect();
+    let hidden = ["loss", "weight_decay", "data_wait_ratio"];
+    let columns = shown.iter().flat_map(|shown| shown.run.view.columns.values.keys());
+    for column in columns.filter(|column| !hidden.contains(&column.as_str())) {
+        if !figures.iter().any(|figure| figure.column == *column) {
+            figures.push(Figure { column: column.clone(), title: title_from_column(column), unit: "" });
+        }
+    }
+    figures
+}
+
+/// `teacher_entropy` as `Teacher entropy`.
+fn title_from_column(column: &str) -> String {
+    let words = column.replace('_', " ");
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_one_name_are_told_apart_by_their_folders() {
+        let name = |name: &str, folder: &str| (name.to_owned(), folder.to_owned());
+        let names = unlike(&[name("mae 1", "mae-001"), name("tuned", "mae-002"), name("mae 1", "mae-003")]);
+        assert_eq!(names, ["mae 1 (mae-001)", "tuned", "mae 1 (mae-003)"]);
+        assert_eq!(title_from_column("teacher_entropy"), "Teacher entropy");
+    }
+}

@@ -1,0 +1,143 @@
+//! One training sample: what (seed, epoch, key) makes of an image. The loader's threads come here, and so does whoever shows a person what
+//! training sees: there is no second way that could differ.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::decode::{Reduced, isolated};
+use super::images::ImageSource;
+use super::loader::LoaderOptions;
+use super::memory::PictureMemory;
+use crate::augment::horizontal_flip::flip_horizontally;
+use crate::augment::{Area, Resizer, View};
+use crate::random::{Purpose, Stream};
+
+/// A training sample of one image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// What of the image it shows.
+    pub view: View,
+    /// H and W of the whole image, in pixels.
+    pub full: [usize; 2],
+    /// The normalized pixels `[H, W, C]`.
+    pub pixels: Vec<f32>,
+}
+
+/// The key of an image's sample in an epoch: its index, and above bit 40 how often the image came before in that epoch.
+pub(super) fn key(index: usize, repetition: u64) -> u64 {
+    index as u64 | repetition << 40
+}
+
+/// Renders a sample into `out` `[H, W, C]`. `decode` brings the picture, reduced by no more than it is told.
+pub(super) fn render(
+    options: &LoaderOptions,
+    epoch: u64,
+    key: u64,
+    decode: impl FnOnce(&dyn Fn(usize, usize) -> usize) -> Result<Arc<Reduced>, String>,
+    resizer: &mut Resizer,
+    out: &mut [f32],
+) -> Result<(View, [usize; 2]), String> {
+    let stream = Stream::new(options.seed, epoch, key, Purpose::Crop);
+    let view = |height, width| View::sample(height, width, options.crop_scale, options.crop_ratio, options.flip, &mut stream.clone());
+    let decoded = decode(&|height, width| view(height, width).largest_divisor(options.height, options.width))?;
+    let full = [decoded.full_height, decoded.full_width];
+    let view = view(full[0], full[1]);
+    let area = Area::reduced(view.crop, decoded.divisor);
+    let resized = resizer.resize(&decoded.picture, area, options.height, options.width, options.channels)?;
+    resized.write_normalized(options.channels, &options.mean, &options.std, out)?;
+    if view.flip {
+        flip_horizontally(out, options.width, options.channels);
+    }
+    Ok((view, full))
+}
+
+/// The samples that a [`super::loader::Loader`] of these options makes of one image in these epochs, the first in each.
+///
+/// The image is number `index` of `source`; `index_in_run` is the number it has in the loader's own source, where images may be left out.
+/// The error is the reason in plain words.
+pub fn samples(
+    source: &dyn ImageSource,
+    index: usize,
+    index_in_run: usize,
+    options: &LoaderOptions,
+    epochs: Range<u64>,
+) -> Result<Vec<Sample>, String> {
+    /// MiB for the picture at each of the reductions it is decoded at.
+    const MEMORY_MIB: usize = 512;
+    let memory = PictureMemory::new(MEMORY_MIB);
+    let mut resizer = Resizer::new();
+    let mut sample = |epoch| {
+        let mut pixels = vec![0.0; options.height * options.width * options.channels];
+        let decode = |divisor: &dyn Fn(usize, usize) -> usize| memory.picture(source, index, divisor);
+        let (view, full) = isolated(|| render(options, epoch, key(index_in_run, 0), decode, &mut resizer, &mut pixels))?;
+        Ok(Sample { view, full, pixels })
+    };
+    epochs.map(&mut sample).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Dataset;
+    use crate::dataset::loader::Loader;
+    use crate::dataset::sample_files::{jpeg, varied_photo};
+
+    #[test]
+    fn what_is_shown_is_what_is_trained_on() {
+        let folder = tempfile::tempdir().unwrap();
+        for index in 0..6_u32 {
+            // Large enough that some crops are decoded at a quarter.
+            let bytes = jpeg(&varied_photo(90 + 60 * index, 120 + 50 * index, u64::from(index)));
+            std::fs::write(folder.path().join(format!("{index}.jpg")), bytes).unwrap();
+        }
+        let source: Arc<dyn ImageSource> = Arc::new(Dataset::open(folder.path()).unwrap());
+        let options = LoaderOptions {
+            height: 16,
+            width: 24,
+            channels: 3,
+            mean: vec![0.4, 0.5, 0.6],
+            std: vec![0.2, 0.25, 0.3],
+            crop_scale: [0.2, 1.0],
+            crop_ratio: [0.75, 4.0 / 3.0],
+            flip: 0.5,
+            batch: 2,
+            seed: 11,
+            threads: 2,
+            cache_mib: 0,
+            start: (0, 0),
+        };
+        let shown: Vec<Vec<Sample>> = (0..6).map(|index| samples(&*source, index, index, &options, 0..4).unwrap()).collect();
+        let mut loader = Loader::start(source, (0..6).collect(), options).unwrap();
+        for _ in 0..4 * 3 {
+            let batch = loader.next().unwrap();
+            for (sample, pixels) in batch.samples.iter().zip(batch.images.chunks_exact(16 * 24 * 3)) {
+                assert_eq!(shown[*sample][batch.epoch as usize].pixels, pixels, "image {sample} in epoch {}", batch.epoch);
+            }
+        }
+        assert!(shown.iter().flatten().any(|sample| sample.view.flip) && shown[5].windows(2).any(|pair| pair[0] != pair[1]));
+        assert_eq!(shown[2][0].full, [210, 220]);
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_read_has_a_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.jpg"), b"garbage").unwrap();
+        let source = Dataset::open(folder.path()).unwrap();
+        let options = LoaderOptions {
+            height: 8,
+            width: 8,
+            channels: 1,
+            mean: vec![0.5],
+            std: vec![0.5],
+            crop_scale: [1.0, 1.0],
+            crop_ratio: [1.0, 1.0],
+            flip: 0.0,
+            batch: 1,
+            seed: 0,
+            threads: 1,
+            cache_mib: 0,
+            start: (0, 0),
+        };
+        assert!(samples(&source, 0, 0, &options, 0..2).unwrap_err().contains("first bytes"));
+    }
+}

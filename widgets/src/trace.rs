@@ -123,7 +123,13 @@ impl Trace {
 
     /// The index of the first point at `x` or right of it; the number of points if there is none.
     pub fn lower_bound(&self, x: f64) -> usize {
-        self.xs.partition_point(|&other| other < x)
+        // Most charts show all there is, and a search in a long trace waits for memory at each step.
+        if self.xs.first().is_none_or(|&first| x <= first) { 0 } else { self.xs.partition_point(|&other| other < x) }
+    }
+
+    /// The index after the last point at `x` or left of it.
+    fn upper_bound(&self, x: f64) -> usize {
+        if self.xs.last().is_none_or(|&last| last <= x) { self.len() } else { self.xs.partition_point(|&other| other <= x) }
     }
 
     /// The point whose x is nearest, the left one of two as near.
@@ -138,7 +144,7 @@ impl Trace {
 
     /// What lies in a range of x, ends included.
     pub fn extent(&self, x_range: RangeInclusive<f64>) -> Extent {
-        let end = self.xs.partition_point(|x| x <= x_range.end());
+        let end = self.upper_bound(*x_range.end());
         self.extent_of(self.lower_bound(*x_range.start()).min(end)..end)
     }
 
@@ -146,7 +152,7 @@ impl Trace {
     /// columns belongs to the right one. Takes a few steps per column, however many points there are.
     pub fn columns(&self, x_range: RangeInclusive<f64>, num_columns: usize) -> Vec<Column> {
         let mut columns = Vec::new();
-        let end = self.xs.partition_point(|x| x <= x_range.end());
+        let end = self.upper_bound(*x_range.end());
         let mut start = self.lower_bound(*x_range.start());
         let mut num_points = 1;
         while start < end && num_columns > 0 {

@@ -39,8 +39,8 @@ struct State {
     history: u64,
     /// Held-out losses, checkpoints and resumes.
     counts: [usize; 3],
-    /// Where the last of the first two stand: a place is only final when a later entry is logged.
-    last: [Option<f64>; 2],
+    /// Entries that were logged, while the last milestone waits for one that gives it its final place.
+    waiting: Option<usize>,
 }
 
 impl Milestones {
@@ -52,7 +52,7 @@ impl Milestones {
 
     /// The milestones of a run.
     pub fn of(&mut self, run: &Run, x: X) -> Placed {
-        let state = State::of(&run.view, x);
+        let state = State::of(&run.view);
         let key = (run.folder.root.clone(), x);
         let known = self.kept.remove(&key).filter(|kept| kept.of == state).map(|kept| kept.placed);
         let placed = known.unwrap_or_else(|| Placed { held_out: Arc::new(held_out(&run.view, x)), marks: marks(&run.view, x).into() });
@@ -62,12 +62,12 @@ impl Milestones {
 }
 
 impl State {
-    fn of(view: &RunView, x: X) -> Self {
-        let place = |step: u64| x.of_step(&view.columns, step);
+    fn of(view: &RunView) -> Self {
+        let newest = view.validations.last().map(|one| one.step).max(view.checkpoints.last().copied());
         Self {
             history: view.history,
             counts: [view.validations.len(), view.checkpoints.len(), view.resumed.len()],
-            last: [view.validations.last().and_then(|one| place(one.step)), view.checkpoints.last().and_then(|&step| place(step))],
+            waiting: (newest > view.columns.step.last().copied()).then(|| view.columns.len()),
         }
     }
 }

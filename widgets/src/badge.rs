@@ -27,7 +27,7 @@ impl<'a> StateBadge<'a> {
         let dot = sizes.gap - 2.0;
         let before = sizes.gap + dot + sizes.gap_small + 1.0;
         let font = FontId::new(tokens.fonts.small, fonts::medium());
-        let line = one_line(ui, self.text, font, tokens.text, ui.available_width() - before - sizes.gap);
+        let line = one_line(ui.painter(), self.text, font, tokens.text, ui.available_width() - before - sizes.gap);
         let elided = line.elided;
         let size = vec2(before + line.size().x + sizes.gap, sizes.row_small);
         let (rect, response) = ui.allocate_exact_size(size, Sense::hover());

@@ -124,11 +124,11 @@ impl<'a> Button<'a> {
         let before = padding + icon.map_or(0.0, |_| icon_size + sizes.gap_small);
         let keys = if icon_only { "" } else { &*shortcut };
         let has_keys = !keys.is_empty();
-        let keys = one_line(ui, keys, TextStyle::Small.resolve(ui.style()), color, f32::INFINITY);
+        let keys = one_line(ui.painter(), keys, TextStyle::Small.resolve(ui.style()), color, f32::INFINITY);
         let after = padding + if has_keys { sizes.gap + keys.size().x } else { 0.0 };
         // What finds no room in a row that wraps goes into the next one.
         let room = if ui.layout().main_wrap() { ui.max_rect().width() } else { ui.available_width() };
-        let label = one_line(ui, if icon_only { "" } else { &text }, style, color, room - before - after);
+        let label = one_line(ui.painter(), if icon_only { "" } else { &text }, style, color, room - before - after);
         let width = if icon_only { height } else { before + label.size().x + after };
 
         // Allocate and interact.

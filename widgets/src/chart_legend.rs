@@ -34,7 +34,7 @@ impl Legend {
     pub fn new(ui: &Ui, title: &str, curves: &[Curve<'_>], view: &View, width: f32, max_rows: usize) -> Self {
         let tokens = Tokens::of(ui);
         let painter = ui.painter();
-        let title = one_line(ui, title, fonts::strong().resolve(ui.style()), tokens.text, width);
+        let title = one_line(ui.painter(), title, fonts::strong().resolve(ui.style()), tokens.text, width);
         let mut cursor = pos2(if title.is_empty() { 0.0 } else { title.size().x + tokens.sizes.gap_large }, 0.0);
         let small = |text: String| painter.layout_no_wrap(text, FontId::proportional(tokens.fonts.small), tokens.text_muted);
         let more = |num_left: usize| small(format!("and {num_left} more"));
@@ -43,7 +43,7 @@ impl Legend {
         let mut entries = Vec::new();
         for (index, curve) in curves.iter().enumerate() {
             let color = if view.is_hidden(curve.name) { tokens.text_muted } else { tokens.text };
-            let name = one_line(ui, curve.name, FontId::proportional(tokens.fonts.small), color, max_name_width);
+            let name = one_line(ui.painter(), curve.name, FontId::proportional(tokens.fonts.small), color, max_name_width);
             let size = vec2(SWATCH_PX + name.size().x + tokens.sizes.gap, ROW_PX);
             let is_last_row = cursor.y + 1.5 * ROW_PX > max_rows as f32 * ROW_PX;
             let reserved = if is_last_row && index + 1 < curves.len() { room_for_more } else { 0.0 };

@@ -75,7 +75,7 @@ impl ReadOut {
         let max_width = (window.x - 2.0 * Self::PADDING_PX - Self::SWATCH_PX).max(Self::SWATCH_PX);
         let max_name_width = (max_width - numbers).clamp(Self::SWATCH_PX, MAX_NAME_PX);
         for (row, reading) in rows.iter_mut().zip(readings) {
-            row.cells[0] = Some(one_line(ui, reading.curve.name, caption.clone(), tokens.text, max_name_width));
+            row.cells[0] = Some(one_line(ui.painter(), reading.curve.name, caption.clone(), tokens.text, max_name_width));
         }
         let names = rows.iter().map(|row| width(&row.cells[0]));
         widths[0] = names.fold(header.size().x - Self::SWATCH_PX, f32::max);
@@ -157,7 +157,7 @@ fn note(ui: &Ui, curve: &Curve<'_>, mark: Mark, max_width: f32) -> Note {
     let text = format!("{what} at {}, {}", text_from_x(mark.x), curve.name);
     Note {
         sign: Some((mark.kind, mark_color(tokens, curve, mark.kind))),
-        text: one_line(ui, &text, FontId::proportional(tokens.fonts.small), tokens.text, max_width.min(MAX_NOTE_PX)),
+        text: one_line(ui.painter(), &text, FontId::proportional(tokens.fonts.small), tokens.text, max_width.min(MAX_NOTE_PX)),
     }
 }
 

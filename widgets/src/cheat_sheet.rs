@@ -89,12 +89,12 @@ fn show_group(ui: &mut Ui, heading: &str, items: &[&PaletteItem<'_>]) {
         ui.painter(),
         rect,
         Align::LEFT,
-        one_line(ui, heading, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rect.width()),
+        one_line(ui.painter(), heading, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rect.width()),
     );
     for item in items {
         let (rect, response) = ui.allocate_exact_size(row, Sense::hover());
         let room = show_keys(ui, rect, &item.shortcut).left() - rect.left() - tokens.sizes.gap;
-        let title = one_line(ui, item.title, TextStyle::Body.resolve(ui.style()), tokens.text, room);
+        let title = one_line(ui.painter(), item.title, TextStyle::Body.resolve(ui.style()), tokens.text, room);
         let is_elided = title.elided;
         paint_line(ui.painter(), rect, Align::LEFT, title);
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{}, {}", item.title, item.shortcut)));

@@ -137,7 +137,7 @@ impl CommandPalette {
         ScrollArea::vertical().max_height(PAGE_ROWS as f32 * ROW).min_scrolled_height(PAGE_ROWS as f32 * ROW).show(ui, |ui| {
             for (heading, rows) in sections {
                 let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), tokens.sizes.row), Sense::hover());
-                let heading = one_line(ui, heading, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rect.width());
+                let heading = one_line(ui.painter(), heading, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rect.width());
                 paint_line(ui.painter(), rect.shrink2(vec2(tokens.sizes.gap, 0.0)), Align::LEFT, heading);
                 for (index, found) in rows {
                     let (rect, mut response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::CLICK);
@@ -190,12 +190,12 @@ fn paint_row(ui: &mut Ui, rect: Rect, item: &PaletteItem<'_>, found: &Match, is_
     let letters = letters
         .iter()
         .map(|(letter, is_found)| (letter.as_str(), TextFormat::simple(font.clone(), if *is_found { tokens.accent } else { text_color })));
-    let title = paint_line(painter, rest, Align::LEFT, one_line_of(ui, letters, rest.width()));
+    let title = paint_line(painter, rest, Align::LEFT, one_line_of(ui.painter(), letters, rest.width()));
 
     let rest = rest.with_min_x(title.right() + 1.5 * tokens.sizes.gap);
     if rest.width() > 4.0 * tokens.sizes.gap {
         let hint = item.enabled.as_ref().map_or_else(String::as_str, |()| item.hint);
-        let hint = one_line(ui, hint, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rest.width());
+        let hint = one_line(ui.painter(), hint, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rest.width());
         paint_line(painter, rest, Align::LEFT, hint);
     }
 }

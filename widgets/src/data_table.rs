@@ -267,9 +267,9 @@ fn show_header(ui: &mut Ui, place: usize, column: &Column<'_>, sort: &mut Sort) 
     let align = if column.numeric { Align::RIGHT } else { Align::LEFT };
     let font = TextStyle::Small.resolve(ui.style());
     let arrow_room = if is_sorted { sizes.icon } else { 0.0 };
-    let unit = one_line(ui, column.unit, font.clone(), tokens.text_muted, inner.width());
+    let unit = one_line(ui.painter(), column.unit, font.clone(), tokens.text_muted, inner.width());
     let unit_room = if column.unit.is_empty() { 0.0 } else { unit.size().x + sizes.gap_small };
-    let title = one_line(ui, column.title, font, tokens.text, inner.width() - unit_room - arrow_room);
+    let title = one_line(ui.painter(), column.title, font, tokens.text, inner.width() - unit_room - arrow_room);
     let is_elided = title.elided;
     // The group of title, unit and arrow keeps together at the side where the cells stand.
     let width = title.size().x + unit_room + arrow_room;

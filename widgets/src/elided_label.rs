@@ -45,7 +45,7 @@ impl<'a> ElidedLabel<'a> {
         let tokens = Tokens::of(ui);
         let font = style.resolve(ui.style());
         let room = ui.available_width();
-        let layout = |ui: &Ui, text: &str, room: f32| one_line(ui, text, font.clone(), tokens.color(role), room);
+        let layout = |ui: &Ui, text: &str, room: f32| one_line(ui.painter(), text, font.clone(), tokens.color(role), room);
         let mut line = layout(ui, text, room);
         let elided = line.elided;
         if elided && keeps_end {

@@ -236,7 +236,7 @@ fn wear_field_look(ui: &mut Ui, wrong: bool) {
 }
 
 fn text_width(ui: &Ui, text: &str) -> f32 {
-    one_line(ui, text, TextStyle::Body.resolve(ui.style()), Tokens::of(ui).text, f32::INFINITY).size().x
+    one_line(ui.painter(), text, TextStyle::Body.resolve(ui.style()), Tokens::of(ui).text, f32::INFINITY).size().x
 }
 
 /// A text field over the whole width.

@@ -6,8 +6,8 @@ use egui::emath::GuiRounding as _;
 use egui::{Align2, EventFilter, FontId, Key, Painter, Pos2, Rect, Response, Sense, Stroke, StrokeKind, Ui, Vec2};
 
 use crate::Tokens;
-use crate::fitted_text::one_line;
 use crate::gallery::Exhibit;
+use crate::one_line::one_line;
 use crate::thumb::Thumb;
 
 /// Up to so many frames, each has a tick of its own.

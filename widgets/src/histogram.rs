@@ -59,14 +59,14 @@ impl<'a> Histogram<'a> {
         });
         let axis = rect.with_min_y(rect.bottom() - tokens.sizes.row_small);
         let bars = rect.with_max_y(axis.top());
-        let muted = |text: &str, room: f32| one_line(ui, text, mono_small().resolve(ui.style()), tokens.text_muted, room);
+        let muted = |text: &str, room: f32| one_line(ui.painter(), text, mono_small().resolve(ui.style()), tokens.text_muted, room);
         ui.painter().hline(bars.x_range(), bars.bottom(), Stroke::new(tokens.sizes.hairline, tokens.line));
         let Some(largest) = self.counts.iter().copied().max().filter(|largest| *largest > 0) else {
             paint_line(
                 ui.painter(),
                 bars,
                 Align::Center,
-                one_line(ui, &format!("No {}", self.what), TextStyle::Body.resolve(ui.style()), tokens.text_muted, bars.width()),
+                one_line(ui.painter(), &format!("No {}", self.what), TextStyle::Body.resolve(ui.style()), tokens.text_muted, bars.width()),
             );
             return response;
         };
@@ -154,10 +154,12 @@ impl<'a> BarList<'a> {
         let largest = self.bars.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
         let shown = &self.bars[..self.max_rows.min(self.bars.len())];
         let font = mono_small().resolve(ui.style());
-        let count_width = one_line(ui, &format::count(largest), font.clone(), tokens.text_muted, f32::INFINITY).size().x;
+        let count_width = one_line(ui.painter(), &format::count(largest), font.clone(), tokens.text_muted, f32::INFINITY).size().x;
         let name_font = TextStyle::Small.resolve(ui.style());
-        let widest =
-            shown.iter().map(|(name, _)| one_line(ui, name, name_font.clone(), tokens.text, f32::INFINITY).size().x).fold(0.0, f32::max);
+        let widest = shown
+            .iter()
+            .map(|(name, _)| one_line(ui.painter(), name, name_font.clone(), tokens.text, f32::INFINITY).size().x)
+            .fold(0.0, f32::max);
         let name_width = widest.min(NAME_SHARE * ui.available_width());
         ui.scope(|ui| {
             ui.spacing_mut().item_spacing.y = 0.0;
@@ -171,9 +173,14 @@ impl<'a> BarList<'a> {
                     painter,
                     rect.with_max_x(rect.left() + name_width),
                     Align::LEFT,
-                    one_line(ui, name, name_font.clone(), tokens.text, name_width),
+                    one_line(ui.painter(), name, name_font.clone(), tokens.text, name_width),
                 );
-                paint_line(painter, rect, Align::RIGHT, one_line(ui, &format::count(*count), font.clone(), tokens.text_muted, count_width));
+                paint_line(
+                    painter,
+                    rect,
+                    Align::RIGHT,
+                    one_line(ui.painter(), &format::count(*count), font.clone(), tokens.text_muted, count_width),
+                );
                 let room = Rect::from_x_y_ranges(
                     rect.left() + name_width + tokens.sizes.gap..=rect.right() - count_width - tokens.sizes.gap,
                     rect.center().y - 4.0..=rect.center().y + 4.0,
@@ -185,7 +192,7 @@ impl<'a> BarList<'a> {
             if let Some(num_more @ 1..) = self.bars.len().checked_sub(shown.len()) {
                 let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), tokens.sizes.row_small), Sense::hover());
                 let text = format!("and {} more", format::count(num_more as u64));
-                paint_line(ui.painter(), rect, Align::LEFT, one_line(ui, &text, name_font, tokens.text_muted, rect.width()));
+                paint_line(ui.painter(), rect, Align::LEFT, one_line(ui.painter(), &text, name_font, tokens.text_muted, rect.width()));
             }
         });
     }

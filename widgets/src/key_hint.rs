@@ -23,8 +23,10 @@ impl<'a> KeyHint<'a> {
         let tokens = Tokens::of(ui);
         let sizes = &tokens.sizes;
         let font = TextStyle::Small.resolve(ui.style());
-        let lines: Vec<_> =
-            keys(self.shortcut).into_iter().map(|key| one_line(ui, key, font.clone(), tokens.text_muted, f32::INFINITY)).collect();
+        let lines: Vec<_> = keys(self.shortcut)
+            .into_iter()
+            .map(|key| one_line(ui.painter(), key, font.clone(), tokens.text_muted, f32::INFINITY))
+            .collect();
         let height = sizes.row_small - 2.0;
         let caps: Vec<f32> = lines.iter().map(|line| (line.size().x + 10.0).max(height)).collect();
         let gap = sizes.gap_small - 1.0;

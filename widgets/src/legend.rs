@@ -3,8 +3,8 @@
 use egui::{Align2, FontId, Mesh, Painter, Pos2, Rect, Response, Sense, Ui, Vec2};
 
 use crate::Tokens;
-use crate::fitted_text::one_line;
 use crate::gallery::Exhibit;
+use crate::one_line::one_line;
 use crate::ramp::Ramp;
 
 /// A color bar with a name.

@@ -23,7 +23,6 @@ pub mod elided_label;
 pub mod empty_state;
 pub mod field;
 pub mod filmstrip;
-mod fitted_text;
 pub mod fonts;
 pub mod format;
 pub mod fuzzy;

@@ -120,7 +120,7 @@ fn visible(viewport: Rect, num_rows: usize, row: f32, details: f32) -> Range<usi
 }
 
 fn time_galley(ui: &Ui, line: &LogLine) -> std::sync::Arc<egui::Galley> {
-    one_line(ui, &line.time, fonts::mono_small().resolve(ui.style()), Tokens::of(ui).text_muted, f32::INFINITY)
+    one_line(ui.painter(), &line.time, fonts::mono_small().resolve(ui.style()), Tokens::of(ui).text_muted, f32::INFINITY)
 }
 
 /// Draws one row and returns whether it was clicked.
@@ -151,7 +151,12 @@ fn show_row(ui: &Ui, rect: Rect, place: usize, line: &LogLine, time_width: f32, 
     let mut parts = line.text.lines();
     let first = parts.next().unwrap_or_default();
     let text = if parts.next().is_some() { format!("{first} …") } else { first.to_owned() };
-    paint_line(ui.painter(), rest, Align::LEFT, one_line(ui, &text, TextStyle::Body.resolve(ui.style()), tokens.text, rest.width()));
+    paint_line(
+        ui.painter(),
+        rest,
+        Align::LEFT,
+        one_line(ui.painter(), &text, TextStyle::Body.resolve(ui.style()), tokens.text, rest.width()),
+    );
     paint_focus_ring(ui, &response, sizes.radius);
     response.clicked()
 }
@@ -198,7 +203,7 @@ fn show_filter(ui: &mut Ui, lines: &[LogLine], shown: &mut [bool; 4]) {
         for tone in LogState::TONES {
             let (is_shown, count) = (&mut shown[tone as usize], format::count(counts[tone as usize]));
             let color = if *is_shown { tokens.text } else { tokens.text_muted };
-            let galley = one_line(ui, &count, fonts::mono_small().resolve(ui.style()), color, f32::INFINITY);
+            let galley = one_line(ui.painter(), &count, fonts::mono_small().resolve(ui.style()), color, f32::INFINITY);
             let width = sizes.icon + galley.size().x + sizes.gap_small + 2.0 * sizes.gap;
             let (rect, mut response) = ui.allocate_exact_size(vec2(width, sizes.row), Sense::click());
             if response.clicked() {

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use egui::text::{LayoutJob, TextFormat, TextWrapping};
-use egui::{Align, Color32, FontId, Galley, Painter, Pos2, Rect, Ui, pos2};
+use egui::{Align, Color32, FontId, Galley, Painter, Pos2, Rect, pos2};
 
 /// Lays text out on one line, at most `max_width` points wide. [`Galley::elided`] tells whether something was left out.
-pub(crate) fn one_line(ui: &Ui, text: &str, font: FontId, color: Color32, max_width: f32) -> Arc<Galley> {
-    one_line_of(ui, [(text, TextFormat::simple(font, color))], max_width)
+pub(crate) fn one_line(painter: &Painter, text: &str, font: FontId, color: Color32, max_width: f32) -> Arc<Galley> {
+    one_line_of(painter, [(text, TextFormat::simple(font, color))], max_width)
 }
 
 /// Like [`one_line`], for text of several colors or fonts.
-pub(crate) fn one_line_of<'a>(ui: &Ui, parts: impl IntoIterator<Item = (&'a str, TextFormat)>, max_width: f32) -> Arc<Galley> {
+pub(crate) fn one_line_of<'a>(painter: &Painter, parts: impl IntoIterator<Item = (&'a str, TextFormat)>, max_width: f32) -> Arc<Galley> {
     let mut job = LayoutJob { wrap: TextWrapping::truncate_at_width(max_width.max(0.0)), break_on_newline: false, ..LayoutJob::default() };
     for (text, format) in parts {
         job.append(text, 0.0, format);
     }
-    ui.painter().layout_job(job)
+    painter.layout_job(job)
 }
 
 /// Paints a laid out line in the vertical middle of `rect`, at its left, its center or its right. Returns where it went.

@@ -121,7 +121,7 @@ pub(crate) fn paint_plate(
     width: f32,
 ) -> Rect {
     let padding = Vec2::new(tokens.sizes.gap - 2.0, 2.0);
-    let galley = crate::fitted_text::one_line(painter, text, font, tokens.on_scrim, (width - 2.0 * padding.x).max(0.0));
+    let galley = crate::one_line::one_line(painter, text, font, tokens.on_scrim, (width - 2.0 * padding.x).max(0.0));
     let plate = corner.anchor_size(at, galley.size() + 2.0 * padding).round_to_pixels(painter.pixels_per_point());
     painter.rect_filled(plate, tokens.sizes.radius, tokens.scrim);
     painter.galley(plate.min + padding, galley, tokens.on_scrim);

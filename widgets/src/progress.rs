@@ -82,11 +82,11 @@ impl<'a> Progress<'a> {
             *canceled |= Button::icon_only(icon::CLOSE, "Cancel").enabled(!is_canceled).show(&mut place).clicked();
         }
         let style = TextStyle::Body.resolve(ui.style());
-        let label_width = one_line(ui, self.label, style.clone(), tokens.text, 0.5 * text.width()).size().x;
+        let label_width = one_line(ui.painter(), self.label, style.clone(), tokens.text, 0.5 * text.width()).size().x;
         let room = text.width() - label_width - tokens.sizes.gap_large;
         let (facts, are_all) = fitting_facts(ui, &facts, room);
         let facts = paint_line(ui.painter(), text, Align::RIGHT, facts);
-        let label = one_line(ui, self.label, style, tokens.text, facts.left() - text.left() - tokens.sizes.gap);
+        let label = one_line(ui.painter(), self.label, style, tokens.text, facts.left() - text.left() - tokens.sizes.gap);
         let is_elided = label.elided || !are_all;
         paint_line(ui.painter(), text, Align::LEFT, label);
         paint_bar(ui, rect.with_min_y(rect.bottom() - BAR), self.total.map(|total| ratio(self.done, total)), is_canceled);
@@ -111,8 +111,9 @@ impl<'a> Progress<'a> {
 
 /// As many facts as there is room for, and whether these are all. The ends matter most: how far it is, and how long it takes.
 fn fitting_facts(ui: &Ui, facts: &[String], room: f32) -> (Arc<Galley>, bool) {
-    let lay_out =
-        |facts: &[String], room| one_line(ui, &facts.join(" · "), fonts::mono_small().resolve(ui.style()), Tokens::of(ui).text_muted, room);
+    let lay_out = |facts: &[String], room| {
+        one_line(ui.painter(), &facts.join(" · "), fonts::mono_small().resolve(ui.style()), Tokens::of(ui).text_muted, room)
+    };
     let mut shown = facts.to_vec();
     while shown.len() > 2 && lay_out(&shown, f32::INFINITY).size().x > room {
         shown.remove(1);

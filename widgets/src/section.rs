@@ -72,12 +72,12 @@ impl<'a> Section<'a> {
             paint_icon(ui.painter(), chevron, pos2(rect.left() + sizes.icon / 2.0, rect.center().y), sizes.icon, color);
             text.min.x += sizes.icon + sizes.gap_small;
         }
-        let line = one_line(ui, title, fonts::strong().resolve(ui.style()), tokens.text, text.width());
+        let line = one_line(ui.painter(), title, fonts::strong().resolve(ui.style()), tokens.text, text.width());
         let elided = line.elided;
         let painted: Rect = paint_line(ui.painter(), text, Align::Min, line);
         let rest = text.with_min_x((painted.right() + sizes.gap).min(text.right()));
         if rest.width() >= sizes.gap_section {
-            let quiet = one_line(ui, note, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rest.width());
+            let quiet = one_line(ui.painter(), note, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rest.width());
             paint_line(ui.painter(), rest, Align::Min, quiet);
         }
         paint_focus_ring(ui, &response, sizes.radius);

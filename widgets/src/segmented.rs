@@ -55,7 +55,7 @@ impl<'a> Segmented<'a> {
                 ui.painter().rect_filled(part.rect, sizes.radius - 1.0, tokens.hover_fill);
             }
             let color = if is_chosen { tokens.accent } else { tokens.text };
-            let line = one_line(ui, word, TextStyle::Button.resolve(ui.style()), color, segment.width() - sizes.gap);
+            let line = one_line(ui.painter(), word, TextStyle::Button.resolve(ui.style()), color, segment.width() - sizes.gap);
             let elided = line.elided;
             paint_line(ui.painter(), segment, Align::Center, line);
             paint_focus_ring(ui, &part, sizes.radius);
@@ -70,7 +70,7 @@ impl<'a> Segmented<'a> {
         let padding = 2.0 * Tokens::of(ui).sizes.gap + 2.0;
         let font = TextStyle::Button.resolve(ui.style());
         let color = Tokens::of(ui).text;
-        self.words.iter().map(|word| one_line(ui, word, font.clone(), color, f32::INFINITY).size().x.ceil() + padding).collect()
+        self.words.iter().map(|word| one_line(ui.painter(), word, font.clone(), color, f32::INFINITY).size().x.ceil() + padding).collect()
     }
 }
 

@@ -46,10 +46,10 @@ impl<'a> Stat<'a> {
         let tokens = Tokens::of(ui);
         let (value, color) = if value.is_empty() { ("–", tokens.text_muted) } else { (value, tokens.color(role)) };
         let room = ui.available_width();
-        let label_line = one_line(ui, label, TextStyle::Small.resolve(ui.style()), tokens.text_muted, room);
-        let unit_line = one_line(ui, unit, TextStyle::Small.resolve(ui.style()), tokens.text_muted, f32::INFINITY);
+        let label_line = one_line(ui.painter(), label, TextStyle::Small.resolve(ui.style()), tokens.text_muted, room);
+        let unit_line = one_line(ui.painter(), unit, TextStyle::Small.resolve(ui.style()), tokens.text_muted, f32::INFINITY);
         let unit_room = if unit.is_empty() { 0.0 } else { unit_line.size().x + tokens.sizes.gap_small };
-        let value_line = one_line(ui, value, fonts::figure().resolve(ui.style()), color, room - unit_room);
+        let value_line = one_line(ui.painter(), value, fonts::figure().resolve(ui.style()), color, room - unit_room);
         let elided = label_line.elided || value_line.elided;
         let width = label_line.size().x.max(value_line.size().x + unit_room).max(min_width);
         let height = label_line.size().y + value_line.size().y;

@@ -112,7 +112,7 @@ impl<'a> StatusLine<'a> {
         if self.message.is_empty() || room.width() < 48.0 {
             return;
         }
-        let line = one_line(ui, self.message, TextStyle::Small.resolve(ui.style()), tokens.text_muted, room.width());
+        let line = one_line(ui.painter(), self.message, TextStyle::Small.resolve(ui.style()), tokens.text_muted, room.width());
         let is_elided = line.elided;
         let rect = paint_line(ui.painter(), room, Align::Center, line);
         let response = ui.interact(rect, ui.scope_id().with("message"), Sense::hover());
@@ -131,7 +131,7 @@ impl Segment<'_> {
     }
 
     fn line(&self, ui: &Ui) -> std::sync::Arc<egui::Galley> {
-        one_line(ui, self.text, TextStyle::Small.resolve(ui.style()), Tokens::of(ui).text, MAX_WIDTH)
+        one_line(ui.painter(), self.text, TextStyle::Small.resolve(ui.style()), Tokens::of(ui).text, MAX_WIDTH)
     }
 
     fn show(&self, ui: &Ui, rect: Rect, salt: (usize, bool)) -> Option<usize> {

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use egui::{Align2, FontId, Key, Painter, Pos2, Rect, Response, ScrollArea, Sense, Stroke, StrokeKind, Ui, Vec2};
 
-use crate::fitted_text::one_line;
 use crate::gallery::Exhibit;
+use crate::one_line::one_line;
 use crate::picture::paint_inner_focus_ring;
 use crate::thumb::Thumb;
 use crate::{Role, Tokens};

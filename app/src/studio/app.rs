@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use egui::{CentralPanel, Context, Panel, Ui, ViewportCommand};
-use maskroom_widgets::{Tokens, theme};
+use maskroom_widgets::{Tokens, Tone, theme};
 
 use super::Setup;
 use super::ask::{Ask, Asks};
@@ -15,7 +15,7 @@ use super::draft::{Draft, Edit};
 use super::engines::Engines;
 use super::errands::Errands;
 use super::layout::Layout;
-use super::notices::{Level, Notices};
+use super::notices::Notices;
 use super::overlays::Overlays;
 use super::panels::PANELS;
 use super::preferences::{self, Preferences};
@@ -116,7 +116,7 @@ impl Studio {
     fn act(&mut self, context: &Context) {
         for ask in self.asks.take() {
             if let Err(error) = self.fulfil(ask, context) {
-                self.notices.tell(Level::Bad, crate::cli::in_words(&error));
+                self.notices.tell(Tone::Bad, crate::cli::in_words(&error));
             }
         }
         self.remember(context);
@@ -130,7 +130,7 @@ impl Studio {
             Ask::Edit(edit) => self.draft.apply(edit),
             Ask::Start { name } => {
                 let run = self.engines.start(&self.project, &self.draft, &name, &self.preferences)?;
-                self.notices.tell(Level::Info, run);
+                self.notices.tell(Tone::Info, run);
                 self.draft.apply(Edit::Name(String::new()));
                 self.show("train");
             }
@@ -231,7 +231,7 @@ impl Studio {
         if self.preferences != self.saved_preferences {
             self.saved_preferences = self.preferences.clone();
             if let Err(error) = preferences::save(&self.state.join("preferences.json"), &self.preferences) {
-                self.notices.tell(Level::Warning, format!("preferences cannot be kept: {error:#}"));
+                self.notices.tell(Tone::Warning, format!("preferences cannot be kept: {error:#}"));
             }
         }
     }

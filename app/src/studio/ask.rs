@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 
 use maskroom_core::run::Action;
+use maskroom_widgets::Tone;
 
 use super::attention_choice::AttentionChoice;
 use super::command::Command;
 use super::dialogs::{Kind, PathSlot, Question};
 use super::draft::Edit;
-use super::notices::Level;
 use super::preferences::Preferences;
 
 /// Something to be done after the frame.
@@ -75,7 +75,7 @@ pub enum Ask {
     /// Show a file or folder in the file manager.
     Reveal(PathBuf),
     /// Tell the person something.
-    Tell(Level, String),
+    Tell(Tone, String),
 }
 
 impl From<Command> for Ask {

@@ -9,13 +9,14 @@ use egui::Context;
 use maskroom_core::recipe::Recipe;
 use maskroom_core::run::{Action, Reason, RunFolder, RunInfo, append_command, is_held};
 use maskroom_core::train::session::prepare;
+use maskroom_widgets::Tone;
 
 use super::awake::Awake;
 use super::chores::Chores;
 use super::command::Command;
 use super::draft::Draft;
 use super::job::Job;
-use super::notices::{Level, Notices, tell_desktop};
+use super::notices::{Notices, tell_desktop};
 use super::preferences::Preferences;
 use super::project::Project;
 use super::queue;
@@ -109,7 +110,7 @@ impl Engines {
             watcher.show(self.runs.shown().map(|run| run.folder.root.clone()).collect::<BTreeSet<_>>());
         }
         if let Err(error) = self.next_turn(preferences, context) {
-            notices.tell(Level::Bad, format!("{error:#}"));
+            notices.tell(Tone::Bad, format!("{error:#}"));
         }
         self.awake.keep(preferences.keep_awake && self.runs.active().is_some());
     }
@@ -126,7 +127,7 @@ impl Engines {
             self.runs.receive(update);
             let gone = before.filter(|(run, _)| self.runs.get(run).is_none());
             if let Some((run, name)) = gone.filter(|(run, _)| !self.deleting.contains(run)) {
-                notices.tell(Level::Warning, format!("{name} is gone: its folder {} was deleted or moved", run.display()));
+                notices.tell(Tone::Warning, format!("{name} is gone: its folder {} was deleted or moved", run.display()));
             }
             self.deleting.retain(|run| self.runs.get(run).is_some());
             if let Some(run) = ended.and_then(|run| self.runs.get(&run)) {
@@ -154,7 +155,7 @@ impl Engines {
                 News::Busy { run, occupant, steps } => {
                     self.unseen.remove(&run);
                     if let Err(error) = self.wait_for(&run, occupant.as_deref(), steps, notices) {
-                        notices.tell(Level::Bad, format!("{error:#}"));
+                        notices.tell(Tone::Bad, format!("{error:#}"));
                     }
                 }
                 News::Ended { run, error } => {
@@ -167,7 +168,7 @@ impl Engines {
                     }
                     if let Some(error) = error {
                         self.unseen.remove(&run);
-                        notices.tell(Level::Bad, format!("{name} cannot be trained: {error}"));
+                        notices.tell(Tone::Bad, format!("{name} cannot be trained: {error}"));
                     }
                     self.look_now();
                 }
@@ -191,15 +192,15 @@ impl Engines {
         if queue::is_queued(&known.info) {
             return Ok(());
         }
-        notices.tell(Level::Info, format!("{} waits until {busy} is done", known.name()));
+        notices.tell(Tone::Info, format!("{} waits until {busy} is done", known.name()));
         self.enqueue(run, steps)
     }
 
     fn hear_jobs(&mut self, preferences: &Preferences, notices: &mut Notices) {
         for done in self.chores.done() {
             match done {
-                Ok(words) => words.into_iter().for_each(|words| notices.tell(Level::Good, words)),
-                Err(error) => notices.tell(Level::Bad, crate::cli::in_words(&error)),
+                Ok(words) => words.into_iter().for_each(|words| notices.tell(Tone::Good, words)),
+                Err(error) => notices.tell(Tone::Bad, crate::cli::in_words(&error)),
             }
             self.look_now();
         }
@@ -218,7 +219,7 @@ impl Engines {
                 self.runs.add(run.clone(), info, recipe);
                 match self.runs.active().map(Run::name) {
                     Some(busy) if waits => {
-                        notices.tell(Level::Info, format!("{name} waits until {busy} is done"));
+                        notices.tell(Tone::Info, format!("{name} waits until {busy} is done"));
                         Ok(())
                     }
                     // The device has become free while the run was prepared: its turn comes at once.
@@ -227,7 +228,7 @@ impl Engines {
                 }
             });
             if let Err(error) = begun {
-                notices.tell(Level::Bad, crate::cli::in_words(&error));
+                notices.tell(Tone::Bad, crate::cli::in_words(&error));
             }
             self.look_now();
         }
@@ -412,10 +413,10 @@ fn last_word(run: &Run) -> Option<f64> {
 
 fn tell_end(run: &Run, preferences: &Preferences, notices: &mut Notices, context: &Context) {
     let (level, words) = match run.view.reason() {
-        Some(Reason::Finished) => (Level::Good, format!("{} has finished", run.name())),
-        Some(Reason::Stopped) => (Level::Info, format!("{} has stopped; its checkpoint is written", run.name())),
-        Some(Reason::Failed) => (Level::Bad, format!("{} has failed: {}", run.name(), run.error().unwrap_or_default())),
-        None => (Level::Warning, format!("{} ended unexpectedly; it can go on from its last checkpoint", run.name())),
+        Some(Reason::Finished) => (Tone::Good, format!("{} has finished", run.name())),
+        Some(Reason::Stopped) => (Tone::Info, format!("{} has stopped; its checkpoint is written", run.name())),
+        Some(Reason::Failed) => (Tone::Bad, format!("{} has failed: {}", run.name(), run.error().unwrap_or_default())),
+        None => (Tone::Warning, format!("{} ended unexpectedly; it can go on from its last checkpoint", run.name())),
     };
     notices.tell(level, words.clone());
     if preferences.notify && !context.input(|input| input.focused) {

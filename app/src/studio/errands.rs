@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use egui::Context;
 use maskroom_core::dataset::toy_scenes::make_toy;
+use maskroom_widgets::Tone;
 
 use super::ask::{Ask, Asks};
 use super::command::Command;
 use super::dialogs::{Answer, Dialogs, Kind, PathSlot, Question};
 use super::draft::{Draft, Edit};
 use super::job::Job;
-use super::notices::{Level, Notices};
+use super::notices::Notices;
 use super::preferences;
 
 /// Errands under way.
@@ -75,7 +76,7 @@ impl Errands {
                 Some(None) => {}
                 Some(Some(path)) => {
                     if let Err(error) = fulfil(command, &path, asks, draft, notices) {
-                        notices.tell(Level::Bad, format!("{error:#}"));
+                        notices.tell(Tone::Bad, format!("{error:#}"));
                     }
                 }
             }
@@ -91,7 +92,7 @@ impl Errands {
         match self.toy_scenes.as_ref().and_then(Job::poll) {
             None => return,
             Some(Ok(folder)) => asks.push(Ask::Open(folder)),
-            Some(Err(error)) => notices.tell(Level::Bad, format!("{error:#}")),
+            Some(Err(error)) => notices.tell(Tone::Bad, format!("{error:#}")),
         }
         self.toy_scenes = None;
     }
@@ -107,7 +108,7 @@ fn fulfil(command: Command, path: &Path, asks: &Asks, draft: &mut Draft, notices
             let path = if path.extension().is_none() { path.with_extension("toml") } else { path.to_path_buf() };
             let text = if draft.is_valid() { draft.recipe().to_toml() } else { draft.text() };
             maskroom_core::files::write_atomic(&path, text.as_bytes())?;
-            notices.tell(Level::Good, format!("the recipe is in {}", path.display()));
+            notices.tell(Tone::Good, format!("the recipe is in {}", path.display()));
         }
         Command::ChooseWeights => draft.apply(Edit::StartFrom(Some(path.to_path_buf()))),
         _ => asks.push(Ask::Open(path.to_path_buf())),

@@ -1,44 +1,25 @@
 //! What the person is told: a toast in a corner, a line in the history, and a message on the desktop when the window is not looked at.
 
-use std::time::SystemTime;
-
-pub use maskroom_widgets::Tone as Level;
-
-/// One message.
-#[derive(Debug, Clone)]
-pub struct Notice {
-    /// How much it matters.
-    pub level: Level,
-    /// The words.
-    pub text: String,
-    /// When it was told.
-    pub time: SystemTime,
-}
-
-impl Notice {
-    /// When it was told, on the clock of this place: `14:07:31`.
-    pub fn clock(&self) -> String {
-        chrono::DateTime::<chrono::Local>::from(self.time).format("%H:%M:%S").to_string()
-    }
-}
+use maskroom_widgets::{LogLine, Tone};
 
 /// Everything that was told since the window opened.
 #[derive(Debug, Default)]
 pub struct Notices {
-    history: Vec<Notice>,
-    fresh: Vec<Notice>,
+    history: Vec<LogLine>,
+    fresh: Vec<LogLine>,
 }
 
 const KEPT: usize = 2000;
 
 impl Notices {
     /// Tells the person something.
-    pub fn tell(&mut self, level: Level, text: impl Into<String>) {
-        let notice = Notice { level, text: text.into(), time: SystemTime::now() };
-        match level {
-            Level::Bad => tracing::error!("{}", notice.text),
-            Level::Warning => tracing::warn!("{}", notice.text),
-            Level::Info | Level::Good => tracing::info!("{}", notice.text),
+    pub fn tell(&mut self, tone: Tone, text: impl Into<String>) {
+        let time = chrono::Local::now().format("%H:%M:%S").to_string();
+        let notice = LogLine { time, tone, text: text.into() };
+        match tone {
+            Tone::Bad => tracing::error!("{}", notice.text),
+            Tone::Warning => tracing::warn!("{}", notice.text),
+            Tone::Info | Tone::Good => tracing::info!("{}", notice.text),
         }
         self.fresh.push(notice.clone());
         self.history.push(notice);
@@ -46,12 +27,12 @@ impl Notices {
     }
 
     /// Everything, the oldest first.
-    pub fn history(&self) -> &[Notice] {
+    pub fn history(&self) -> &[LogLine] {
         &self.history
     }
 
     /// What has not been shown as a toast yet.
-    pub fn take_fresh(&mut self) -> Vec<Notice> {
+    pub fn take_fresh(&mut self) -> Vec<LogLine> {
         std::mem::take(&mut self.fresh)
     }
 }

@@ -66,9 +66,7 @@ impl Project {
 
     /// Its name, for titles.
     pub fn name(&self) -> Option<String> {
-        self.path
-            .as_ref()
-            .map(|path| path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned()))
+        self.path.as_deref().map(name_of)
     }
 
     /// What is known of the images.
@@ -109,4 +107,9 @@ impl Project {
         }
         Some(preferences::data_folder().join("runs").join(preferences::key_of(path)))
     }
+}
+
+/// What people call a file or folder: the last part of its path.
+pub fn name_of(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }

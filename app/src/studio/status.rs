@@ -4,7 +4,7 @@ use maskroom_widgets::{Segment, StatusLine, Tone, format, icon};
 
 use super::command::Command;
 use super::desk::Desk;
-use super::notices::{Level, Notices};
+use super::notices::Notices;
 use super::panels::index_of;
 use super::project::Listing;
 use super::runs::{Run, RunState};
@@ -26,7 +26,7 @@ pub fn bar(ui: &mut egui::Ui, desk: Desk<'_>, notices: &Notices, memory_mib: Opt
     let images = images(desk);
     let run = active.map(course);
     let bell = Segment::new(icon::NOTIFICATIONS, "").tooltip("Everything that was told so far").clickable(BELL);
-    let bell = bell.tone(last.map_or(Tone::Info, |notice| if notice.level == Level::Good { Tone::Info } else { notice.level }));
+    let bell = bell.tone(last.map_or(Tone::Info, |notice| if notice.tone == Tone::Good { Tone::Info } else { notice.tone }));
 
     let mut line = StatusLine::new().right(bell).right(Segment::new(icon::SPEED, &device).tooltip("The device that runs compute on"));
     if let Some(memory) = &memory {

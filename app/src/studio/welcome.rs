@@ -6,6 +6,7 @@ use maskroom_widgets::{Button, ElidedLabel, Role, Tokens, icon};
 use super::ask::{Ask, Asks};
 use super::command::Command;
 use super::preferences::Preferences;
+use super::project::name_of;
 
 /// Draws the screen. `failed` says why the last folder could not be opened.
 pub fn screen(ui: &mut Ui, preferences: &Preferences, failed: Option<&str>, asks: &Asks) {
@@ -70,7 +71,7 @@ fn recent(ui: &mut Ui, preferences: &Preferences, asks: &Asks) {
     ui.with_layout(Layout::top_down(Align::LEFT), |ui| {
         ui.label(RichText::new("Recent").color(tokens.text_muted));
         for path in &preferences.recent {
-            let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+            let name = name_of(path);
             ui.horizontal(|ui| {
                 // A long name leaves room for the place.
                 let room = vec2(0.6 * ui.available_width(), tokens.sizes.row_small);

@@ -100,6 +100,11 @@ impl Item {
         Self { name, class: None, split: None, location, truth: None }
     }
 
+    /// The last part of its name.
+    pub fn file_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+
     /// The name that masks of it go by: in the VOC layout the images' folder says nothing of the image.
     pub fn mask_name(&self) -> &str {
         self.name.strip_prefix("JPEGImages/").unwrap_or(&self.name)

@@ -15,7 +15,7 @@ use super::ask::Ask;
 use super::command::{self, About, Command};
 use super::desk::Desk;
 use super::menu::Usable;
-use super::notices::{Notice, Notices};
+use super::notices::Notices;
 use super::panels::PANELS;
 
 /// Which of them is open, and what is being typed into it.
@@ -68,8 +68,8 @@ impl Overlays {
     }
 
     /// Shows what was told as toasts.
-    pub fn tell(&mut self, fresh: Vec<Notice>) {
-        fresh.into_iter().for_each(|notice| self.toasts.push(Toast::new(notice.level, notice.text)));
+    pub fn tell(&mut self, fresh: Vec<LogLine>) {
+        fresh.into_iter().for_each(|notice| self.toasts.push(Toast::new(notice.tone, notice.text)));
     }
 
     /// Draws those that are open.
@@ -86,8 +86,7 @@ impl Overlays {
             self.open_path = None;
         }
         if let Some(state) = &mut self.notifications {
-            let lines: Vec<LogLine> = notices.history().iter().map(line_of).collect();
-            let list = LogList::new(&lines).empty("Nothing was told yet", "What happens is told here, and stays");
+            let list = LogList::new(notices.history()).empty("Nothing was told yet", "What happens is told here, and stays");
             let closed = Dialog::new("Notifications").width(640.0).show(context, |ui| {
                 ui.allocate_ui(vec2(ui.available_width(), NOTIFICATIONS_HEIGHT), |ui| {
                     ui.set_min_height(NOTIFICATIONS_HEIGHT);
@@ -162,8 +161,4 @@ fn item_of<'a>(id: usize, about: &About, context: &Context, usable: Usable<'_>) 
         shortcut: about.key.map(|key| context.format_shortcut(&key)).unwrap_or_default(),
         enabled: usable(about.command).map_err(str::to_owned),
     }
-}
-
-fn line_of(notice: &Notice) -> LogLine {
-    LogLine { time: notice.clock(), tone: notice.level, text: notice.text.clone() }
 }

@@ -21,10 +21,7 @@ fn training_window() -> (Window, RunFolder) {
     engine.kill();
     let mut window = stage.open(Some(&images));
     window.wait_for("ended unexpectedly");
-    window.press(CTRL, Key::K);
-    window.harness.event(egui::Event::Text("continue from".into()));
-    window.harness.step();
-    window.press(Modifiers::NONE, Key::Enter);
+    window.command("continue from");
     let run = RunFolder { root: run };
     window.wait_until("the engine lives", |_| is_held(&run.lock_path()));
     window.wait_for("night training");

@@ -42,11 +42,7 @@ fn from_an_empty_window_to_exported_masks() {
     window.keep_picture("journey_2_data");
 
     // The recipe, through the palette.
-    window.press(CTRL, Key::K);
-    window.harness.step();
-    window.harness.event(egui::Event::Text("open recipe".into()));
-    window.harness.step();
-    window.press(Modifiers::NONE, Key::Enter);
+    window.command("open recipe");
     window.press(CTRL, Key::Num3);
     // Settings of the file that the preset has otherwise.
     window.wait_for("Back to the default");

@@ -143,6 +143,14 @@ impl Window {
         self.harness.step();
     }
 
+    /// Finds a command in the palette and takes it.
+    pub fn command(&mut self, name: &str) {
+        self.press(egui::Modifiers::COMMAND, egui::Key::K);
+        self.harness.event(egui::Event::Text(name.into()));
+        self.harness.step();
+        self.press(egui::Modifiers::NONE, egui::Key::Enter);
+    }
+
     /// Clicks what has this name.
     #[track_caller]
     pub fn click(&mut self, name: &str) {

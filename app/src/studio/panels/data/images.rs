@@ -87,7 +87,7 @@ impl ImagesView {
         let (filtered, shelf) = (&self.filtered, desk.project.shelf());
         let item = |place: usize| filtered.index(place).and_then(|index| dataset.items.get(index));
         let mut thumbnail = |place| filtered.index(place).map_or(Thumb::Pending, |index| thumb(shelf.thumbnail(index)));
-        let caption = |place| Cow::Borrowed(item(place).map_or("", |item| file_name(&item.name)));
+        let caption = |place| Cow::Borrowed(item(place).map_or("", |item| item.file_name()));
         let badge = |place| {
             let class = item(place)?.class?;
             Some(Badge { text: dataset.classes.get(class)?.clone().into(), role: Role::Series(class) })
@@ -112,9 +112,4 @@ impl ImagesView {
             self.open(desk, index);
         }
     }
-}
-
-/// The last part of a name.
-pub(super) fn file_name(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
 }

@@ -10,15 +10,13 @@ use std::path::PathBuf;
 use egui::{Context, TextStyle, Ui};
 use maskroom_core::export::ExportReport;
 use maskroom_core::inspect::look::Fit;
-use maskroom_widgets::banner::Tone;
-use maskroom_widgets::{Banner, Button, ElidedLabel, EmptyState, Progress, Role, Segmented, format, icon};
+use maskroom_widgets::{Banner, Button, ElidedLabel, EmptyState, Progress, Role, Segmented, Tone, format, icon};
 
 use super::Panel;
 use crate::studio::ask::Ask;
 use crate::studio::attention_choice::{AttentionChoice, Checkpoint, WeightsChoice};
 use crate::studio::desk::Desk;
 use crate::studio::job::Job;
-use crate::studio::notices::Level;
 use crate::studio::runs::Run;
 use export_form::ExportForm;
 use making::{Making, Order, Outcome};
@@ -84,10 +82,10 @@ impl MasksPanel {
                 self.making = None;
                 match result {
                     Ok(outcome) => {
-                        desk.ask(Ask::Tell(Level::Good, format!("{} masks are made", format::count(self.review.counts()[0] as u64))));
+                        desk.ask(Ask::Tell(Tone::Good, format!("{} masks are made", format::count(self.review.counts()[0] as u64))));
                         self.outcome = Some(outcome);
                     }
-                    Err(error) => desk.ask(Ask::Tell(Level::Bad, crate::cli::in_words(&error))),
+                    Err(error) => desk.ask(Ask::Tell(Tone::Bad, crate::cli::in_words(&error))),
                 }
             }
         }
@@ -96,9 +94,9 @@ impl MasksPanel {
             match result {
                 Ok(reports) => reports.iter().for_each(|report| {
                     let words = format!("{} masks in {}, read back and equal", report.masks, report.path.display());
-                    desk.ask(Ask::Tell(Level::Good, words));
+                    desk.ask(Ask::Tell(Tone::Good, words));
                 }),
-                Err(error) => desk.ask(Ask::Tell(Level::Bad, crate::cli::in_words(&error))),
+                Err(error) => desk.ask(Ask::Tell(Tone::Bad, crate::cli::in_words(&error))),
             }
         }
     }
@@ -112,7 +110,7 @@ impl MasksPanel {
                 let order = Order { weights: self.weights(run), dataset: dataset.clone(), source, fit: Fit::Keep };
                 self.making = Some(Making::start(order, ui.ctx()));
             }
-            Err(problem) => desk.ask(Ask::Tell(Level::Bad, problem)),
+            Err(problem) => desk.ask(Ask::Tell(Tone::Bad, problem)),
         }
     }
 

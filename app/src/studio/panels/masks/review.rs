@@ -75,10 +75,7 @@ impl Review {
     pub fn grid(&mut self, ui: &mut Ui, desk: Desk<'_>, cell: f32) {
         let visible: Vec<usize> = (0..self.entries.len()).filter(|&index| self.shown.admits(self.entries[index].accepted)).collect();
         let (entries, shelf) = (&self.entries, desk.project.shelf());
-        let name = |at: usize| {
-            let name = desk.project.dataset().map_or("", |dataset| dataset.items[entries[visible[at]].made.sample].name.as_str());
-            name.rsplit('/').next().unwrap_or(name)
-        };
+        let name = |at: usize| desk.project.dataset().map_or("", |dataset| dataset.items[entries[visible[at]].made.sample].file_name());
         let caption = |at: usize| Cow::Owned(format!("{}  {:.0} %", name(at), entries[visible[at]].made.share * 100.0));
         let badge = |at: usize| (!entries[visible[at]].accepted).then_some(Badge { text: "rejected".into(), role: Role::Bad });
         let mut thumbnail = |at: usize| match shelf.thumbnail(entries[visible[at]].made.sample) {

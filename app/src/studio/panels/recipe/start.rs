@@ -14,6 +14,7 @@ use crate::studio::command::Command;
 use crate::studio::desk::Desk;
 use crate::studio::draft::Edit;
 use crate::studio::panels::controls::menu;
+use crate::studio::project::name_of;
 use crate::studio::worker::Worker;
 
 /// Which recipe the weights of a file were trained with, or why that cannot be told.
@@ -73,7 +74,7 @@ impl Start {
         let chosen = desk.draft.start_from();
         let words = match chosen {
             None => "random weights".to_owned(),
-            Some(path) => desk.runs.get(path).map_or_else(|| file_name(path), |run| format!("the last checkpoint of {}", run.name())),
+            Some(path) => desk.runs.get(path).map_or_else(|| name_of(path), |run| format!("the last checkpoint of {}", run.name())),
         };
         let shown = menu(ui, "Start from", &words, ui.available_width(), |ui| {
             if ui.selectable_label(chosen.is_none(), "random weights").clicked() {
@@ -118,10 +119,6 @@ impl Start {
             desk.ask(Edit::Text(theirs.to_short_toml().to_string()));
         }
     }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Enough of a list to understand.

@@ -9,13 +9,12 @@ use egui::{ColorImage, Context, Rect};
 use maskroom_core::files::write_atomic;
 use maskroom_core::inspect::picture::Picture;
 use maskroom_widgets::chart_csv::csv_from_curves;
-use maskroom_widgets::{Curve, Trace};
+use maskroom_widgets::{Curve, Tone, Trace};
 
 use crate::studio::ask::Ask;
 use crate::studio::desk::Desk;
 use crate::studio::dialogs::{Kind, PathSlot, Question};
 use crate::studio::job::Job;
-use crate::studio::notices::Level;
 
 /// A curve with a name of its own, to be written on a thread.
 pub struct Named {
@@ -101,8 +100,8 @@ impl Export {
         }
         match self.writing.as_ref().and_then(Job::poll) {
             None => return,
-            Some(Ok(words)) => desk.ask(Ask::Tell(Level::Good, words)),
-            Some(Err(error)) => desk.ask(Ask::Tell(Level::Bad, crate::cli::in_words(&error))),
+            Some(Ok(words)) => desk.ask(Ask::Tell(Tone::Good, words)),
+            Some(Err(error)) => desk.ask(Ask::Tell(Tone::Bad, crate::cli::in_words(&error))),
         }
         self.writing = None;
     }

@@ -152,7 +152,7 @@ fn add_column(line: &mut Vec<Pos2>, column: &Column, axes: &Axes, pen: Pen) {
 }
 
 fn finish_line(line: &mut Vec<Pos2>, pen: Pen, shapes: &mut Vec<Shape>) {
-    let line = std::mem::take(line);
+    let line = without_needless_points(&std::mem::take(line), UNSEEN_PX as f32 / pen.pixels_per_point);
     let stroke = Stroke::new(pen.width, pen.color);
     match line[..] {
         [] => {}
@@ -162,49 +162,95 @@ fn finish_line(line: &mut Vec<Pos2>, pen: Pen, shapes: &mut Vec<Shape>) {
     }
 }
 
-/// One bar per column from its least to its greatest value, each reaching to where the one before ended. The bars do not overlap, so that
-/// a faint color stays even.
+/// A line that needs fewer points and passes none of the others farther above or below than `tolerance`. From the last point that is
+/// kept, `slopes` are those by which all points since are passed.
+fn without_needless_points(line: &[Pos2], tolerance: f32) -> Vec<Pos2> {
+    let (Some(&first), Some(&last)) = (line.first(), line.last()) else { return Vec::new() };
+    let (mut kept, mut from, mut slopes) = (vec![first], first, Rangef::EVERYTHING);
+    for (before, point) in line.iter().zip(&line[1..]) {
+        if !slopes.contains((point.y - from.y) / (point.x - from.x)) {
+            kept.push(*before);
+            (from, slopes) = (*before, Rangef::EVERYTHING);
+        }
+        let way = *point - from;
+        let passing = if way.x > 0.0 { Rangef::new((way.y - tolerance) / way.x, (way.y + tolerance) / way.x) } else { Rangef::NOTHING };
+        slopes = slopes.intersection(passing);
+    }
+    if line.len() > 1 {
+        kept.push(last);
+    }
+    kept
+}
+
+/// A strip that covers in every column what the curve covers there, reaching to where it came from. Pieces do not overlap, so that a faint
+/// color stays even. Columns share their corners: windows are redrawn by copying them, and there are many.
 fn band(columns: &[Column], axes: &Axes, pen: Pen) -> Shape {
-    let mut mesh = Mesh::default();
-    mesh.reserve_vertices(columns.len() * 4);
-    mesh.reserve_triangles(columns.len() * 2);
-    let half = pen.width / 2.0;
+    let mut strip = Strip::new(pen, columns.len());
     let column_width = 1.0 / pen.pixels_per_point;
-    // The right end of the bar before, if the curve goes on from there.
+    // Where the curve was last, if it goes on from there.
     let mut previous: Option<Pos2> = None;
     for column in columns {
-        let left = axes.rect.left() + column.index as f32 * column_width;
         let is_in_view = axes.x.range[0] <= column.x && column.x <= axes.x.range[1];
-        let left = if is_in_view { left } else { axes.x.position(column.x) };
+        let left = if is_in_view { axes.rect.left() + column.index as f32 * column_width } else { axes.x.position(column.x) };
         let from = previous.filter(|_| axes.y.has_place_for(column.first));
         if let Some(mut rows) = rows(&column.extent, axes) {
-            if let Some(from) = from {
-                let first = axes.y.position(f64::from(column.first));
-                if left - from.x > column_width {
-                    add_quad(&mut mesh, [from, pos2(left, first)], half, pen.color);
-                } else {
-                    rows = Rangef::new(rows.min.min(from.y), rows.max.max(from.y));
+            match from {
+                Some(from) if left - from.x > column_width => {
+                    strip.end();
+                    strip.reach(from.x, Rangef::point(from.y));
+                    strip.reach(left, Rangef::point(axes.y.position(f64::from(column.first))));
+                    strip.end();
                 }
+                Some(from) => rows = Rangef::new(rows.min.min(from.y), rows.max.max(from.y)),
+                None => strip.end(),
             }
-            let middle = rows.center();
-            let reach = rows.span() / 2.0 + half;
-            add_quad(&mut mesh, [pos2(left, middle), pos2(left + column_width, middle)], reach, pen.color);
+            strip.reach(left + column_width / 2.0, rows);
         }
         let end = || pos2(left + column_width, axes.y.position(f64::from(column.last)));
         previous = axes.y.has_place_for(column.last).then(end);
     }
-    Shape::mesh(mesh)
+    strip.end();
+    Shape::mesh(strip.mesh)
 }
 
-/// A piece with upright sides around the way from one point to another, reaching as far up as down.
-fn add_quad(mesh: &mut Mesh, ends: [Pos2; 2], reach: f32, color: Color32) {
-    let start = mesh.vertices.len() as u32;
-    for end in ends {
-        mesh.colored_vertex(pos2(end.x, end.y - reach), color);
-        mesh.colored_vertex(pos2(end.x, end.y + reach), color);
+/// A mesh in the making, from left to right.
+struct Strip {
+    mesh: Mesh,
+    pen: Pen,
+    /// Vertices of the piece that is going on, two at a place.
+    begin: usize,
+}
+
+impl Strip {
+    fn new(pen: Pen, num_columns: usize) -> Self {
+        let mut mesh = Mesh::default();
+        mesh.reserve_vertices(num_columns * 2);
+        mesh.reserve_triangles(num_columns * 2);
+        Self { mesh, pen, begin: 0 }
     }
-    mesh.add_triangle(start, start + 1, start + 2);
-    mesh.add_triangle(start + 2, start + 1, start + 3);
+
+    /// Goes on to `x`, where it covers `rows` and the pen's width around them.
+    fn reach(&mut self, x: f32, rows: Rangef) {
+        let next = self.mesh.vertices.len() as u32;
+        self.mesh.colored_vertex(pos2(x, rows.min - self.pen.width / 2.0), self.pen.color);
+        self.mesh.colored_vertex(pos2(x, rows.max + self.pen.width / 2.0), self.pen.color);
+        if next as usize > self.begin {
+            self.mesh.add_triangle(next - 2, next - 1, next);
+            self.mesh.add_triangle(next, next - 1, next + 1);
+        }
+    }
+
+    /// Ends the piece; one of a single place becomes a bar of a pixel's width.
+    fn end(&mut self) {
+        if let [top, bottom] = self.mesh.vertices[self.begin..] {
+            let half = 0.5 / self.pen.pixels_per_point;
+            self.mesh.vertices.truncate(self.begin);
+            for x in [top.pos.x - half, top.pos.x + half] {
+                self.reach(x, Rangef::new(top.pos.y + self.pen.width / 2.0, bottom.pos.y - self.pen.width / 2.0));
+            }
+        }
+        self.begin = self.mesh.vertices.len();
+    }
 }
 
 #[cfg(test)]
@@ -236,7 +282,7 @@ mod tests {
 
     #[test]
     fn gaps_break_the_line_and_lone_points_are_dots() {
-        let points = [(1.0, 1.0), (10.0, 2.0), (20.0, f32::NAN), (30.0, 3.0), (40.0, f32::NAN), (50.0, 1.0), (60.0, 2.0), (70.0, 3.0)];
+        let points = [(1.0, 1.0), (10.0, 2.0), (20.0, f32::NAN), (30.0, 3.0), (40.0, f32::NAN), (50.0, 1.0), (60.0, 3.0), (70.0, 2.0)];
         assert_eq!(kinds(&points, false), "line 2, dot, line 3");
         assert_eq!(kinds(&[(10.0, 1.0), (20.0, 0.0), (30.0, 1.0), (40.0, 2.0)], true), "dot, line 2");
         assert_eq!(kinds(&[(10.0, f32::NAN), (20.0, -1.0)], true), "");
@@ -244,8 +290,30 @@ mod tests {
 
     #[test]
     fn the_curve_goes_on_past_the_edges() {
-        assert_eq!(kinds(&[(-50.0, 1.0), (-20.0, 1.0), (50.0, 2.0), (130.0, 3.0), (170.0, 3.0)], false), "line 3");
+        assert_eq!(kinds(&[(-50.0, 1.0), (-20.0, 1.0), (50.0, 2.0), (130.0, 1.0), (170.0, 3.0)], false), "line 3");
         assert_eq!(kinds(&[(-50.0, 1.0), (130.0, 3.0)], false), "line 2");
+    }
+
+    #[test]
+    fn a_line_keeps_its_turns_and_loses_what_lies_on_the_way() {
+        let thinned = |points: &[(f32, f32)]| {
+            let line: Vec<Pos2> = points.iter().map(|&(x, y)| pos2(x, y)).collect();
+            without_needless_points(&line, 0.25).iter().map(|point| (point.x, point.y)).collect::<Vec<_>>()
+        };
+        assert_eq!(thinned(&[(0.0, 0.0), (1.0, 1.1), (2.0, 1.9), (3.0, 3.0)]), [(0.0, 0.0), (3.0, 3.0)]);
+        assert_eq!(thinned(&[(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (3.0, 5.0)]), [(0.0, 0.0), (2.0, 0.0), (3.0, 5.0)]);
+        let upright = [(0.0, 0.0), (1.0, 4.0), (1.0, -4.0), (2.0, 0.0)];
+        assert_eq!(thinned(&upright), upright);
+        assert_eq!((thinned(&[]), thinned(&[(1.0, 2.0)])), (vec![], vec![(1.0, 2.0)]));
+        let wave: Vec<(f32, f32)> = (0..1000).map(|x| (x as f32, 40.0 * (x as f32 / 100.0).sin())).collect();
+        let kept = thinned(&wave);
+        assert!(kept.len() < 120, "{} points", kept.len());
+        for pair in kept.windows(2) {
+            let [(x, y), (to_x, to_y)] = [pair[0], pair[1]];
+            for &(at, height) in &wave[x as usize..=to_x as usize] {
+                assert!((y + (to_y - y) * (at - x) / (to_x - x) - height).abs() <= 0.2501, "passed at {at}");
+            }
+        }
     }
 
     #[test]

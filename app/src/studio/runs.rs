@@ -30,6 +30,8 @@ pub struct Run {
     pub folder: RunFolder,
     /// `run.json`; what is known of it when the file is damaged.
     pub info: RunInfo,
+    /// The color that it has everywhere: its place in the order of the folders' names, so that it stays when others come and go.
+    pub color_index: usize,
     /// Its recipe, when it can be read.
     pub recipe: Option<Recipe>,
     /// What is wrong with its files. Such a run is shown and never written to.
@@ -123,11 +125,6 @@ impl Runs {
         self.compared.contains(folder)
     }
 
-    /// The color that this run has everywhere: its place in the order of their names, so that it stays when others come and go.
-    pub fn color_index(&self, folder: &Path) -> usize {
-        self.list.iter().filter(|run| run.folder.root.as_path() < folder).count()
-    }
-
     /// The run that occupies the device: one that trains, pauses or comes up.
     pub fn active(&self) -> Option<&Run> {
         self.list.iter().find(|run| run.state().is_active())
@@ -158,6 +155,7 @@ impl Runs {
         self.select(folder.root.clone());
         if self.get(&folder.root).is_none() {
             self.list.push(Run { info, recipe: Some(recipe), read: true, described: true, ..Run::unread(folder.root) });
+            self.color();
             self.sort();
         }
     }
@@ -202,6 +200,7 @@ impl Runs {
                 self.list.push(Run::unread(folder));
             }
         }
+        self.color();
         self.select_some();
     }
 
@@ -212,6 +211,12 @@ impl Runs {
             self.selected = self.list.first().map(|run| run.folder.root.clone());
             self.settled = !self.list.is_empty() && self.list.iter().all(|run| run.described);
         }
+    }
+
+    fn color(&mut self) {
+        let mut by_folder: Vec<&mut Run> = self.list.iter_mut().collect();
+        by_folder.sort_by(|a, b| a.folder.root.cmp(&b.folder.root));
+        by_folder.into_iter().enumerate().for_each(|(place, run)| run.color_index = place);
     }
 
     fn sort(&mut self) {
@@ -230,6 +235,7 @@ impl Run {
         Self {
             folder: RunFolder { root: folder },
             info: RunInfo::default(),
+            color_index: 0,
             recipe: None,
             problem: None,
             view: RunView::default(),

@@ -50,7 +50,7 @@ pub fn cell(ui: &mut Ui, desk: Desk<'_>, run: &Run, column: usize) {
         }
         3 => text(ui, &view.latest("loss").map(figure).unwrap_or_default()),
         4 => text(ui, &held_out(run).map(figure).unwrap_or_default()),
-        5 => course(ui, desk, run),
+        5 => course(ui, run),
         6 => text(ui, &if view.seconds() > 0.0 { clock(view.seconds()) } else { String::new() }),
         CREATED => {
             let label = Label::new(RichText::new(ago::ago(now_secs(), run.info.created)).color(Tokens::of(ui).text_muted));
@@ -62,7 +62,7 @@ pub fn cell(ui: &mut Ui, desk: Desk<'_>, run: &Run, column: usize) {
 
 fn name(ui: &mut Ui, desk: Desk<'_>, run: &Run) {
     let tokens = Tokens::of(ui);
-    swatch(ui, desk.runs.color_index(&run.folder.root));
+    swatch(ui, run.color_index);
     let mut name = RichText::new(run.name());
     if desk.runs.is_selected(&run.folder.root) {
         name = name.text_style(maskroom_widgets::fonts::strong());
@@ -77,12 +77,12 @@ fn text(ui: &mut Ui, text: &str) {
     ui.add(Label::new(if text.is_empty() { "–" } else { text }).selectable(false).truncate());
 }
 
-fn course(ui: &mut Ui, desk: Desk<'_>, run: &Run) {
+fn course(ui: &mut Ui, run: &Run) {
     let mut trace = Trace::default();
     trace.extend(run.view.course.points().iter().map(|&(step, loss)| (step as f64, loss)));
     let name = format!("Course of the loss of {}", run.name());
     let size = vec2(ui.available_width(), Tokens::of(ui).sizes.row_small);
-    Sparkline::new(&name, &trace).size(size).role(Role::Series(desk.runs.color_index(&run.folder.root))).show(ui);
+    Sparkline::new(&name, &trace).size(size).role(Role::Series(run.color_index)).show(ui);
 }
 
 /// Method and backbone in short.

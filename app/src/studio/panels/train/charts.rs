@@ -159,11 +159,10 @@ fn shown<'a>(desk: Desk<'a>, run: &'a Run) -> Vec<Shown<'a>> {
     let others = desk.runs.shown().filter(|other| other.folder.root != run.folder.root);
     let runs: Vec<&Run> = std::iter::once(run).chain(others).collect();
     let names = unlike(&runs.iter().map(|run| (run.name(), folder_name(run))).collect::<Vec<_>>());
-    let color = |run: &Run| desk.runs.color_index(&run.folder.root);
     runs.iter()
         .zip(names)
         .enumerate()
-        .map(|(place, (run, name))| Shown { run, name, color_index: color(run), is_compared: place > 0 })
+        .map(|(place, (run, name))| Shown { run, name, color_index: run.color_index, is_compared: place > 0 })
         .collect()
 }
 

@@ -2,7 +2,7 @@
 //! something was added.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use maskroom_widgets::{Mark, MarkKind, Trace};
@@ -14,7 +14,7 @@ use crate::studio::runs::Run;
 /// The milestones of the runs that are shown.
 #[derive(Default)]
 pub struct Milestones {
-    kept: BTreeMap<(PathBuf, X), Kept>,
+    kept: BTreeMap<(OsString, X), Kept>,
     frame: u64,
 }
 
@@ -53,7 +53,7 @@ impl Milestones {
     /// The milestones of a run.
     pub fn of(&mut self, run: &Run, x: X) -> Placed {
         let state = State::of(&run.view);
-        let key = (run.folder.root.clone(), x);
+        let key = (run.folder.root.clone().into(), x);
         let known = self.kept.remove(&key).filter(|kept| kept.of == state).map(|kept| kept.placed);
         let placed = known.unwrap_or_else(|| Placed { held_out: Arc::new(held_out(&run.view, x)), marks: marks(&run.view, x).into() });
         self.kept.insert(key, Kept { of: state, placed: placed.clone(), frame: self.frame });

@@ -126,7 +126,7 @@ fn chip(ui: &mut Ui, desk: Desk<'_>, run: &Run) {
     let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(AccessRole::Label, true, &name));
     ui.painter().rect_filled(rect, sizes.radius, tokens.surface_field);
-    dot(ui, pos2(rect.left() + sizes.gap + DOT / 2.0, rect.center().y), desk.runs.color_index(folder));
+    dot(ui, pos2(rect.left() + sizes.gap + DOT / 2.0, rect.center().y), run.color_index);
     let elided = text.elided;
     ui.painter().galley(pos2(rect.left() + before, rect.center().y - text.size().y / 2.0), text, tokens.text);
     if close > 0.0 {

@@ -2,7 +2,7 @@
 //! anew for a long run is made on a thread, and the old curve stays until the new one is there.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use egui::Context;
@@ -88,7 +88,8 @@ pub struct Traces {
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
-    run: PathBuf,
+    /// Its folder, compared byte by byte: paths are compared by their parts, and that for every curve in every frame.
+    run: OsString,
     column: String,
     x: X,
 }
@@ -155,7 +156,7 @@ impl Traces {
         let values = run.view.columns.values.get(column)?;
         let stride = if is_compared { values.len() / COMPARED_POINTS + 1 } else { 1 };
         let making = Making { history: run.view.history, weight, stride };
-        let key = Key { run: run.folder.root.clone(), column: column.to_owned(), x };
+        let key = Key { run: run.folder.root.clone().into(), column: column.to_owned(), x };
         let grown = self.kept.get(&key).filter(|kept| kept.making == making).map(|kept| kept.growing.taken);
         match grown {
             Some(taken) if taken <= values.len() && values.len() - taken <= MAX_AT_ONCE => {}

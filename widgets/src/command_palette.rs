@@ -53,7 +53,7 @@ const WIDTH: f32 = 600.0;
 const ROW: f32 = 32.0;
 const PAGE_ROWS: usize = 12;
 
-/// A heading and the rows under it: places in the list of items, with the letters that were found.
+/// A heading, or nothing, and the rows under it: places in the list of items, with the letters that were found.
 type Section<'a> = (&'a str, Vec<(usize, Match)>);
 
 impl CommandPalette {
@@ -136,9 +136,11 @@ impl CommandPalette {
         let mut place = 0;
         ScrollArea::vertical().max_height(PAGE_ROWS as f32 * ROW).min_scrolled_height(PAGE_ROWS as f32 * ROW).show(ui, |ui| {
             for (heading, rows) in sections {
-                let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), tokens.sizes.row), Sense::hover());
-                let heading = one_line(ui.painter(), heading, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rect.width());
-                paint_line(ui.painter(), rect.shrink2(vec2(tokens.sizes.gap, 0.0)), Align::LEFT, heading);
+                if !heading.is_empty() {
+                    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), tokens.sizes.row), Sense::hover());
+                    let heading = one_line(ui.painter(), heading, TextStyle::Small.resolve(ui.style()), tokens.text_muted, rect.width());
+                    paint_line(ui.painter(), rect.shrink2(vec2(tokens.sizes.gap, 0.0)), Align::LEFT, heading);
+                }
                 for (index, found) in rows {
                     let (rect, mut response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::CLICK);
                     // The pointer marks a row when it moves, not when the list moves under it.
@@ -235,30 +237,28 @@ impl Keys {
     }
 }
 
-/// Sorts items into headed sections: without a query the recent ones and then all groups in their order; else what fits, the best group first.
+/// Sorts items into sections: without a query, under their headings, the recent ones and then all groups in their order; else what fits in
+/// one section, the best first. What cannot run comes last in its section; equals stay in the order of the items.
 fn sections<'a>(items: &[PaletteItem<'a>], query: &str, recent: &[usize]) -> Vec<Section<'a>> {
+    let is_searched = !query.trim().is_empty();
     let mut sections: Vec<Section<'a>> = Vec::new();
-    if query.trim().is_empty() {
+    if !is_searched {
         let places = recent.iter().filter_map(|id| items.iter().position(|item| item.id == *id));
-        let rows: Vec<_> = places.map(|place| (place, Match::default())).collect();
-        if !rows.is_empty() {
-            sections.push(("Recent", rows));
-        }
+        sections.push(("Recent", places.map(|place| (place, Match::default())).collect()));
     }
-    let is_recent = |id: usize| query.trim().is_empty() && recent.contains(&id);
-    for (place, item) in items.iter().enumerate().filter(|(_, item)| !is_recent(item.id)) {
+    let is_listed = |id: usize| !is_searched && recent.contains(&id);
+    for (place, item) in items.iter().enumerate().filter(|(_, item)| !is_listed(item.id)) {
         let Some(found) = fits(query, item) else { continue };
-        match sections.iter_mut().find(|(heading, _)| *heading == item.group) {
+        let group = if is_searched { "" } else { item.group };
+        match sections.iter_mut().find(|(heading, _)| *heading == group) {
             Some((_, rows)) => rows.push((place, found)),
-            None => sections.push((item.group, vec![(place, found)])),
+            None => sections.push((group, vec![(place, found)])),
         }
     }
-    if !query.trim().is_empty() {
-        for (_, rows) in &mut sections {
-            rows.sort_by_key(|(_, found)| std::cmp::Reverse(found.score));
-        }
-        sections.sort_by_key(|(_, rows)| std::cmp::Reverse(rows.first().map(|(_, found)| found.score)));
+    for (_, rows) in &mut sections {
+        rows.sort_by_key(|(place, found)| (items[*place].enabled.is_err(), std::cmp::Reverse(found.score)));
     }
+    sections.retain(|(_, rows)| !rows.is_empty());
     sections
 }
 
@@ -400,5 +400,24 @@ mod tests {
         assert_eq!(listed.iter().map(|(_, rows)| rows.len()).sum::<usize>(), items.len());
         assert_eq!(sections(&items, "duplicates", &[])[0].1[0].0, 1, "words of the hint are found too");
         assert!(sections(&items, "quux", &[7]).is_empty());
+    }
+
+    #[test]
+    fn the_best_match_comes_first_whatever_its_menu() {
+        let titles = |items: &[PaletteItem<'static>], query: &str| -> Vec<&'static str> {
+            let listed = sections(items, query, &[]);
+            assert!(listed.len() <= 1, "{listed:?}");
+            listed.iter().flat_map(|(_, rows)| rows.iter().map(|&(place, _)| items[place].title)).collect()
+        };
+        let mut items = sample_items();
+        assert_eq!(titles(&items, "st")[0], "Start the run", "of the second menu");
+        assert_eq!(titles(&items, "zoom")[0], "Zoom in", "of the last menu");
+        // Both only by their group: equals stay as the menu has them.
+        assert_eq!(titles(&items, "masks"), ["Export masks…", "Copy the mask"]);
+        assert_eq!(titles(&items, "save").last(), Some(&"Save a checkpoint now"), "it cannot run");
+        items[3].enabled = Ok(());
+        assert_eq!(titles(&items, "save")[0], "Save a checkpoint now");
+        items[0].enabled = Err("not now".to_owned());
+        assert_eq!(sections(&items, "", &[])[0], ("Data", vec![(1, Match::default()), (0, Match::default())]));
     }
 }

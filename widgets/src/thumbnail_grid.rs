@@ -20,7 +20,7 @@ pub struct Badge {
     pub role: Role,
 }
 
-/// A grid of small pictures. Click or arrow keys select, a double click or Enter opens.
+/// A grid of small pictures. Click or arrow keys select, a double click or Enter opens. What was selected elsewhere is scrolled to once.
 #[must_use = "call `show`"]
 pub struct ThumbnailGrid<'a> {
     name: &'a str,
@@ -123,14 +123,12 @@ impl<'a> ThumbnailGrid<'a> {
         ui.set_height(num_rows as f32 * layout.pitch - layout.gap);
         let top_of = |row: usize| ui.max_rect().top() + row as f32 * layout.pitch;
 
-        if answer.response.has_focus() {
-            let moved = self.follow_keys(ui, viewport, &layout, *selected, answer);
-            if let Some(index) = moved {
-                *selected = Some(index);
-                let row =
-                    Rect::from_x_y_ranges(ui.max_rect().x_range(), top_of(index / layout.columns)..=top_of(index / layout.columns + 1));
-                ui.scroll_to_rect(row, None);
-            }
+        let moved = if answer.response.has_focus() { self.follow_keys(ui, viewport, &layout, *selected, answer) } else { None };
+        *selected = moved.or(*selected);
+        let known = ui.data_mut(|data| data.get_temp::<Option<usize>>(answer.response.id).flatten());
+        if let Some(index) = selected.filter(|_| moved.is_some() || *selected != known) {
+            let row = index.min(self.num_items - 1) / layout.columns;
+            ui.scroll_to_rect(Rect::from_x_y_ranges(ui.max_rect().x_range(), top_of(row)..=top_of(row + 1)), None);
         }
 
         let first_row = ((viewport.min.y / layout.pitch).floor().max(0.0) as usize).min(num_rows - 1);
@@ -150,6 +148,7 @@ impl<'a> ThumbnailGrid<'a> {
                 answer.opened = Some(index);
             }
         }
+        ui.data_mut(|data| data.insert_temp(answer.response.id, *selected));
     }
 
     fn layout(&self, tokens: &Tokens, width: f32) -> Layout {
@@ -364,6 +363,29 @@ mod tests {
         harness.run();
         assert_eq!(harness.state().selected, Some(7));
         assert!(harness.get_by_label("Images").is_focused());
+    }
+
+    #[test]
+    fn a_selection_made_elsewhere_is_scrolled_to_once() {
+        let mut harness = harness(100_000);
+        harness.run();
+        harness.state_mut().selected = Some(50_000);
+        harness.run();
+        assert!(harness.state().visible.contains(&50_000), "{:?}", harness.state().visible);
+        harness.hover_at(Pos2::new(600.0, 400.0));
+        harness.event(egui::Event::MouseWheel {
+            unit: egui::MouseWheelUnit::Point,
+            delta: Vec2::new(0.0, 20_000.0),
+            phase: egui::TouchPhase::Move,
+            source: egui::MouseWheelSource::Unknown,
+            modifiers: egui::Modifiers::NONE,
+        });
+        harness.run_steps(20);
+        assert!(!harness.state().visible.contains(&50_000), "whoever scrolls on is not drawn back");
+        let visible = harness.state().visible.clone();
+        harness.get_by_label(&format!("item {}", visible.start + 15)).click();
+        harness.run();
+        assert_eq!(harness.state().visible, visible, "what is clicked is in sight");
     }
 
     #[test]

@@ -14,13 +14,14 @@ use super::dialogs::Dialogs;
 use super::draft::{Draft, Edit};
 use super::engines::Engines;
 use super::errands::Errands;
+use super::job::PANICKED;
 use super::layout::Layout;
 use super::notices::Notices;
 use super::overlays::Overlays;
 use super::panels::PANELS;
 use super::preferences::{self, Preferences};
 use super::project::{Listing, Project};
-use super::{menu, status, welcome};
+use super::{menu, status, welcome, worker};
 
 /// The window.
 pub struct Studio {
@@ -72,9 +73,14 @@ impl Studio {
 
     /// What the watcher, the workers, the dialogs and dropped files brought.
     fn receive(&mut self, context: &Context) {
-        self.project.receive(context, &self.preferences);
+        if self.project.receive(context, &self.preferences)
+            && let Some(path) = self.project.path()
+        {
+            self.preferences.remember(path);
+        }
         self.engines.receive(&self.preferences, &mut self.notices, context);
         self.errands.receive(&self.asks, &mut self.draft, &mut self.notices);
+        worker::take_broken(context).into_iter().for_each(|name| self.notices.tell(Tone::Bad, format!("{name}: {PANICKED}")));
         self.overlays.tell(self.notices.take_fresh());
         let dropped: Vec<PathBuf> = context.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).collect());
         if let Some(path) = dropped.into_iter().next() {
@@ -203,9 +209,6 @@ impl Studio {
     fn open(&mut self, path: &Path, context: &Context) {
         self.project = Project::open(path, context);
         self.mask_choice = None;
-        if let Some(path) = self.project.path() {
-            self.preferences.remember(path);
-        }
         self.engines.watch(self.project.runs_folder(), context);
     }
 

@@ -18,9 +18,14 @@ use super::preferences;
 /// Errands under way.
 #[derive(Default)]
 pub struct Errands {
-    dialogs: Vec<(Command, Answer)>,
-    slots: Vec<(PathSlot, Answer)>,
+    dialogs: Vec<(Asker, Answer)>,
     toy_scenes: Option<Job<PathBuf>>,
+}
+
+/// Who wants a path.
+enum Asker {
+    Command(Command),
+    Panel(PathSlot),
 }
 
 /// Enough for a first run, made in seconds.
@@ -44,12 +49,12 @@ impl Errands {
             _ => (Kind::Folder, Question { title: "Open a folder of images".into(), ..Question::default() }),
         };
         let folder = project.and_then(Path::parent).map(Path::to_path_buf);
-        self.dialogs.push((command, dialogs.ask(kind, &Question { folder, ..question }, context)));
+        self.dialogs.push((Asker::Command(command), dialogs.ask(kind, &Question { folder, ..question }, context)));
     }
 
     /// Opens a dialog whose answer goes into `slot`.
     pub fn ask_for(&mut self, slot: PathSlot, kind: Kind, question: &Question, dialogs: &dyn Dialogs, context: &Context) {
-        self.slots.push((slot, dialogs.ask(kind, question, context)));
+        self.dialogs.push((Asker::Panel(slot), dialogs.ask(kind, question, context)));
     }
 
     /// Makes toy scenes in the person's data folder; they are opened when they are there.
@@ -69,25 +74,18 @@ impl Errands {
 
     /// Takes what has come.
     pub fn receive(&mut self, asks: &Asks, draft: &mut Draft, notices: &mut Notices) {
-        let mut waiting = Vec::new();
-        for (command, answer) in self.dialogs.drain(..) {
-            match answer.poll() {
-                None => waiting.push((command, answer)),
-                Some(None) => {}
-                Some(Some(path)) => {
-                    if let Err(error) = fulfil(command, &path, asks, draft, notices) {
+        self.dialogs.retain(|(asker, answer)| {
+            let Some(path) = answer.poll() else { return true };
+            match (asker, path) {
+                (_, None) => {}
+                (Asker::Panel(slot), Some(path)) => slot.put(path),
+                (Asker::Command(command), Some(path)) => {
+                    if let Err(error) = fulfil(*command, &path, asks, draft, notices) {
                         notices.tell(Tone::Bad, format!("{error:#}"));
                     }
                 }
             }
-        }
-        self.dialogs = waiting;
-        self.slots.retain(|(slot, answer)| match answer.poll() {
-            None => true,
-            Some(path) => {
-                path.into_iter().for_each(|path| slot.put(path));
-                false
-            }
+            false
         });
         match self.toy_scenes.as_ref().and_then(Job::poll) {
             None => return,

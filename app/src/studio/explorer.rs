@@ -5,10 +5,9 @@ mod head_figures;
 mod look;
 mod weights_shelf;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use maskroom_core::dataset::Dataset;
 use maskroom_core::inspect::encoder::{attention, resolve_layer};
 use maskroom_widgets::HeatRows;
@@ -83,29 +82,25 @@ impl Default for Explorer {
 }
 
 impl Explorer {
-    /// Answers, however long it takes; an error in the program itself becomes words too.
+    /// Answers, however long it takes.
     pub fn answer(&mut self, question: Question) -> Answer {
         if !self.dataset.as_ref().is_some_and(|known| Arc::ptr_eq(known, &question.dataset)) {
             self.overviews.clear();
             self.rows.clear();
             self.dataset = Some(Arc::clone(&question.dataset));
         }
-        let looks = question.weights.iter().map(|choice| self.look_guarded(&question, choice)).collect();
-        let checkpoints = question.weights.first().map(weights_shelf::steps_of).unwrap_or_default();
-        Answer { question, checkpoints, looks }
-    }
-
-    fn look_guarded(&mut self, question: &Question, choice: &WeightsChoice) -> Result<Look, String> {
         let pool = if question.gently { self.take_few_threads() } else { None };
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| match &pool {
-            Some(pool) => pool.install(|| self.look(question, choice)),
-            None => self.look(question, choice),
-        }));
+        let mut look =
+            || question.weights.iter().map(|choice| self.look(&question, choice).map_err(|error| crate::cli::in_words(&error))).collect();
+        let looks = match &pool {
+            Some(pool) => pool.install(look),
+            None => look(),
+        };
         if pool.is_some() {
             self.few_threads = pool;
         }
-        let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("an error in Maskroom itself; the details are in the log")));
-        outcome.map_err(|error| crate::cli::in_words(&error))
+        let checkpoints = question.weights.first().map(weights_shelf::steps_of).unwrap_or_default();
+        Answer { question, checkpoints, looks }
     }
 
     fn look(&mut self, question: &Question, choice: &WeightsChoice) -> Result<Look> {

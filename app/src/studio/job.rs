@@ -9,6 +9,9 @@ use anyhow::{Result, anyhow};
 use crossbeam_channel::{Receiver, bounded};
 use egui::Context;
 
+/// What the person is told when work has panicked.
+pub const PANICKED: &str = "an error in Maskroom itself; the details are in the log";
+
 /// Work on a named thread. Dropping it cancels the work.
 pub struct Job<T> {
     /// What is being done, as the status bar says it.
@@ -41,7 +44,7 @@ impl<T: Send + 'static> Job<T> {
         let shared = Arc::clone(&progress);
         let thread = std::thread::Builder::new().name(label.clone()).spawn(move || {
             let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| work(&shared)));
-            let outcome = outcome.unwrap_or_else(|_| Err(anyhow!("an error in Maskroom itself; the details are in the log")));
+            let outcome = outcome.unwrap_or_else(|_| Err(anyhow!(PANICKED)));
             // The window may be gone.
             let _ = send.send(outcome);
             shared.context.request_repaint();

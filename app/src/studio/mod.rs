@@ -18,6 +18,7 @@ pub mod command;
 pub mod course;
 pub mod desk;
 pub mod dialogs;
+mod display;
 pub mod draft;
 pub mod engine_question;
 pub mod engines;

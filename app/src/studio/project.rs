@@ -44,12 +44,12 @@ impl Project {
         Self { path: Some(path), listing: Listing::Reading(job), shelf: Shelf::empty(), selected: 0 }
     }
 
-    /// Takes what came in.
-    pub fn receive(&mut self, context: &Context, preferences: &Preferences) {
+    /// Takes what came in. True in the frame in which the images become known.
+    pub fn receive(&mut self, context: &Context, preferences: &Preferences) -> bool {
         self.shelf.receive(context);
-        let Listing::Reading(job) = &self.listing else { return };
+        let Listing::Reading(job) = &self.listing else { return false };
         match job.poll() {
-            None => {}
+            None => return false,
             Some(Ok(dataset)) => {
                 let dataset = Arc::new(dataset);
                 self.shelf = Shelf::of(Arc::clone(&dataset), context, preferences.thumbnail_cache_mib);
@@ -57,6 +57,7 @@ impl Project {
             }
             Some(Err(error)) => self.listing = Listing::Failed(crate::cli::in_words(&error)),
         }
+        self.dataset().is_some()
     }
 
     /// The folder or archive.

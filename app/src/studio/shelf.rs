@@ -1,6 +1,7 @@
 //! Pictures of the project's images: thumbnails, and whole images to look into. They are read on threads of their own, what is visible
 //! first; thumbnails are kept as textures within a budget, and on disk for the next time.
 
+mod cache_bound;
 mod queue;
 mod thumbnail_cache;
 mod thumbnail_maker;
@@ -81,7 +82,9 @@ impl Shelf {
 
     /// Of these images; `budget_mib` is for decoded thumbnails.
     pub fn of(dataset: Arc<Dataset>, context: &Context, budget_mib: usize) -> Self {
-        let folder = preferences::cache_folder().join("thumbnails").join(preferences::key_of(&dataset.root));
+        let all = preferences::cache_folder().join("thumbnails");
+        let folder = all.join(preferences::key_of(&dataset.root));
+        cache_bound::keep_in_background(all);
         Self::with_cache(dataset, context, budget_mib, folder)
     }
 

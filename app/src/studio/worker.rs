@@ -1,11 +1,13 @@
 //! One named thread that answers the latest question: a new question takes the place of one that nobody has begun to answer.
 //!
-//! Whatever takes longer than a frame is asked here: attention, probability maps, the health of a folder.
+//! Whatever takes longer than a frame is asked here: attention, probability maps, the health of a folder. A question that makes the program
+//! panic is dropped and the thread stays; [`take_broken`] tells which threads that has happened to, each once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, bounded};
-use egui::Context;
+use egui::{Context, Id};
 
 /// Questions in, answers out. Dropping it ends the thread after the answer it is at.
 pub struct Worker<Q, A> {
@@ -21,20 +23,32 @@ struct Shared<Q> {
 struct State<Q> {
     waiting: Option<Q>,
     busy: bool,
+    failed: bool,
     closed: bool,
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Worker<Q, A> {
     /// Starts the thread `name`; each answer wakes the window.
     pub fn start(name: &str, context: &Context, mut answer: impl FnMut(Q) -> A + Send + 'static) -> Self {
-        let state = State { waiting: None, busy: false, closed: false };
+        let state = State { waiting: None, busy: false, failed: false, closed: false };
         let desk = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let (send, answers) = bounded(16);
-        let (shared, context) = (Arc::clone(&desk), context.clone());
+        let (shared, context, own_name) = (Arc::clone(&desk), context.clone(), name.to_owned());
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut is_told = false;
             while let Some(question) = shared.next() {
-                let sent = send.send(answer(question));
-                shared.lock().busy = false;
+                // What the function keeps between questions are caches: half of a new entry does no harm.
+                let Ok(answer) = catch_unwind(AssertUnwindSafe(|| answer(question))) else {
+                    shared.done(true);
+                    // A panel may ask the same again in the next frame, so that only the first time makes a frame.
+                    if !std::mem::replace(&mut is_told, true) {
+                        context.data_mut(|data| data.get_temp_mut_or_default::<Vec<String>>(broken()).push(own_name.clone()));
+                        context.request_repaint();
+                    }
+                    continue;
+                };
+                let sent = send.send(answer);
+                shared.done(false);
                 context.request_repaint();
                 if sent.is_err() {
                     return;
@@ -63,6 +77,20 @@ impl<Q: Send + 'static, A: Send + 'static> Worker<Q, A> {
         let state = self.desk.lock();
         state.busy || state.waiting.is_some()
     }
+
+    /// Whether the last question that was taken up made the program panic; there is no answer to it.
+    pub fn has_failed(&self) -> bool {
+        self.desk.lock().failed
+    }
+}
+
+/// The names of threads that have dropped a question because of a panic, each once.
+pub fn take_broken(context: &Context) -> Vec<String> {
+    context.data_mut(|data| data.remove_temp(broken())).unwrap_or_default()
+}
+
+fn broken() -> Id {
+    Id::unique("workers that dropped a question")
 }
 
 impl<Q> Shared<Q> {
@@ -73,11 +101,16 @@ impl<Q> Shared<Q> {
                 return None;
             }
             if let Some(question) = state.waiting.take() {
-                state.busy = true;
+                (state.busy, state.failed) = (true, false);
                 return Some(question);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn done(&self, failed: bool) {
+        let mut state = self.lock();
+        (state.busy, state.failed) = (false, failed);
     }
 
     /// The state stays usable when a thread panicked while holding it: it is only ever replaced whole.
@@ -118,5 +151,23 @@ mod tests {
         let first = worker.answers.recv_timeout(Duration::from_secs(5)).unwrap();
         let second = worker.answers.recv_timeout(Duration::from_secs(5)).unwrap();
         assert_eq!((first, second), (1, 3));
+    }
+
+    #[test]
+    fn a_panic_costs_one_question_and_is_told_once() {
+        let context = Context::default();
+        let worker = Worker::start("hasty worker", &context, |question: u32| 100_u32.checked_div(question).expect("on purpose"));
+        for _ in 0..2 {
+            worker.ask(0);
+            while worker.is_busy() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(worker.has_failed() && worker.answers().next().is_none());
+        }
+        worker.ask(5);
+        assert_eq!(worker.answers.recv_timeout(Duration::from_secs(5)).unwrap(), 20);
+        assert!(!worker.has_failed());
+        assert_eq!(take_broken(&context), ["hasty worker"]);
+        assert!(take_broken(&context).is_empty());
     }
 }

@@ -9,6 +9,7 @@ mod masks;
 mod recipe;
 mod reconstructions;
 mod runs;
+mod save_as;
 mod train;
 
 use egui::Ui;

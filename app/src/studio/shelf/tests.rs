@@ -1,7 +1,7 @@
 //! The shelf with real files: good ones, bad ones, and too many.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use maskroom_core::inspect::picture::Picture as Rgb;
 
@@ -86,8 +86,11 @@ fn large_images_are_kept_on_disk_and_changed_ones_are_read_again() {
     assert_eq!(kept.len(), 1, "{kept:?}");
     // What is shown the second time comes from the cache: here, another picture in its place.
     std::fs::write(&kept[0], Rgb::filled(50, 60, [1, 2, 3]).to_jpeg(90).unwrap()).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(40 * 86_400);
+    std::fs::File::options().write(true).open(&kept[0]).unwrap().set_modified(long_ago).unwrap();
     let mut again = folder.shelf(64);
     assert_eq!(until(&mut again, |shelf| ready(shelf, 0)).size(), [60, 50]);
+    assert!(kept[0].metadata().unwrap().modified().unwrap() > long_ago, "its use is noted");
     std::fs::write(&kept[0], b"damaged").unwrap();
     let mut again = folder.shelf(64);
     assert_eq!(until(&mut again, |shelf| ready(shelf, 0)).size(), [160, 120]);

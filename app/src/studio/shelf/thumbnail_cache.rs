@@ -1,8 +1,10 @@
 //! Thumbnails on disk, so that a folder seen before is there at once. One small JPEG file for each image that is a file of its own, named
-//! after its path, size and time: a changed image has another name. The folder may be deleted at any time.
+//! after its path, size and time: a changed image has another name. The time of such a file says when it was last used. The folder may be
+//! deleted at any time.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Sender, bounded};
 use egui::ColorImage;
@@ -23,6 +25,8 @@ const VERSION: u8 = 1;
 const QUALITY: u8 = 88;
 /// So many may wait to be written; what comes when the disk is slower than that is not kept this time.
 const WAITING: usize = 256;
+/// A use is noted on the disk at most this often.
+const NOTED_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl ThumbnailCache {
     /// The thread that writes ends when the last clone is gone.
@@ -59,6 +63,7 @@ impl ThumbnailCache {
     /// The thumbnail kept there. One that is damaged counts as none.
     pub(super) fn load(path: &Path) -> Option<ColorImage> {
         let picture = decode::decode(&std::fs::read(path).ok()?, &Limits::default()).ok()?;
+        note_use(path);
         match &picture.pixels {
             Pixels::U8(rgb) if picture.channels == 3 => Some(ColorImage::from_rgb([picture.width, picture.height], rgb)),
             _ => None,
@@ -69,6 +74,16 @@ impl ThumbnailCache {
     pub(super) fn keep(&self, path: PathBuf, image: &ColorImage) {
         // A full queue means a slow disk; thumbnails can be made again.
         let _ = self.keep.try_send((path, image.clone()));
+    }
+}
+
+/// Keeps it from being forgotten as the oldest.
+fn note_use(path: &Path) {
+    let Ok(noted) = std::fs::metadata(path).and_then(|meta| meta.modified()) else { return };
+    if noted.elapsed().is_ok_and(|age| age > NOTED_EVERY)
+        && let Err(error) = File::options().write(true).open(path).and_then(|file| file.set_modified(SystemTime::now()))
+    {
+        tracing::debug!("the use of a thumbnail is not noted: {error}");
     }
 }
 

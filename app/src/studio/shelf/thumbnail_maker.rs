@@ -4,8 +4,8 @@ use egui::ColorImage;
 use maskroom_core::augment::{Area, Resizer};
 use maskroom_core::dataset::decode::Reduced;
 use maskroom_core::dataset::images::ImageSource;
-use maskroom_core::dataset::picture::UnitImage;
-use maskroom_core::dataset::{Picture, Pixels};
+
+use crate::studio::display::Display;
 
 /// The longer side of a thumbnail, in pixels.
 pub(super) const SIDE: usize = 160;
@@ -28,13 +28,14 @@ fn divisor(height: usize, width: usize) -> usize {
     [8, 4].into_iter().find(|divisor| height.max(width) / divisor >= SIDE).unwrap_or(1)
 }
 
+/// Shown as the whole image is shown when it is opened.
 fn shrink(decoded: &Reduced, resizer: &mut Resizer) -> Result<ColorImage, String> {
     let picture = &decoded.picture;
     let [width, height] = fitted(decoded.full_width, decoded.full_height);
     // Three channels are asked for, so that what is transparent does not bleed into what is not.
     let wanted = if picture.channels <= 4 { 3 } else { picture.channels };
     let small = resizer.resize(picture, Area::whole(picture), height, width, wanted)?;
-    Ok(ColorImage::from_rgb([width, height], &rgb(&small)?))
+    Ok(Display::of(small.channels, small.bit_depth()).render(&small, SIDE)?.image)
 }
 
 /// Width and height of the thumbnail of an image; small images stay as they are.
@@ -43,39 +44,10 @@ fn fitted(width: usize, height: usize) -> [usize; 2] {
     [width, height].map(|side| ((side as f64 * scale).round() as usize).max(1))
 }
 
-/// `[H, W, 3]`: gray and color as they are, of more than four channels the first three. Samples of more than eight bits rarely use their
-/// range: they are stretched from their 1st to their 99th percentile.
-fn rgb(small: &Picture) -> Result<Vec<u8>, String> {
-    let is_deep = !matches!(small.pixels, Pixels::U8(_));
-    let mut unit = if small.channels <= 4 { small.to_unit(3)? } else { first_three(&small.to_unit(small.channels)?) };
-    if is_deep && small.channels <= 4 {
-        // All channels alike, or colors would change.
-        stretch(&mut unit.pixels, 0, 1);
-    } else if is_deep {
-        (0..3).for_each(|channel| stretch(&mut unit.pixels, channel, 3));
-    }
-    Ok(unit.pixels.iter().map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8).collect())
-}
-
-fn first_three(image: &UnitImage) -> UnitImage {
-    let pixels = image.pixels.chunks_exact(image.channels).flat_map(|pixel| pixel[..3].to_vec()).collect();
-    UnitImage { channels: 3, pixels, ..*image }
-}
-
-/// Every `step`-th value from `first` on: the 1st percentile becomes 0, the 99th becomes 1.
-fn stretch(values: &mut [f32], first: usize, step: usize) {
-    let mut sorted: Vec<f32> = values.iter().skip(first).step_by(step).copied().collect();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let at = |share: f64| sorted.get((share * sorted.len().saturating_sub(1) as f64).round() as usize).copied().unwrap_or(0.0);
-    let (low, high) = (at(0.01), at(0.99));
-    if high > low {
-        values.iter_mut().skip(first).step_by(step).for_each(|value| *value = (*value - low) / (high - low));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use maskroom_core::dataset::images::InMemory;
+    use maskroom_core::dataset::{Picture, Pixels};
 
     use super::*;
 

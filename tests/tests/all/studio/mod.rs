@@ -2,6 +2,8 @@
 
 /// Closing, killing and attaching: windows and engines that outlive each other.
 mod engine;
+/// Pictures that the window writes.
+mod exports;
 /// From an empty window to exported masks, with a real engine.
 mod journey;
 /// Ten thousand random events.

@@ -1,8 +1,10 @@
 //! A window over a folder of its own, without a display: events go in, frames and names for assistive technology come out.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use egui::{ColorImage, ViewportCommand};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use maskroom_app::studio::dialogs::Scripted;
@@ -126,8 +128,26 @@ impl Window {
         while !is_so(&mut self.harness) {
             assert!(begin.elapsed() < PATIENCE, "waited too long until {what}; the window says:\n{}", self.words());
             std::thread::sleep(Duration::from_millis(10));
-            self.harness.step();
+            self.step();
         }
+    }
+
+    /// Draws a frame. The window gets the picture of itself that it asks for, as on a real screen.
+    fn step(&mut self) {
+        self.harness.step();
+        let commands = self.harness.output().viewport_output.values().flat_map(|viewport| &viewport.commands);
+        let wanted: Vec<_> = commands
+            .filter_map(|command| if let ViewportCommand::Screenshot(wanted) = command { Some(wanted.clone()) } else { None })
+            .collect();
+        for callback in wanted {
+            callback.complete(Arc::new(self.picture()));
+        }
+    }
+
+    /// What is to be seen.
+    pub fn picture(&mut self) -> ColorImage {
+        let picture = self.harness.render().expect("a picture");
+        ColorImage::from_rgba_unmultiplied([picture.width() as usize, picture.height() as usize], &picture)
     }
 
     /// Waits until something with this text is to be seen, as a name or as a value.
@@ -139,15 +159,15 @@ impl Window {
     /// Presses keys, as a person does.
     pub fn press(&mut self, modifiers: egui::Modifiers, key: egui::Key) {
         self.harness.key_press_modifiers(modifiers, key);
-        self.harness.step();
-        self.harness.step();
+        self.step();
+        self.step();
     }
 
     /// Finds a command in the palette and takes it.
     pub fn command(&mut self, name: &str) {
         self.press(egui::Modifiers::COMMAND, egui::Key::K);
         self.harness.event(egui::Event::Text(name.into()));
-        self.harness.step();
+        self.step();
         self.press(egui::Modifiers::NONE, egui::Key::Enter);
     }
 
@@ -156,8 +176,8 @@ impl Window {
     pub fn click(&mut self, name: &str) {
         self.wait_until(&format!("there is `{name}`"), |harness| harness.query_all_by_label(name).next().is_some());
         self.harness.query_all_by_label(name).next().expect("it was there").click();
-        self.harness.step();
-        self.harness.step();
+        self.step();
+        self.step();
     }
 
     /// Everything that the window says to assistive technology.

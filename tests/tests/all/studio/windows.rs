@@ -101,6 +101,21 @@ fn what_lies_over_the_panels() {
     });
 }
 
+#[test]
+fn only_what_could_be_opened_is_remembered() {
+    let stage = Stage::new().with_images(4).engine("no such engine");
+    let (images, gone) = (stage.images(), stage.images().join("no such folder"));
+    let mut window = stage.answers([&gone, &images]).open(None);
+    let recent = |window: &Window| std::fs::read_to_string(window.folder.path().join("state/preferences.json")).unwrap_or_default();
+    window.press(CTRL, Key::O);
+    window.wait_for("no such folder");
+    assert!(!recent(&window).contains("no such folder"), "{}", recent(&window));
+    window.press(CTRL, Key::O);
+    window.wait_for("4 images");
+    let words = recent(&window);
+    assert!(words.contains("images") && !words.contains("no such folder"), "{words}");
+}
+
 fn type_in(window: &mut Window, text: &str) {
     window.harness.event(egui::Event::Text(text.into()));
     window.harness.step();

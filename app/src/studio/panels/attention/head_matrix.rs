@@ -5,30 +5,45 @@ use egui::{
     WidgetInfo,
 };
 use maskroom_core::inspect::colormap::ColorMap;
+use maskroom_core::inspect::picture::{Picture, contact_sheet};
 use maskroom_widgets::Tokens;
 
+use super::export;
 use super::shown::{Heads, View, color_of_head};
 use crate::studio::explorer::Overview;
 
 /// Width of a small map, in points.
 const CELL_POINTS: std::ops::RangeInclusive<f32> = 10.0..=56.0;
 const GAP: f32 = 2.0;
+/// Width of a map in the exported picture, as far as whole pixels to a patch allow.
+const MAP_PX: usize = 168;
 
 /// All maps of the class token in one texture, each along its own scale.
 pub fn atlas(context: &Context, overview: &Overview, colors: ColorMap) -> TextureHandle {
-    let ([rows, cols], table) = (overview.grid, colors.table());
-    let width = overview.heads * cols;
-    let mut rgb = Vec::with_capacity(overview.layers * rows * width * 3);
-    for y in 0..overview.layers * rows {
-        for x in 0..width {
-            let (layer, head) = (y / rows, x / cols);
-            let value = overview.class_rows.value(layer, head, [y % rows, x % cols]).unwrap_or(0.0);
-            let share = value / overview.class_rows.maximum(layer, head).max(f32::MIN_POSITIVE);
-            rgb.extend(table[(share.clamp(0.0, 1.0) * 255.0).round() as usize]);
-        }
-    }
+    let sheet = contact_sheet(&maps(overview, colors, 1), overview.heads, 0, [0; 3]);
     let options = TextureOptions { magnification: egui::TextureFilter::Nearest, ..TextureOptions::LINEAR };
-    context.load_texture("attention of all heads", ColorImage::from_rgb([width, overview.layers * rows], &rgb), options)
+    context.load_texture("attention of all heads", ColorImage::from_rgb([sheet.width, sheet.height], &sheet.rgb), options)
+}
+
+/// The matrix as a picture of its own.
+pub fn picture(overview: &Overview, colors: ColorMap, tokens: &Tokens) -> Picture {
+    let factor = (MAP_PX / overview.grid[1].max(1)).max(1);
+    contact_sheet(&maps(overview, colors, factor), overview.heads, export::GUTTER_PX, export::rgb(tokens.canvas))
+}
+
+/// The maps of all layers and heads in their order; each patch is a square of so many pixels.
+fn maps(overview: &Overview, colors: ColorMap, patch_px: usize) -> Vec<Picture> {
+    let ([rows, cols], maps) = (overview.grid, &overview.class_rows);
+    let map_of = |layer: usize, head: usize| {
+        let value = |patch: usize| maps.value(layer, head, [patch / cols, patch % cols]).unwrap_or(0.0);
+        let values: Vec<f32> = (0..rows * cols).map(value).collect();
+        let range = [0.0, maps.maximum(layer, head).max(f32::MIN_POSITIVE)];
+        Picture::from_map(&values, rows, cols, colors, range).enlarged(patch_px)
+    };
+    (0..overview.layers)
+        .flat_map(|layer| (0..overview.heads).map(move |head| (layer, head)))
+        .map(|(layer, head)| map_of(layer, head))
+        .collect()
 }
 
 /// Draws the matrix; a click or an arrow key chooses layer and head.

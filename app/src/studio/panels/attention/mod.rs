@@ -1,27 +1,33 @@
 //! The Attention panel: what each head looks at, on any image, with any of a run's weights.
 
 mod controls;
+mod export;
 mod head_matrix;
 mod overlay;
 mod shown;
 mod source_bar;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use egui::{Context, Rect, ScrollArea, TextStyle, TextureHandle, Ui, UiBuilder, Vec2};
+use maskroom_core::dataset::Dataset;
 use maskroom_core::inspect::colormap::ColorMap;
 use maskroom_widgets::format::count;
 use maskroom_widgets::{Button, ElidedLabel, EmptyState, ImageCanvas, Legend, PictureTextures, Role, Section, Tokens, icon};
 
 use super::Panel;
+use super::save_as::SaveAs;
 use crate::studio::ask::Ask;
 use crate::studio::attention_choice::{AttentionChoice, Checkpoint, WeightsChoice};
 use crate::studio::desk::Desk;
 use crate::studio::explorer::{Answer, Explorer, Look, Overview, Question};
+use crate::studio::job::PANICKED;
 use crate::studio::project::Listing;
 use crate::studio::runs::Run;
 use crate::studio::worker::Worker;
 use controls::Folds;
+use export::Wish;
 use overlay::Patches;
 use shown::{Heads, View};
 use source_bar::Source;
@@ -41,6 +47,7 @@ pub struct AttentionPanel {
     source: Source,
     view: View,
     folds: Folds,
+    save_as: SaveAs,
 }
 
 /// An image as a network sees it, on the graphics card.
@@ -69,6 +76,7 @@ impl AttentionPanel {
             source: Source::default(),
             view: View::default(),
             folds: Folds::default(),
+            save_as: SaveAs::default(),
         }
     }
 
@@ -226,6 +234,25 @@ impl AttentionPanel {
         }
     }
 
+    /// Begins to write what is shown into a file.
+    fn export(&mut self, desk: Desk<'_>, dataset: &Dataset, wish: Wish, looks: Vec<Look>, tokens: &'static Tokens) {
+        let Some(overview) = looks.first().map(|look| Arc::clone(&look.overview)) else { return };
+        let image = dataset.items.get(overview.sample).map_or("", |item| item.file_name());
+        let image = image.rsplit_once('.').map_or(image, |(stem, _)| stem);
+        let (view, filter) = (self.view.clone(), ("Picture", "png"));
+        match wish {
+            Wish::Shown => {
+                let name = format!("{image}, {}", view.words(overview.layers));
+                let write = move |path: &Path| Ok(export::picture(&looks, &view, tokens)?.save_png(path)?);
+                self.save_as.ask(desk, "Export the picture", &name, filter, write);
+            }
+            Wish::AllHeads => {
+                let write = move |path: &Path| Ok(head_matrix::picture(&overview, view.colors, tokens).save_png(path)?);
+                self.save_as.ask(desk, "Export all heads", &format!("{image}, all heads"), filter, write);
+            }
+        }
+    }
+
     fn settings(&mut self, ui: &mut Ui, desk: Desk<'_>, look: &Look) {
         let overview = &look.overview;
         let note = format!("{} layers, {} heads", overview.layers, overview.heads);
@@ -274,6 +301,7 @@ fn sentence(words: &str) -> String {
 impl Panel for AttentionPanel {
     fn ui(&mut self, ui: &mut Ui, desk: Desk<'_>) {
         self.receive(ui.ctx());
+        self.save_as.go_on(ui.ctx(), desk);
         let Some(dataset) = desk.project.dataset() else {
             let is_reading = matches!(desk.project.listing(), Listing::Reading(_));
             let hint =
@@ -288,7 +316,8 @@ impl Panel for AttentionPanel {
         };
         self.source.follow(run);
         let on_disk = self.answer_about(run).map(|answer| answer.checkpoints.clone()).unwrap_or_default();
-        source_bar::show(ui, desk, run, &mut self.source, &on_disk);
+        let can_export = self.answer_about(run).is_some_and(|answer| answer.looks.iter().any(Result::is_ok));
+        let wish = source_bar::show(ui, desk, run, &mut self.source, &on_disk, can_export);
         source_bar::images(ui, desk, dataset);
         if self.source.checkpoint == Checkpoint::Latest && run.view.checkpoints.is_empty() && on_disk.is_empty() {
             let every = run.recipe.as_ref().map_or(0, |recipe| recipe.train.checkpoint_every_steps);
@@ -300,7 +329,14 @@ impl Panel for AttentionPanel {
             });
         }
         self.ask(desk, run);
-        let looks = self.answer_about(run).map(|answer| answer.looks.clone()).unwrap_or_default();
+        let looks = if self.worker.has_failed() {
+            vec![Err(PANICKED.to_owned())]
+        } else {
+            self.answer_about(run).map(|answer| answer.looks.clone()).unwrap_or_default()
+        };
+        if let Some(wish) = wish {
+            self.export(desk, dataset, wish, looks.iter().flatten().cloned().collect(), Tokens::of(ui));
+        }
         self.explore(ui, desk, &looks);
     }
 }

@@ -37,6 +37,7 @@ impl Heads {
 }
 
 /// What the person chose to see.
+#[derive(Clone)]
 pub struct View {
     /// Which heads.
     pub heads: Heads,

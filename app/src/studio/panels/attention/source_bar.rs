@@ -7,6 +7,7 @@ use maskroom_core::dataset::Dataset;
 use maskroom_widgets::format::count;
 use maskroom_widgets::{Button, ElidedLabel, Role, Tokens, icon};
 
+use super::export::{self, Wish};
 use crate::studio::ask::Ask;
 use crate::studio::attention_choice::{Checkpoint, WeightsChoice};
 use crate::studio::desk::Desk;
@@ -45,12 +46,15 @@ impl Source {
     }
 }
 
-/// Run, checkpoint, comparison. `on_disk` are the steps of checkpoints, as far as they are known.
-pub fn show(ui: &mut Ui, desk: Desk<'_>, run: &Run, source: &mut Source, on_disk: &[u64]) {
+/// Run, checkpoint, comparison, and the way out of the window for what `can_export`. `on_disk` are the steps of checkpoints, as far as they
+/// are known.
+pub fn show(ui: &mut Ui, desk: Desk<'_>, run: &Run, source: &mut Source, on_disk: &[u64], can_export: bool) -> Option<Wish> {
     let tokens = Tokens::of(ui);
+    let mut wish = None;
     let steps = steps(on_disk, &run.view.checkpoints);
     ui.horizontal_wrapped(|ui| {
-        let width = ((ui.available_width() - 2.0 * tokens.sizes.gap) / 3.0).clamp(3.0 * tokens.sizes.row, 7.0 * tokens.sizes.row);
+        let room = ui.available_width() - 3.0 * tokens.sizes.gap - tokens.sizes.row;
+        let width = (room / 3.0).clamp(3.0 * tokens.sizes.row, 7.0 * tokens.sizes.row);
         menu(ui, "Run", &run.name(), width, |ui| {
             for other in desk.runs.list() {
                 if ui.selectable_label(desk.runs.is_selected(&other.folder.root), other.name()).clicked() {
@@ -85,7 +89,9 @@ pub fn show(ui: &mut Ui, desk: Desk<'_>, run: &Run, source: &mut Source, on_disk
         {
             source.checkpoint = Checkpoint::Latest;
         }
+        wish = export::button(ui, can_export);
     });
+    wish
 }
 
 /// What lies on the disk, and what the run has written since it was looked at.

@@ -4,8 +4,8 @@ use egui::{DragValue, Ui, WidgetInfo};
 use maskroom_widgets::{ElidedLabel, Role, Segmented, Tokens, fonts};
 
 use super::choice::choice;
-use super::display::{ChannelValues, Display, Range, Shown, Units};
 use super::histogram_window::HistogramWindow;
+use crate::studio::display::{ChannelValues, Display, Range, Shown, Units};
 
 const MODES: [&str; 2] = ["Gray", "Color"];
 const RANGES: [&str; 3] = ["Auto", "Full range", "Chosen"];

@@ -11,10 +11,10 @@ use maskroom_widgets::{
 };
 
 use super::channels;
-use super::display::{Display, Rendered, Units, read_out};
 use super::image_facts;
 use super::truth::{self, Truth};
 use crate::studio::desk::Desk;
+use crate::studio::display::{ChannelValues, Display, Rendered, Units, read_out};
 use crate::studio::shelf::{FullPicture, Thumbnail};
 use crate::studio::worker::Worker;
 
@@ -71,7 +71,7 @@ struct ShownImage {
     index: usize,
     texture: TextureHandle,
     windows: Vec<[f32; 2]>,
-    values: Vec<super::display::ChannelValues>,
+    values: Vec<ChannelValues>,
 }
 
 struct ShownTruth {

@@ -3,7 +3,6 @@
 mod augmentation;
 mod channels;
 mod choice;
-mod display;
 mod duplicates;
 mod filter;
 mod findings;

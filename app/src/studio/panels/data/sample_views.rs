@@ -12,7 +12,7 @@ use maskroom_core::dataset::sample::{Sample, samples};
 use maskroom_core::recipe::Recipe;
 use maskroom_core::train::data::{loader_options, repetitions};
 
-use super::display::Display;
+use crate::studio::display::Display;
 
 /// How many epochs are shown.
 pub(super) const EPOCHS: u64 = 12;

@@ -82,7 +82,7 @@ impl MasksPanel {
                 self.making = None;
                 match result {
                     Ok(outcome) => {
-                        desk.ask(Ask::Tell(Tone::Good, format!("{} masks are made", format::count(self.review.counts()[0] as u64))));
+                        desk.ask(Ask::Tell(Tone::Good, format!("{} masks are made", format::count(self.review.num_masks() as u64))));
                         self.outcome = Some(outcome);
                     }
                     Err(error) => desk.ask(Ask::Tell(Tone::Bad, crate::cli::in_words(&error))),
@@ -115,10 +115,9 @@ impl MasksPanel {
     }
 
     /// What can be done: begin, and take out what was accepted.
-    fn actions_ui(&mut self, ui: &mut Ui, desk: Desk<'_>) {
+    fn actions_ui(&mut self, ui: &mut Ui, desk: Desk<'_>, [all, accepted, _]: [usize; 3]) {
         let run = desk.runs.selected();
         let has_checkpoint = run.is_some_and(|run| !run.view.checkpoints.is_empty());
-        let [all, accepted, _] = self.review.counts();
         let mut wanted = false;
         ui.horizontal(|ui| {
             let mut button = Button::new(if all > 0 { "Make them again" } else { "Make masks" }).icon(icon::LAYERS);
@@ -171,8 +170,7 @@ impl MasksPanel {
         }
     }
 
-    fn review_ui(&mut self, ui: &mut Ui, desk: Desk<'_>) {
-        let [all, accepted, rejected] = self.review.counts();
+    fn review_ui(&mut self, ui: &mut Ui, desk: Desk<'_>, [all, accepted, rejected]: [usize; 3]) {
         if let Some(outcome) = &self.outcome {
             if let Some((head, jaccard)) = outcome.best {
                 ui.label(format!("Head {head} overlaps the ground truth best: Jaccard {jaccard:.3} on the images that did not choose it"));
@@ -217,15 +215,15 @@ impl Panel for MasksPanel {
             return;
         }
         self.settings.ui(ui, desk.runs.selected());
-        self.actions_ui(ui, desk);
+        let counts = self.review.counts();
+        self.actions_ui(ui, desk, counts);
         self.progress_ui(ui);
-        if self.review.counts()[0] == 0 {
+        if self.review.num_masks() == 0 {
             EmptyState::new(icon::LAYERS, "No masks yet", "Choose head and mass, perhaps in the attention panel, then make masks").show(ui);
         } else {
-            self.review_ui(ui, desk);
+            self.review_ui(ui, desk, counts);
         }
-        let count = self.review.counts()[1];
-        if let Some(answer) = self.form.as_mut().and_then(|form| form.show(ui, desk, count)) {
+        if let Some(answer) = self.form.as_mut().and_then(|form| form.show(ui, desk, counts[1])) {
             self.form = None;
             if let (Some(order), Some(dataset)) = (answer, desk.project.dataset()) {
                 self.exporting = Some(export_form::start(order, dataset.clone(), self.review.accepted(), ui.ctx()));

@@ -49,7 +49,12 @@ impl Review {
         self.entries.extend(made.into_iter().map(|made| Entry { accepted: made.share > 0.0, made }));
     }
 
-    /// Masks in all, accepted, and rejected.
+    /// Masks in all.
+    pub fn num_masks(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Masks in all, accepted, and rejected. Looks at every one.
     pub fn counts(&self) -> [usize; 3] {
         let accepted = self.entries.iter().filter(|entry| entry.accepted).count();
         [self.entries.len(), accepted, self.entries.len() - accepted]

@@ -9,12 +9,10 @@ use egui::{ColorImage, Context, Rect};
 use maskroom_core::files::write_atomic;
 use maskroom_core::inspect::picture::Picture;
 use maskroom_widgets::chart_csv::csv_from_curves;
-use maskroom_widgets::{Curve, Tone, Trace};
+use maskroom_widgets::{Curve, Trace};
 
-use crate::studio::ask::Ask;
 use crate::studio::desk::Desk;
-use crate::studio::dialogs::{Kind, PathSlot, Question};
-use crate::studio::job::Job;
+use crate::studio::panels::save_as::SaveAs;
 
 /// A curve with a name of its own, to be written on a thread.
 pub struct Named {
@@ -26,17 +24,13 @@ pub struct Named {
     pub smooth: Option<Arc<Trace>>,
 }
 
-type Write = Box<dyn FnOnce(&Path) -> Result<()> + Send>;
-
-/// Exports under way, one of each kind at most.
+/// Exports under way, one at most.
 #[derive(Default)]
 pub struct Export {
     /// Frames until the picture is taken: the menu must be closed by then.
     shot_in: Option<u8>,
     shot: Option<Receiver<Arc<ColorImage>>>,
-    /// Waits for the person to say where to.
-    asked: Option<(PathSlot, Write)>,
-    writing: Option<Job<String>>,
+    save_as: SaveAs,
 }
 
 impl Export {
@@ -51,7 +45,7 @@ impl Export {
                 .collect();
             Ok(write_atomic(path, csv_from_curves(x_label, &curves).as_bytes())?)
         };
-        self.ask(desk, "Export curves as a table", &format!("{name}.csv"), ("Table", "csv"), Box::new(write));
+        self.save_as.ask(desk, "Export curves as a table", name, ("Table", "csv"), write);
     }
 
     /// Begins to export a picture.
@@ -82,36 +76,9 @@ impl Export {
         if let Some(image) = self.shot.as_ref().and_then(|shot| shot.try_recv().ok()) {
             self.shot = None;
             let part = cropped(&image, area, context.pixels_per_point());
-            self.ask(
-                desk,
-                "Export the charts as a picture",
-                &format!("{name}.png"),
-                ("Picture", "png"),
-                Box::new(move |path| save(&part, path)),
-            );
+            self.save_as.ask(desk, "Export the charts as a picture", name, ("Picture", "png"), move |path| save(&part, path));
         }
-        if let Some(path) = self.asked.as_ref().and_then(|(slot, _)| slot.take())
-            && let Some((_, write)) = self.asked.take()
-        {
-            self.writing = Some(Job::start("exporting", context, move |_| {
-                write(&path)?;
-                Ok(format!("the export is in {}", path.display()))
-            }));
-        }
-        match self.writing.as_ref().and_then(Job::poll) {
-            None => return,
-            Some(Ok(words)) => desk.ask(Ask::Tell(Tone::Good, words)),
-            Some(Err(error)) => desk.ask(Ask::Tell(Tone::Bad, crate::cli::in_words(&error))),
-        }
-        self.writing = None;
-    }
-
-    fn ask(&mut self, desk: Desk<'_>, title: &str, name: &str, (kind, extension): (&str, &str), write: Write) {
-        let slot = PathSlot::default();
-        let filter = Some((kind.to_owned(), vec![extension.to_owned()]));
-        let question = Question { title: title.to_owned(), folder: None, name: name.replace(['/', '\\'], "-"), filter };
-        desk.ask(Ask::Path(Kind::Save, question, slot.clone()));
-        self.asked = Some((slot, write));
+        self.save_as.go_on(context, desk);
     }
 }
 

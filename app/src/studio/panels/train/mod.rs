@@ -46,7 +46,11 @@ impl TrainPanel {
     fn run(&mut self, ui: &mut Ui, desk: Desk<'_>, run: &Run) {
         header::show(ui, desk, run);
         ui.add_space(Tokens::of(ui).sizes.gap);
-        state_banner(ui, desk, run);
+        let state = (run.view.history, run.view.generation);
+        if self.judged != state {
+            (self.findings, self.judged) = (health::findings(&run.view), state);
+        }
+        state_banner(ui, desk, run, &self.findings);
         self.health(ui, run);
         if !run.read {
             EmptyState::new(icon::CURVES, "Reading the log", "A long run takes a moment the first time").height(240.0).show(ui);
@@ -62,12 +66,8 @@ impl TrainPanel {
     }
 
     fn health(&mut self, ui: &mut Ui, run: &Run) {
-        let state = (run.view.history, run.view.generation);
-        if self.judged != state {
-            (self.findings, self.judged) = (health::findings(&run.view), state);
-        }
         let mut dismissed = None;
-        for finding in &self.findings {
+        for finding in self.findings.iter().filter(|finding| !is_told_by_state(run, finding)) {
             let known = |(of, title): &(std::path::PathBuf, String)| *of == run.folder.root && *title == finding.title;
             if self.dismissed.iter().any(known) {
                 continue;
@@ -131,8 +131,13 @@ fn nothing_logged(ui: &mut Ui, desk: Desk<'_>, run: &Run) {
     });
 }
 
+/// Whether the banner of the run's state has this in it: what is bad about a run that has failed is why it failed.
+fn is_told_by_state(run: &Run, finding: &Finding) -> bool {
+    run.state() == RunState::Failed && finding.tone == Tone::Bad
+}
+
 /// What the state of the run asks of the person.
-fn state_banner(ui: &mut Ui, desk: Desk<'_>, run: &Run) {
+fn state_banner(ui: &mut Ui, desk: Desk<'_>, run: &Run, findings: &[Finding]) {
     let proceed = |ui: &mut Ui| {
         if Button::new("Continue").icon(icon::PLAY).show(ui).clicked() {
             desk.ask(Command::ContinueRun);
@@ -142,7 +147,9 @@ fn state_banner(ui: &mut Ui, desk: Desk<'_>, run: &Run) {
     match run.state() {
         RunState::Failed => {
             let error = run.error().unwrap_or("the engine did not say why");
-            Banner::new(Tone::Bad, "The run has failed").body(error).show_with_actions(ui, proceed);
+            let advice = findings.iter().filter(|finding| is_told_by_state(run, finding)).map(|finding| finding.advice.as_str());
+            let body = std::iter::once(error).chain(advice).collect::<Vec<_>>().join("\n");
+            Banner::new(Tone::Bad, "The run has failed").body(&body).show_with_actions(ui, proceed);
         }
         RunState::EndedUnexpectedly => {
             let body =

@@ -142,8 +142,8 @@ impl Traces {
 
     /// To be called once a frame before curves are asked for: takes what the thread has made, and forgets what was no longer drawn.
     pub fn begin_frame(&mut self) {
+        self.is_busy = self.worker.is_busy();
         for answer in self.worker.answers() {
-            self.is_busy = false;
             self.kept.insert(answer.key, Kept { making: answer.making, growing: answer.growing, frame: self.frame });
         }
         self.kept.retain(|_, kept| kept.frame == self.frame);

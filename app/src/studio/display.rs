@@ -41,7 +41,7 @@ pub(super) struct ChannelValues {
     pub(super) histogram: Vec<u64>,
     /// All of 0..1 for samples of eight bits, which mostly use it; what is there for deeper ones.
     pub(super) range: [f32; 2],
-    /// The 1st and the 99th percentile.
+    /// The 1st and the 99th percentile; all of 0..1 where every value is the same, for nothing can be stretched then.
     pub(super) percentiles: [f32; 2],
 }
 
@@ -164,7 +164,8 @@ impl ChannelValues {
         let bin = |value: f32| ((value - range[0]) / (range[1] - range[0]).max(f32::EPSILON) * BINS as f32) as usize;
         let mut histogram = vec![0; BINS];
         sorted.iter().for_each(|&value| histogram[bin(value).min(BINS - 1)] += 1);
-        Self { percentiles: [at(0.01), at(0.99)], histogram, range }
+        let percentiles = if at(0.0) < at(1.0) { [at(0.01), at(0.99)] } else { [0.0, 1.0] };
+        Self { percentiles, histogram, range }
     }
 }
 

@@ -24,6 +24,11 @@ impl Attention {
         Self { qkv: Linear::new(width, 3 * width, stream, device), proj: Linear::new(width, width, stream, device), heads }
     }
 
+    /// Into how many heads the width is split.
+    pub fn heads(&self) -> usize {
+        self.heads
+    }
+
     /// Shapes: `x [B, tokens, D]` to the same.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         self.proj.forward(kernel::attention(self.qkv.forward(x), self.heads))

@@ -30,15 +30,18 @@ impl DropPath {
         Some(Self { factors })
     }
 
+    /// What the outputs of a block's two branches are scaled by, `[B]` each; `None` if all survive.
+    pub fn factors(&self, block: usize) -> Option<[Vec<f32>; 2]> {
+        let factors = &self.factors[block];
+        (factors.iter().flatten().any(|&factor| factor != 1.0)).then(|| factors.clone())
+    }
+
     /// Scales a branch's output. Shapes: `x [B, tokens, D]` to the same.
     pub fn apply(drop_path: Option<&Self>, block: usize, branch: usize, x: Tensor<3>) -> Tensor<3> {
-        let Some(Self { factors }) = drop_path else { return x };
-        let factors = &factors[block][branch];
-        if factors.iter().all(|&factor| factor == 1.0) {
-            return x;
-        }
+        let Some([attention, mlp]) = drop_path.and_then(|drop_path| drop_path.factors(block)) else { return x };
+        let factors = if branch == 0 { attention } else { mlp };
         let device: Device = x.device();
-        let scale = Tensor::<3>::from_data(TensorData::new(factors.clone(), [factors.len(), 1, 1]), &device);
+        let scale = Tensor::<3>::from_data(TensorData::new(factors, [x.dims()[0], 1, 1]), &device);
         x * scale
     }
 }

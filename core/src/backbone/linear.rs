@@ -48,6 +48,11 @@ impl LayerNorm {
         Self { weight: parameter(vec![1.0; width], [width], device), bias: parameter(vec![0.0; width], [width], device), eps: Self::EPS }
     }
 
+    /// What is added to the variance.
+    pub fn eps(&self) -> f64 {
+        self.eps
+    }
+
     /// Shapes: `x [.., D]` to the same.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         kernel::layer_norm(x, self.weight.val(), self.bias.val(), self.eps)

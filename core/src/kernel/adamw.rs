@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::pool::Pooled;
 use super::simd::{Job, vectorized};
 
 /// The numbers of one update.
@@ -25,8 +26,8 @@ pub struct Update {
 const CHUNK: usize = 1 << 14;
 
 /// Updates the moments in place and returns the new values. All have the same length.
-pub fn update(values: &[f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], numbers: Update) -> Vec<f32> {
-    let mut updated = vec![0.0; values.len()];
+pub fn update(values: &[f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], numbers: Update) -> Pooled {
+    let mut updated = Pooled::new(values.len());
     let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
     let parts = updated.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).zip(gradient.par_chunks(CHUNK)).zip(moments);
     parts.for_each(|(((updated, values), gradient), (first, second))| {

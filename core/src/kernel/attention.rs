@@ -4,7 +4,8 @@
 use rayon::prelude::*;
 
 use super::matrix::{View, ViewMut, product};
-use super::simd::{Job, exp, max, sum, vectorized};
+use super::pool::Pooled;
+use super::simd::{Job, change_and_sum, exp, max, sum, vectorized};
 
 /// The sizes of one call.
 #[derive(Debug, Clone, Copy)]
@@ -42,45 +43,53 @@ impl Sizes {
 
 /// Shapes: `qkv [B, N, 3 D]`, a token's queries, keys and values one after the other, each split into heads; returns `[B, N, D]` and the
 /// probabilities `[B, heads, N, N]`.
-pub fn forward(qkv: &[f32], sizes: Sizes) -> (Vec<f32>, Vec<f32>) {
+pub fn forward(qkv: &[f32], sizes: Sizes) -> (Pooled, Pooled) {
     let Sizes { tokens, width, heads } = sizes;
     let samples = qkv.len() / (tokens * 3 * width);
-    let (mut mixed, mut probabilities) = (vec![0.0; samples * tokens * width], vec![0.0; samples * heads * tokens * tokens]);
+    let (mut mixed, mut probabilities) = (Pooled::new(samples * tokens * width), Pooled::new(samples * heads * tokens * tokens));
     let outputs = mixed.par_chunks_mut(tokens * width).zip(probabilities.par_chunks_mut(heads * tokens * tokens));
-    outputs.zip(qkv.par_chunks(tokens * 3 * width)).for_each(|((mixed, probabilities), qkv)| {
-        for (head, probabilities) in probabilities.chunks_exact_mut(tokens * tokens).enumerate() {
-            let [q, k, v] = [0, 1, 2].map(|part| sizes.part(qkv, part, head));
-            product(ViewMut::new(probabilities, sizes.square()), q, k.transposed(), sizes.scale());
-            vectorized(Softmax { rows: probabilities, width: tokens });
-            let output = ViewMut::strided(&mut mixed[head * sizes.head()..], [tokens, sizes.head()], width);
-            product(output, View::new(probabilities, sizes.square()), v, 1.0);
-        }
-    });
+    outputs.zip(qkv.par_chunks(tokens * 3 * width)).for_each(|((mixed, probabilities), qkv)| mix(mixed, probabilities, qkv, sizes));
     (mixed, probabilities)
 }
 
+/// [`forward`] of one sample.
+pub fn mix(mixed: &mut [f32], probabilities: &mut [f32], qkv: &[f32], sizes: Sizes) {
+    let Sizes { tokens, width, .. } = sizes;
+    for (head, probabilities) in probabilities.chunks_exact_mut(tokens * tokens).enumerate() {
+        let [q, k, v] = [0, 1, 2].map(|part| sizes.part(qkv, part, head));
+        product(ViewMut::new(probabilities, sizes.square()), q, k.transposed(), sizes.scale());
+        vectorized(Softmax { rows: probabilities, width: tokens });
+        let output = ViewMut::strided(&mut mixed[head * sizes.head()..], [tokens, sizes.head()], width);
+        product(output, View::new(probabilities, sizes.square()), v, 1.0);
+    }
+}
+
 /// The gradient `dqkv [B, N, 3 D]`. Shapes: `dy [B, N, D]`, the rest as in [`forward`].
-pub fn backward(dy: &[f32], qkv: &[f32], probabilities: &[f32], sizes: Sizes) -> Vec<f32> {
+pub fn backward(dy: &[f32], qkv: &[f32], probabilities: &[f32], sizes: Sizes) -> Pooled {
     let Sizes { tokens, width, heads } = sizes;
-    let mut dqkv = vec![0.0; qkv.len()];
+    let mut dqkv = Pooled::new(qkv.len());
     let inputs = dy.par_chunks(tokens * width).zip(qkv.par_chunks(tokens * 3 * width));
     let samples = dqkv.par_chunks_mut(tokens * 3 * width).zip(inputs).zip(probabilities.par_chunks(heads * tokens * tokens));
     samples.for_each_init(
         || vec![0.0; tokens * tokens],
-        |dscores, ((dqkv, (dy, qkv)), probabilities)| {
-            for (head, probabilities) in probabilities.chunks_exact(tokens * tokens).enumerate() {
-                let [q, k, v] = [0, 1, 2].map(|part| sizes.part(qkv, part, head));
-                let dy = View::strided(&dy[head * sizes.head()..], [tokens, sizes.head()], width);
-                product(sizes.part_mut(dqkv, 2, head), View::new(probabilities, sizes.square()).transposed(), dy, 1.0);
-                product(ViewMut::new(dscores, sizes.square()), dy, v.transposed(), 1.0);
-                vectorized(SoftmaxGradient { gradients: dscores, probabilities, width: tokens });
-                let dscores = View::new(dscores, sizes.square());
-                product(sizes.part_mut(dqkv, 0, head), dscores, k, sizes.scale());
-                product(sizes.part_mut(dqkv, 1, head), dscores.transposed(), q, sizes.scale());
-            }
-        },
+        |dscores, ((dqkv, (dy, qkv)), probabilities)| unmix(dqkv, dscores, dy, qkv, probabilities, sizes),
     );
     dqkv
+}
+
+/// [`backward`] of one sample. `dscores [N, N]` is overwritten.
+pub fn unmix(dqkv: &mut [f32], dscores: &mut [f32], dy: &[f32], qkv: &[f32], probabilities: &[f32], sizes: Sizes) {
+    let Sizes { tokens, width, .. } = sizes;
+    for (head, probabilities) in probabilities.chunks_exact(tokens * tokens).enumerate() {
+        let [q, k, v] = [0, 1, 2].map(|part| sizes.part(qkv, part, head));
+        let dy = View::strided(&dy[head * sizes.head()..], [tokens, sizes.head()], width);
+        product(sizes.part_mut(dqkv, 2, head), View::new(probabilities, sizes.square()).transposed(), dy, 1.0);
+        product(ViewMut::new(dscores, sizes.square()), dy, v.transposed(), 1.0);
+        vectorized(SoftmaxGradient { gradients: dscores, probabilities, width: tokens });
+        let dscores = View::new(dscores, sizes.square());
+        product(sizes.part_mut(dqkv, 0, head), dscores, k, sizes.scale());
+        product(sizes.part_mut(dqkv, 1, head), dscores.transposed(), q, sizes.scale());
+    }
 }
 
 /// Replaces every row by its softmax.
@@ -96,10 +105,7 @@ impl Job for Softmax<'_> {
     fn run(self) {
         for row in self.rows.chunks_exact_mut(self.width) {
             let largest = max(row);
-            for value in row.iter_mut() {
-                *value = exp(*value - largest);
-            }
-            let inverse = 1.0 / sum([row], |[value]| value);
+            let inverse = 1.0 / change_and_sum(row, |value| exp(value - largest));
             for value in row.iter_mut() {
                 *value *= inverse;
             }

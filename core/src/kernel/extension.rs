@@ -1,13 +1,16 @@
 //! The fused operations as Burn sees them: what a back-end has to compute, and how it is differentiated.
 
+use std::fmt::Debug;
+
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, ExtensionType, Flex, backend_extension};
 
 use super::adamw::Update;
+use super::block::{Layer, Settings, Weights};
 
 /// Differentiable operations. Shapes are those of the functions of the same names in the parent module.
 #[backend_extension(Flex, Autodiff)]
@@ -20,6 +23,52 @@ pub trait Fused: Backend {
     fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Self-attention.
     fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+}
+
+/// Objectives. Only the prediction is differentiated.
+#[backend_extension(Flex, Autodiff)]
+pub trait FusedObjectives: Backend {
+    /// See [`super::masked_mse()`].
+    fn masked_mse(prediction: FloatTensor<Self>, target: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// The backward passes of [`FusedObjectives`].
+pub trait ObjectivePasses: FusedObjectives {
+    /// The gradient of the prediction, `[R, W]`, from that of the loss, `[1]`.
+    fn masked_mse_gradient(
+        dloss: &FloatTensor<Self>,
+        prediction: &FloatTensor<Self>,
+        target: &FloatTensor<Self>,
+        weights: &FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+impl<B: ObjectivePasses, C: CheckpointStrategy> FusedObjectives for Autodiff<B, C> {
+    fn masked_mse(prediction: FloatTensor<Self>, target: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [prediction.node()];
+        let [prediction, target, weights] = [prediction, target, weights].map(|tensor| tensor.into_primitive());
+        let loss = B::masked_mse(prediction.clone(), target.clone(), weights.clone());
+        match MaskedMseBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(tracked) => tracked.finish([prediction, target, weights], loss),
+            OpsKind::UnTracked(untracked) => untracked.finish(loss),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct MaskedMseBackward;
+
+impl<B: ObjectivePasses> Backward<B, 1> for MaskedMseBackward {
+    /// `prediction`, `target`, `weights`
+    type State = [FloatTensor<B>; 3];
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [prediction, target, weights] = ops.state;
+        let dloss = grads.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            grads.register::<B>(node.id, B::masked_mse_gradient(&dloss, &prediction, &target, &weights));
+        }
+    }
 }
 
 /// Updates of parameters, which nobody differentiates.
@@ -198,6 +247,117 @@ impl<B: Passes> Backward<B, 1> for AttentionBackward {
         let dy = grads.consume::<B>(&ops.node);
         if let [Some(node)] = ops.parents {
             grads.register::<B>(node.id, B::attention_gradient(&dy, &qkv, &probabilities, heads));
+        }
+    }
+}
+
+/// A whole transformer block as one operation.
+#[backend_extension(Flex, Autodiff)]
+pub trait FusedBlock: Backend {
+    /// Shapes: `x [B, N, D]` to the same.
+    fn fused_block(x: FloatTensor<Self>, #[extension_type] weights: BlockWeights<Self>, settings: Settings) -> FloatTensor<Self>;
+}
+
+/// The weights of a block. Shapes: see [`Weights`].
+#[expect(missing_docs, reason = "named and described there")]
+#[derive(Debug, Clone, ExtensionType)]
+pub struct BlockWeights<B: Backend> {
+    pub norm1_weight: FloatTensor<B>,
+    pub norm1_bias: FloatTensor<B>,
+    pub qkv_weight: FloatTensor<B>,
+    pub qkv_bias: FloatTensor<B>,
+    pub proj_weight: FloatTensor<B>,
+    pub proj_bias: FloatTensor<B>,
+    pub norm2_weight: FloatTensor<B>,
+    pub norm2_bias: FloatTensor<B>,
+    pub fc1_weight: FloatTensor<B>,
+    pub fc1_bias: FloatTensor<B>,
+    pub fc2_weight: FloatTensor<B>,
+    pub fc2_bias: FloatTensor<B>,
+}
+
+/// The passes that [`FusedBlock`] is made of.
+pub trait BlockPasses: Backend {
+    /// What backward needs of forward.
+    type Saved: Clone + Debug + Send + 'static;
+    /// The output, and what backward needs.
+    fn block(x: &FloatTensor<Self>, weights: &Weights<FloatTensor<Self>>, settings: &Settings) -> (FloatTensor<Self>, Self::Saved);
+    /// `dx`, and the gradients of the weights.
+    fn block_gradients(
+        dy: &FloatTensor<Self>,
+        x: &FloatTensor<Self>,
+        saved: &Self::Saved,
+        weights: &Weights<FloatTensor<Self>>,
+        settings: &Settings,
+    ) -> (FloatTensor<Self>, Weights<FloatTensor<Self>>);
+}
+
+impl FusedBlock for Flex {
+    fn fused_block(x: FloatTensor<Self>, weights: BlockWeights<Self>, settings: Settings) -> FloatTensor<Self> {
+        <Self as BlockPasses>::block(&x, &weights.layers(), &settings).0
+    }
+}
+
+impl<B: BlockPasses, C: CheckpointStrategy> FusedBlock for Autodiff<B, C> {
+    fn fused_block(x: FloatTensor<Self>, weights: BlockWeights<Self>, settings: Settings) -> FloatTensor<Self> {
+        let weights = weights.layers();
+        let [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11] = weights.each_ref().in_order().map(|weight| weight.node());
+        let nodes = [x.node(), w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11];
+        let (x, weights) = (x.into_primitive(), weights.map(|weight| weight.into_primitive()));
+        let (y, saved) = <B as BlockPasses>::block(&x, &weights, &settings);
+        match BlockBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(tracked) => tracked.finish((x, weights, saved, settings), y),
+            OpsKind::UnTracked(untracked) => untracked.finish(y),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct BlockBackward;
+
+impl<B: BlockPasses> Backward<B, 13> for BlockBackward {
+    type State = (FloatTensor<B>, Weights<FloatTensor<B>>, B::Saved, Settings);
+
+    fn backward(self, ops: Ops<Self::State, 13>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (x, weights, saved, settings) = ops.state;
+        let dy = grads.consume::<B>(&ops.node);
+        let (dx, dweights) = B::block_gradients(&dy, &x, &saved, &weights, &settings);
+        for (node, gradient) in ops.parents.into_iter().zip(std::iter::once(dx).chain(dweights.in_order())) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+impl<B: Backend> BlockWeights<B> {
+    fn layers(self) -> Weights<FloatTensor<B>> {
+        Weights {
+            norm1: Layer { weight: self.norm1_weight, bias: self.norm1_bias },
+            qkv: Layer { weight: self.qkv_weight, bias: self.qkv_bias },
+            proj: Layer { weight: self.proj_weight, bias: self.proj_bias },
+            norm2: Layer { weight: self.norm2_weight, bias: self.norm2_bias },
+            fc1: Layer { weight: self.fc1_weight, bias: self.fc1_bias },
+            fc2: Layer { weight: self.fc2_weight, bias: self.fc2_bias },
+        }
+    }
+}
+
+impl<B: Backend<FloatTensorPrimitive = T>, T> From<Weights<T>> for BlockWeights<B> {
+    fn from(Weights { norm1, qkv, proj, norm2, fc1, fc2 }: Weights<T>) -> Self {
+        Self {
+            norm1_weight: norm1.weight,
+            norm1_bias: norm1.bias,
+            qkv_weight: qkv.weight,
+            qkv_bias: qkv.bias,
+            proj_weight: proj.weight,
+            proj_bias: proj.bias,
+            norm2_weight: norm2.weight,
+            norm2_bias: norm2.bias,
+            fc1_weight: fc1.weight,
+            fc1_bias: fc1.bias,
+            fc2_weight: fc2.weight,
+            fc2_bias: fc2.bias,
         }
     }
 }

@@ -1,14 +1,17 @@
 //! The fused operations on Burn's CPU back-end: tensors are unpacked to slices, and results packed again.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use burn::backend::Flex;
 use burn::backend::flex::{FlexTensor, Layout};
-use burn::tensor::{Bytes, DType, Shape};
+use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
 
 use super::adamw::{self, Update};
-use super::extension::{Passes, Updates};
-use super::{attention, gelu, layer_norm, linear};
+use super::block::{self, Saved, Settings, Weights};
+use super::extension::{BlockPasses, FusedObjectives, ObjectivePasses, Passes, Updates};
+use super::pool::Pooled;
+use super::{attention, gelu, layer_norm, linear, masked_mse};
 
 impl Passes for Flex {
     fn linear(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
@@ -63,6 +66,51 @@ impl Passes for Flex {
     }
 }
 
+impl BlockPasses for Flex {
+    type Saved = Arc<Saved<Pooled>>;
+
+    fn block(x: &FlexTensor, weights: &Weights<FlexTensor>, settings: &Settings) -> (FlexTensor, Self::Saved) {
+        let tokens = x.layout().shape()[1];
+        let weights = weights.each_ref().map(values);
+        let (y, saved) = block::forward(&values(x), tokens, &weights.each_ref().map(|values| &**values), settings);
+        (tensor(y, x.layout().shape().clone()), Arc::new(saved))
+    }
+
+    fn block_gradients(
+        dy: &FlexTensor,
+        x: &FlexTensor,
+        saved: &Self::Saved,
+        weights: &Weights<FlexTensor>,
+        settings: &Settings,
+    ) -> (FlexTensor, Weights<FlexTensor>) {
+        let tokens = x.layout().shape()[1];
+        let of_weights = weights.each_ref().map(values);
+        let slices = of_weights.each_ref().map(|values| &**values);
+        let gradients = block::backward(&values(dy), &values(x), saved, tokens, &slices, settings);
+        let mut shapes = weights.each_ref().in_order().into_iter().map(|weight| weight.layout().shape().clone());
+        let shaped = |gradient: Pooled| {
+            let shape = shapes.next().unwrap_or_else(|| Shape::new([gradient.len()]));
+            tensor(gradient, shape)
+        };
+        (tensor(gradients.dx, x.layout().shape().clone()), gradients.weights.map(shaped))
+    }
+}
+
+impl FusedObjectives for Flex {
+    fn masked_mse(prediction: FlexTensor, target: FlexTensor, weights: FlexTensor) -> FlexTensor {
+        let loss = masked_mse::forward(&values(&prediction), &values(&target), &values(&weights));
+        tensor(vec![loss], Shape::new([1]))
+    }
+}
+
+impl ObjectivePasses for Flex {
+    fn masked_mse_gradient(dloss: &FlexTensor, prediction: &FlexTensor, target: &FlexTensor, weights: &FlexTensor) -> FlexTensor {
+        let dloss = values(dloss).first().copied().unwrap_or_default();
+        let gradient = masked_mse::backward(dloss, &values(prediction), &values(target), &values(weights));
+        tensor(gradient, prediction.layout().shape().clone())
+    }
+}
+
 impl Updates for Flex {
     fn adamw(
         values: FlexTensor,
@@ -92,8 +140,10 @@ fn values(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     }
 }
 
-fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
+/// A tensor whose memory goes back to the pool with it. Whoever changes it in place changes a copy.
+fn tensor(values: impl Into<Pooled>, shape: Shape) -> FlexTensor {
+    let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values.into()), AllocationProperty::Other);
+    FlexTensor::new(bytes, Layout::contiguous(shape), DType::F32)
 }
 
 fn last(tensor: &FlexTensor) -> usize {

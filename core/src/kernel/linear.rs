@@ -1,12 +1,9 @@
-//! The linear layer on the CPU: outputs are split into parts, and each part is a single-threaded product.
-//!
-//! How a product is split depends on its shape alone, never on the number of threads, so that results do not depend on it either. A part
-//! packs the operand it shares with the others anew; with about 200 rows that is a tenth of its time, and there are parts enough for as
-//! many threads as a batch has hundreds of tokens.
+//! The linear layer on the CPU: three products whose rows are split over the threads.
 
 use rayon::prelude::*;
 
-use super::matrix::{View, ViewMut, add_product, product};
+use super::matrix::{Onto, Panels, View, ViewMut, multiply, multiply_in_parallel, rows_per_part};
+use super::pool::Pooled;
 use super::simd::{Job, vectorized};
 
 /// The sizes of a layer.
@@ -20,92 +17,79 @@ pub struct Sizes {
     pub outputs: usize,
 }
 
-impl Sizes {
-    /// Rows of one part of [`forward`] and [`input_gradient`].
-    fn rows_per_part(self) -> usize {
-        part_size(self.rows, 192)
-    }
-}
-
-/// The size of nearly equal parts of `total`, an even number of them if there is more than one, each near `aim`.
-fn part_size(total: usize, aim: usize) -> usize {
-    let parts = if total < aim / 4 { 1 } else { (total / aim).max(1).next_multiple_of(2) };
-    total.div_ceil(parts).max(1)
-}
-
 /// `x Wᵀ + b`. Shapes: `x [R, I]`, `weight [O, I]`, `bias [O]`; returns `[R, O]`.
-pub fn forward(x: &[f32], weight: &[f32], bias: &[f32], sizes: Sizes) -> Vec<f32> {
-    let Sizes { inputs, outputs, .. } = sizes;
-    let part = sizes.rows_per_part();
-    let weight = View::new(weight, [outputs, inputs]).transposed();
-    let mut y = vec![0.0; sizes.rows * outputs];
-    y.par_chunks_mut(part * outputs).zip(x.par_chunks(part * inputs)).for_each(|(y, x)| {
-        y.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
-        let rows = y.len() / outputs;
-        add_product(ViewMut::new(y, [rows, outputs]), View::new(x, [rows, inputs]), weight, 1.0);
-    });
+pub fn forward(x: &[f32], weight: &[f32], bias: &[f32], Sizes { rows, inputs, outputs }: Sizes) -> Pooled {
+    let mut y = Pooled::new(rows * outputs);
+    let weight = Panels::new(View::new(weight, [outputs, inputs]).transposed());
+    multiply_in_parallel(&mut y, View::new(x, [rows, inputs]), &weight, Onto::Bias(bias));
     y
 }
 
 /// `dy W`. Shapes: `dy [R, O]`, `weight [O, I]`; returns `[R, I]`.
-pub fn input_gradient(dy: &[f32], weight: &[f32], sizes: Sizes) -> Vec<f32> {
-    let Sizes { inputs, outputs, .. } = sizes;
-    let part = sizes.rows_per_part();
-    let weight = View::new(weight, [outputs, inputs]);
-    let mut dx = vec![0.0; sizes.rows * inputs];
-    dx.par_chunks_mut(part * inputs).zip(dy.par_chunks(part * outputs)).for_each(|(dx, dy)| {
-        let rows = dx.len() / inputs;
-        product(ViewMut::new(dx, [rows, inputs]), View::new(dy, [rows, outputs]), weight, 1.0);
-    });
+pub fn input_gradient(dy: &[f32], weight: &[f32], Sizes { rows, inputs, outputs }: Sizes) -> Pooled {
+    let mut dx = Pooled::new(rows * inputs);
+    let weight = Panels::new(View::new(weight, [outputs, inputs]));
+    multiply_in_parallel(&mut dx, View::new(dy, [rows, outputs]), &weight, Onto::Nothing);
     dx
 }
 
 /// `dyᵀ x` and the column sums of `dy`. Shapes: `dy [R, O]`, `x [R, I]`; returns `[O, I]` and `[O]`.
-///
-/// A matrix with many rows is split by rows. One with few is split over R instead, and the parts' results are added in order: they are
-/// small then.
-pub fn weight_gradients(dy: &[f32], x: &[f32], sizes: Sizes) -> (Vec<f32>, Vec<f32>) {
-    const MANY: usize = 512;
-    if sizes.outputs >= MANY { split_over_outputs(dy, x, sizes) } else { split_over_rows(dy, x, sizes) }
+pub fn weight_gradients(dy: &[f32], x: &[f32], Sizes { rows, inputs, outputs }: Sizes) -> (Pooled, Pooled) {
+    let mut gradients = WeightGradients::new(dy, x, Sizes { rows, inputs, outputs });
+    gradients.parts().into_par_iter().for_each(Part::compute);
+    (gradients.dweight, gradients.dbias)
 }
 
-fn split_over_outputs(dy: &[f32], x: &[f32], sizes: Sizes) -> (Vec<f32>, Vec<f32>) {
-    let Sizes { rows, inputs, outputs } = sizes;
-    let part = part_size(outputs, 288);
-    let (mut dweight, mut dbias) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
-    let parts = dweight.par_chunks_mut(part * inputs).zip(dbias.par_chunks_mut(part)).enumerate();
-    parts.for_each(|(index, (dweight, dbias))| {
-        let (columns, count) = (&dy[(index * part).min(dy.len())..], dbias.len());
-        let of_part = View::strided(columns, [rows, count], outputs);
-        product(ViewMut::new(dweight, [count, inputs]), of_part.transposed(), View::new(x, [rows, inputs]), 1.0);
-        vectorized(AddRows { total: dbias, rows: columns, row_stride: outputs });
-    });
-    (dweight, dbias)
+/// The gradients of a layer's weight and bias in the making. Outputs are split into parts and not rows, so that nothing has to be added up
+/// afterwards.
+pub struct WeightGradients<'a> {
+    /// `[O, I]`
+    pub dweight: Pooled,
+    /// `[O]`
+    pub dbias: Pooled,
+    dy: &'a [f32],
+    x: Panels,
+    sizes: Sizes,
 }
 
-fn split_over_rows(dy: &[f32], x: &[f32], sizes: Sizes) -> (Vec<f32>, Vec<f32>) {
-    let Sizes { rows, inputs, outputs } = sizes;
-    let part = rows.div_ceil(if rows < 128 { 1 } else { 4 }).max(1);
-    let parts: Vec<(Vec<f32>, Vec<f32>)> = dy
-        .par_chunks(part * outputs)
-        .zip(x.par_chunks(part * inputs))
-        .map(|(dy, x)| {
-            let rows = dy.len() / outputs;
-            let (mut dweight, mut dbias) = (vec![0.0; outputs * inputs], vec![0.0; outputs]);
-            let transposed = View::new(dy, [rows, outputs]).transposed();
-            product(ViewMut::new(&mut dweight, [outputs, inputs]), transposed, View::new(x, [rows, inputs]), 1.0);
-            vectorized(AddRows { total: &mut dbias, rows: dy, row_stride: outputs });
-            (dweight, dbias)
-        })
-        .collect();
-    const ADDED: usize = 1 << 13;
-    let mut parts = parts.into_iter();
-    let (mut dweight, mut dbias) = parts.next().unwrap_or_else(|| (vec![0.0; outputs * inputs], vec![0.0; outputs]));
-    for (more_weight, more_bias) in parts {
-        dweight.par_iter_mut().with_min_len(ADDED).zip(more_weight).for_each(|(total, more)| *total += more);
-        dbias.iter_mut().zip(more_bias).for_each(|(total, more)| *total += more);
+impl<'a> WeightGradients<'a> {
+    /// None computed yet. Shapes: `dy [R, O]`, `x [R, I]`.
+    pub fn new(dy: &'a [f32], x: &[f32], sizes: Sizes) -> Self {
+        let Sizes { rows, inputs, outputs } = sizes;
+        let x = Panels::new(View::new(x, [rows, inputs]));
+        Self { dweight: Pooled::new(outputs * inputs), dbias: Pooled::new(outputs), dy, x, sizes }
     }
-    (dweight, dbias)
+
+    /// What there is to compute, in any order.
+    pub fn parts(&mut self) -> Vec<Part<'_>> {
+        let size = rows_per_part(self.sizes.outputs);
+        let parts = self.dweight.chunks_mut((size * self.sizes.inputs).max(1)).zip(self.dbias.chunks_mut(size)).enumerate();
+        let part = |(index, (dweight, dbias))| Part { dweight, dbias, first: index * size, dy: self.dy, x: &self.x, sizes: self.sizes };
+        parts.map(part).collect()
+    }
+}
+
+/// The gradients of some outputs.
+pub struct Part<'a> {
+    dweight: &'a mut [f32],
+    dbias: &'a mut [f32],
+    /// The first of the outputs.
+    first: usize,
+    dy: &'a [f32],
+    x: &'a Panels,
+    sizes: Sizes,
+}
+
+impl Part<'_> {
+    /// Computes them on this thread.
+    pub fn compute(self) {
+        let Sizes { rows, inputs, outputs } = self.sizes;
+        let (count, columns) = (self.dbias.len(), &self.dy[self.first.min(self.dy.len())..]);
+        let of_part = View::strided(columns, [rows, count], outputs).transposed();
+        multiply(ViewMut::new(self.dweight, [count, inputs]), of_part, self.x, Onto::Nothing);
+        self.dbias.fill(0.0);
+        vectorized(AddRows { total: self.dbias, rows: columns, row_stride: outputs });
+    }
 }
 
 /// Adds rows that begin `row_stride` apart, as far as `total` is wide.

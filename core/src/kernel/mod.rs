@@ -6,24 +6,29 @@
 
 mod adamw;
 mod attention;
+mod block;
 pub mod extension;
 mod flex;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod masked_mse;
 pub mod matrix;
+mod pool;
 pub mod reference;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 use std::sync::LazyLock;
 
-use burn::backend::Dispatch;
+use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::{DType, Device, Tensor, activation};
 
 pub use adamw::Update;
-use extension::{Fused, Updates};
+pub use block::{Layer, Settings as BlockSettings, Weights as BlockWeights};
+use extension::{Fused, FusedBlock, FusedObjectives, Updates};
 
 /// `x Wᵀ + b`. Shapes: `x [.., I]`, `weight [O, I]` (PyTorch's layout), `bias [O]`; returns `[.., O]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
@@ -58,6 +63,34 @@ pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
         return reference::attention(qkv, heads);
     }
     Tensor::from_dispatch(<Dispatch as Fused>::fused_attention(qkv.into_dispatch(), heads))
+}
+
+/// Whether a block of this input is computed as one operation ([`block()`]). With fewer samples than threads there is more to share within a
+/// sample than between samples.
+pub fn takes_whole_blocks(x: &Tensor<3>) -> bool {
+    is_fused(x) && x.dims()[0] >= rayon::current_num_threads()
+}
+
+/// A pre-norm transformer block as one operation, where [`takes_whole_blocks`]. Shapes: `x [B, N, D]` to the same.
+pub fn block(x: Tensor<3>, weights: BlockWeights<DispatchTensor>, settings: BlockSettings) -> Tensor<3> {
+    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_block(x.into_dispatch(), weights.into(), settings))
+}
+
+impl Layer<DispatchTensor> {
+    /// A weight and its bias, to be handed to [`block()`].
+    pub fn of<const D: usize>(weight: Tensor<D>, bias: Tensor<1>) -> Self {
+        Self { weight: weight.into_dispatch(), bias: bias.into_dispatch() }
+    }
+}
+
+/// The mean over patches, weighted, of each patch's mean squared error. Shapes: `prediction` and `target [B, rows, W]`,
+/// `weights [B, rows]`; returns `[1]`. Only the prediction is differentiated.
+pub fn masked_mse(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>) -> Tensor<1> {
+    if !is_fused(&prediction) {
+        return reference::masked_mse(prediction, target, weights);
+    }
+    let (prediction, target, weights) = (prediction.into_dispatch(), target.into_dispatch(), weights.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as FusedObjectives>::masked_mse(prediction, target, weights))
 }
 
 /// One AdamW update (Loshchilov and Hutter, 2017): the new values and moments. All flat and of the same length.

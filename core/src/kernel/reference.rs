@@ -36,6 +36,14 @@ pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
     mixed.swap_dims(1, 2).reshape([batch, tokens, width])
 }
 
+/// See [`super::masked_mse()`].
+pub fn masked_mse(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>) -> Tensor<1> {
+    let [batch, rows, _] = prediction.dims();
+    let error = prediction - target;
+    let per_patch = (error.clone() * error).mean_dim(2).reshape([batch, rows]);
+    (per_patch * weights.clone()).sum() / weights.sum()
+}
+
 /// See [`super::adamw`].
 pub fn adamw(values: Tensor<1>, gradient: Tensor<1>, [first, second]: [Tensor<1>; 2], numbers: Update) -> (Tensor<1>, [Tensor<1>; 2]) {
     let Update { betas: [beta1, beta2], rests: [rest1, rest2], keep, rate, root_correction, eps } = numbers;

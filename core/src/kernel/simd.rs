@@ -58,6 +58,11 @@ fn fold<const N: usize>(rows: [&[f32]; N], start: f32, term: impl Fn([f32; N]) -
     for (index, total) in lanes.iter_mut().enumerate().take(rows[0].len() % LANES) {
         *total = join(*total, term(split.map(|(_, rest)| rest[index])));
     }
+    join_lanes(lanes, join)
+}
+
+#[inline(always)]
+fn join_lanes(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -66,6 +71,30 @@ fn fold<const N: usize>(rows: [&[f32]; N], start: f32, term: impl Fn([f32; N]) -
         width /= 2;
     }
     lanes[0]
+}
+
+/// Changes every number of a row and returns the sum of the new ones. What does not fill a vector is changed in one all the same: left to
+/// the compiler, an exponential of each of the last numbers takes as long as those of all others.
+#[inline(always)]
+pub fn change_and_sum(row: &mut [f32], change: impl Fn(f32) -> f32) -> f32 {
+    let (chunks, rest) = row.as_chunks_mut::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for chunk in chunks {
+        for (value, total) in chunk.iter_mut().zip(&mut lanes) {
+            *value = change(*value);
+            *total += *value;
+        }
+    }
+    let mut last = [0.0; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    for value in &mut last {
+        *value = change(*value);
+    }
+    for ((value, last), total) in rest.iter_mut().zip(last).zip(&mut lanes) {
+        *value = last;
+        *total += last;
+    }
+    join_lanes(lanes, |a, b| a + b)
 }
 
 /// The sum of `term` over N rows of equal length.
@@ -154,6 +183,9 @@ mod tests {
         for len in [0, 1, 5, 15, 16, 17, 197] {
             let row: Vec<f32> = (1..=len).map(|value| value as f32).collect();
             assert_eq!(sum([&row, &row], |[a, b]| a + b), (len * (len + 1)) as f32);
+            let mut doubled = row.clone();
+            assert_eq!(change_and_sum(&mut doubled, |value| 2.0 * value), (len * (len + 1) * 2) as f32 / 2.0);
+            assert!(doubled.iter().zip(&row).all(|(doubled, value)| *doubled == 2.0 * value));
             assert_eq!(max(&row), if len == 0 { f32::NEG_INFINITY } else { len as f32 });
         }
     }

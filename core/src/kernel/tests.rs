@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Update, reference};
+use super::{BlockSettings, BlockWeights, Layer, Update, reference};
 use crate::random::{Purpose, Stream};
 
 /// Inputs by (shape, scale); the operation takes them in this order.
@@ -133,6 +133,79 @@ fn attention() {
     }
 }
 
+/// A block of `[batch, tokens, heads, head width, hidden]` from its parts, or as one operation: input, then weights in their order.
+fn block_of(sizes: [usize; 5], factors: Option<[Vec<f32>; 2]>, whole: bool) -> impl Fn(Vec<Tensor<1>>) -> Tensor<1> + Sync {
+    let [batch, tokens, heads, head, hidden] = sizes;
+    let width = heads * head;
+    move |tensors| {
+        let mut tensors = tensors.into_iter();
+        let x = next(&mut tensors, [batch, tokens, width]);
+        let shapes = [[1, width], [3 * width, width], [width, width], [1, width], [hidden, width], [width, hidden]];
+        let layers = shapes.map(|shape| {
+            let weight = next(&mut tensors, shape);
+            (weight, tensors.next().unwrap())
+        });
+        if whole {
+            let [norm1, qkv, proj, norm2, fc1, fc2] = layers.map(|(weight, bias)| match weight.dims() {
+                [1, _] => Layer::of(weight.reshape([-1]) as Tensor<1>, bias),
+                _ => Layer::of(weight, bias),
+            });
+            let settings = BlockSettings { heads, eps: 0.1, factors: factors.clone() };
+            return super::block(x, BlockWeights { norm1, qkv, proj, norm2, fc1, fc2 }, settings).reshape([-1]);
+        }
+        let [norm1, qkv, proj, norm2, fc1, fc2] = layers;
+        let norm = |x: Tensor<3>, (weight, bias): (Tensor<2>, Tensor<1>)| reference::layer_norm(x, weight.reshape([-1]), bias, 0.1);
+        let linear = |x: Tensor<3>, (weight, bias): (Tensor<2>, Tensor<1>)| reference::linear(x, weight, Some(bias));
+        let scaled = |x: Tensor<3>, branch: usize| match &factors {
+            Some(factors) => x.clone() * Tensor::<3>::from_data(TensorData::new(factors[branch].clone(), [batch, 1, 1]), &x.device()),
+            None => x,
+        };
+        let x = x.clone() + scaled(linear(reference::attention(linear(norm(x, norm1), qkv), heads), proj), 0);
+        (x.clone() + scaled(linear(reference::gelu(linear(norm(x, norm2), fc1)), fc2), 1)).reshape([-1])
+    }
+}
+
+fn block_inputs([batch, tokens, heads, head, hidden]: [usize; 5]) -> Vec<(Vec<usize>, f32)> {
+    let width = heads * head;
+    let mut inputs = vec![(vec![batch, tokens, width], 1.0)];
+    for (outputs, inputs_of, scale) in
+        [(1, width, 1.0), (3 * width, width, 0.3), (width, width, 0.3), (1, width, 1.0), (hidden, width, 0.3), (width, hidden, 0.3)]
+    {
+        inputs.push((vec![outputs, inputs_of], scale));
+        inputs.push((vec![if outputs == 1 { width } else { outputs }], 0.5));
+    }
+    inputs
+}
+
+#[test]
+fn block() {
+    for sizes in [[1, 1, 1, 1, 1], [5, 7, 2, 3, 11], [3, 50, 2, 8, 33], [2, 17, 3, 16, 64], [9, 1, 1, 20, 5]] {
+        let factors = [2.0, 0.0, 1.0, 1.5, 0.5].iter().cycle().take(sizes[0]).copied().collect::<Vec<f32>>();
+        for factors in [None, Some([factors.clone(), factors.into_iter().rev().collect()])] {
+            let inputs = block_inputs(sizes);
+            let inputs: Vec<(&[usize], f32)> = inputs.iter().map(|(shape, scale)| (&shape[..], *scale)).collect();
+            check("block", &inputs, &block_of(sizes, factors.clone(), true), &block_of(sizes, factors, false));
+        }
+    }
+}
+
+#[test]
+fn masked_mse() {
+    for [batch, rows, width] in [[1, 1, 1], [2, 3, 5], [3, 65, 48]] {
+        let of = |masked_mse: fn(Tensor<3>, Tensor<3>, Tensor<2>) -> Tensor<1>| {
+            move |tensors: Vec<Tensor<1>>| {
+                let prediction = next(&mut tensors.into_iter(), [batch, rows, width]);
+                let device = prediction.device();
+                let of = |seed: u64, count: usize| TensorData::new(random(count, 1.0, seed), [count]);
+                let target = Tensor::<1>::from_data(of(5, batch * rows * width), &device).reshape([batch, rows, width]);
+                let weights = Tensor::<1>::from_data(of(6, batch * rows), &device).abs().reshape([batch, rows]);
+                masked_mse(prediction, target, weights)
+            }
+        };
+        check("masked mse", &[(&[batch, rows, width], 1.0)], &of(super::masked_mse), &of(reference::masked_mse));
+    }
+}
+
 #[test]
 fn adamw() {
     let device = Device::flex();
@@ -197,7 +270,15 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let qkv = super::linear(x, next(&mut tensors, [144, 48]), tensors.next());
         super::gelu(super::attention(qkv, 3)).reshape([-1])
     };
-    let on = |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| run(operation, &inputs));
+    let sizes = [9, 50, 2, 16, 128];
+    let block = block_of(sizes, None, true);
+    let block_inputs: Vec<Vec<f32>> = (block_inputs(sizes).iter().enumerate())
+        .map(|(index, (shape, scale))| random(shape.iter().product(), *scale, index as u64))
+        .collect();
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| [run(operation, &inputs), run(&block, &block_inputs)])
+    };
     let one = on(1);
     for threads in [2, 3, 7] {
         assert_eq!(on(threads), one, "{threads} threads");

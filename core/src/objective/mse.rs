@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Objective;
+use crate::kernel;
 use crate::knob::{Default, Knob, Range, Value};
 use crate::registry::Entry;
 
@@ -33,10 +34,7 @@ impl Objective for Mse {
     }
 
     fn loss(&self, prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>) -> Tensor<1> {
-        let [batch, rows, _] = prediction.dims();
-        let error = prediction - target;
-        let per_patch = (error.clone() * error).mean_dim(2).reshape([batch, rows]);
-        (per_patch * weights.clone()).sum() / weights.sum()
+        kernel::masked_mse(prediction, target, weights)
     }
 }
 

@@ -105,6 +105,18 @@ fn open_gpu(kind: DeviceKind, reason: &str) -> Result<OpenDevice, String> {
     Ok(OpenDevice { device, name: info.name, reason: reason.into() })
 }
 
+/// The software GPU, which a process can open only once, for one test after the other, as launches are counted for the whole process;
+/// `None`, and a word about it, where no driver is installed.
+#[cfg(test)]
+pub(crate) fn shared_software() -> Option<std::sync::MutexGuard<'static, OpenDevice>> {
+    use std::sync::{LazyLock, Mutex, PoisonError};
+    static OPENED: LazyLock<Option<Mutex<OpenDevice>>> = LazyLock::new(|| OpenDevice::open(DeviceChoice::Software).ok().map(Mutex::new));
+    if OPENED.is_none() {
+        eprintln!("no software GPU driver: not compared");
+    }
+    OPENED.as_ref().map(|opened| opened.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// A GPU's first training step beside the CPU's.
 #[derive(Debug, Clone, Copy)]
 pub struct Trial {

@@ -1,13 +1,12 @@
 //! The pre-norm transformer block of every plain ViT: `x += attn(norm1(x))`, then `x += mlp(norm2(x))`.
 
-use burn::backend::DispatchTensor;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::attention::Attention;
 use super::drop_path::DropPath;
 use super::linear::{LayerNorm, Linear};
-use crate::kernel::{self, BlockSettings, BlockWeights, Layer};
+use crate::kernel::{self, BlockParameters};
 use crate::random::Stream;
 
 /// Two linear layers with an exact GELU between.
@@ -53,9 +52,9 @@ impl Block {
 
     /// Shapes: `x [B, tokens, D]` to the same. `index` is the block's place in its stack, for `drop_path`.
     pub fn forward(&self, x: Tensor<3>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
-        if kernel::takes_whole_blocks(&x) {
-            let factors = drop_path.and_then(|drop_path| drop_path.factors(index));
-            return kernel::block(x, self.weights(), BlockSettings { heads: self.attn.heads(), eps: self.norm1.eps() as f32, factors });
+        let factors = drop_path.and_then(|drop_path| drop_path.factors(index));
+        if let Some(y) = kernel::block(&x, self.parameters(), factors) {
+            return y;
         }
         let attended = self.attn.forward(self.norm1.forward(x.clone()));
         let x = x + DropPath::apply(drop_path, index, 0, attended);
@@ -63,16 +62,14 @@ impl Block {
         x + DropPath::apply(drop_path, index, 1, transformed)
     }
 
-    fn weights(&self) -> BlockWeights<DispatchTensor> {
-        let norm = |norm: &LayerNorm| Layer::of(norm.weight.val(), norm.bias.val());
-        let linear = |linear: &Linear| Layer::of(linear.weight.val(), linear.bias.val());
-        BlockWeights {
-            norm1: norm(&self.norm1),
-            qkv: linear(&self.attn.qkv),
-            proj: linear(&self.attn.proj),
-            norm2: norm(&self.norm2),
-            fc1: linear(&self.mlp.fc1),
-            fc2: linear(&self.mlp.fc2),
+    fn parameters(&self) -> BlockParameters {
+        let linears = [&self.attn.qkv, &self.attn.proj, &self.mlp.fc1, &self.mlp.fc2];
+        BlockParameters {
+            norms: [&self.norm1, &self.norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
+            weights: linears.map(|linear| linear.weight.val()),
+            biases: linears.map(|linear| linear.bias.val()),
+            heads: self.attn.heads(),
+            eps: self.norm1.eps(),
         }
     }
 

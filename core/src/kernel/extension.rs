@@ -7,8 +7,9 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, ExtensionType, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
 
+use super::BlockParameters;
 use super::adamw::Update;
 use super::block::{Layer, Settings, Weights};
 
@@ -343,21 +344,24 @@ impl<B: Backend> BlockWeights<B> {
     }
 }
 
-impl<B: Backend<FloatTensorPrimitive = T>, T> From<Weights<T>> for BlockWeights<B> {
-    fn from(Weights { norm1, qkv, proj, norm2, fc1, fc2 }: Weights<T>) -> Self {
+impl From<BlockParameters> for BlockWeights<Dispatch> {
+    fn from(parameters: BlockParameters) -> Self {
+        let BlockParameters { norms: [norm1, norm2], weights: [qkv, proj, fc1, fc2], biases, .. } = parameters;
+        let ([[norm1_weight, norm1_bias], [norm2_weight, norm2_bias]], [qkv_bias, proj_bias, fc1_bias, fc2_bias]) =
+            ([norm1, norm2], biases);
         Self {
-            norm1_weight: norm1.weight,
-            norm1_bias: norm1.bias,
-            qkv_weight: qkv.weight,
-            qkv_bias: qkv.bias,
-            proj_weight: proj.weight,
-            proj_bias: proj.bias,
-            norm2_weight: norm2.weight,
-            norm2_bias: norm2.bias,
-            fc1_weight: fc1.weight,
-            fc1_bias: fc1.bias,
-            fc2_weight: fc2.weight,
-            fc2_bias: fc2.bias,
+            norm1_weight: norm1_weight.into_dispatch(),
+            norm1_bias: norm1_bias.into_dispatch(),
+            qkv_weight: qkv.into_dispatch(),
+            qkv_bias: qkv_bias.into_dispatch(),
+            proj_weight: proj.into_dispatch(),
+            proj_bias: proj_bias.into_dispatch(),
+            norm2_weight: norm2_weight.into_dispatch(),
+            norm2_bias: norm2_bias.into_dispatch(),
+            fc1_weight: fc1.into_dispatch(),
+            fc1_bias: fc1_bias.into_dispatch(),
+            fc2_weight: fc2.into_dispatch(),
+            fc2_bias: fc2_bias.into_dispatch(),
         }
     }
 }

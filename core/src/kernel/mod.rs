@@ -2,11 +2,13 @@
 //!
 //! On the CPU they are fused: forward and backward are one pass each, written by hand ([`extension`]). Elsewhere, and everywhere if the
 //! environment variable `MASKROOM_KERNELS` is `reference`, they are plain tensor operations that Burn differentiates ([`mod@reference`]).
+//! On a GPU, what a training step is made of is fused too ([`cube`]), in larger pieces, because there every launch costs.
 //! Results do not depend on the number of threads.
 
 mod adamw;
 mod attention;
 mod block;
+pub mod cube;
 pub mod extension;
 mod flex;
 mod gelu;
@@ -23,15 +25,19 @@ mod tile;
 
 use std::sync::LazyLock;
 
-use burn::backend::{Dispatch, DispatchTensor};
-use burn::tensor::{DType, Device, Tensor, activation};
+use burn::backend::Dispatch;
+use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 
 pub use adamw::Update;
-pub use block::{Layer, Settings as BlockSettings, Weights as BlockWeights};
 use extension::{Fused, FusedBlock, FusedObjectives, Updates};
 
 /// `x Wᵀ + b`. Shapes: `x [.., I]`, `weight [O, I]` (PyTorch's layout), `bias [O]`; returns `[.., O]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    if let (Some(bias), true) = (&bias, is_fused_on_gpu(&x))
+        && let Some(y) = cube::linear(&x, &weight, bias)
+    {
+        return y;
+    }
     if !is_fused(&x) {
         return reference::linear(x, weight, bias);
     }
@@ -41,6 +47,11 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 
 /// Layer normalization over the last axis (Ba, Kiros and Hinton, 2016). Shapes: `x [.., D]`, `weight [D]`, `bias [D]`.
 pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<D> {
+    if is_fused_on_gpu(&x)
+        && let Some(y) = cube::layer_norm(&x, &weight, &bias, eps)
+    {
+        return y;
+    }
     if !is_fused(&x) {
         return reference::layer_norm(x, weight, bias, eps);
     }
@@ -65,27 +76,49 @@ pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as Fused>::fused_attention(qkv.into_dispatch(), heads))
 }
 
-/// Whether a block of this input is computed as one operation ([`block()`]). With fewer samples than threads there is more to share within a
-/// sample than between samples.
-pub fn takes_whole_blocks(x: &Tensor<3>) -> bool {
-    is_fused(x) && x.dims()[0] >= rayon::current_num_threads()
+/// The parameters of a transformer block.
+pub struct BlockParameters {
+    /// Weight and bias of the first norm, then of the second: `[D]` each.
+    pub norms: [[Tensor<1>; 2]; 2],
+    /// qkv `[3 D, D]`, projection `[D, D]`, and the MLP's layers `[hidden, D]` and `[D, hidden]`.
+    pub weights: [Tensor<2>; 4],
+    /// Their biases.
+    pub biases: [Tensor<1>; 4],
+    /// Must divide D.
+    pub heads: usize,
+    /// Added to the variance of a row.
+    pub eps: f64,
 }
 
-/// A pre-norm transformer block as one operation, where [`takes_whole_blocks`]. Shapes: `x [B, N, D]` to the same.
-pub fn block(x: Tensor<3>, weights: BlockWeights<DispatchTensor>, settings: BlockSettings) -> Tensor<3> {
-    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_block(x.into_dispatch(), weights.into(), settings))
-}
-
-impl Layer<DispatchTensor> {
-    /// A weight and its bias, to be handed to [`block()`].
-    pub fn of<const D: usize>(weight: Tensor<D>, bias: Tensor<1>) -> Self {
-        Self { weight: weight.into_dispatch(), bias: bias.into_dispatch() }
+/// A pre-norm transformer block as one operation: `x += f attn(norm1(x))`, then `x += f mlp(norm2(x))`, where the factors f of both branches,
+/// `[B]` each, are those of stochastic depth. Shapes: `x [B, N, D]` to the same. `None` where a block is computed from its parts: with
+/// fewer samples than threads there is more to share within a sample than between them.
+pub fn block(x: &Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Option<Tensor<3>> {
+    if is_fused_on_gpu(x) {
+        let device = x.device().without_autodiff();
+        let upload = |factors: Vec<f32>| {
+            let count = factors.len();
+            Tensor::from_data(TensorData::new(factors, [count]), &device)
+        };
+        return cube::block(x, parameters, factors.map(|factors| factors.map(upload)));
     }
+    let fits = is_fused(x) && x.dims()[0] >= rayon::current_num_threads();
+    fits.then(|| block_on_cpu(x.clone(), parameters, factors))
+}
+
+fn block_on_cpu(x: Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
+    let settings = block::Settings { heads: parameters.heads, eps: parameters.eps as f32, factors };
+    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_block(x.into_dispatch(), parameters.into(), settings))
 }
 
 /// The mean over patches, weighted, of each patch's mean squared error. Shapes: `prediction` and `target [B, rows, W]`,
 /// `weights [B, rows]`; returns `[1]`. Only the prediction is differentiated.
 pub fn masked_mse(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>) -> Tensor<1> {
+    if is_fused_on_gpu(&prediction)
+        && let Some(loss) = cube::masked_mse(&prediction, &target, &weights)
+    {
+        return loss;
+    }
     if !is_fused(&prediction) {
         return reference::masked_mse(prediction, target, weights);
     }
@@ -115,7 +148,16 @@ pub fn is_cpu(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
 }
 
+/// True for 32-bit tensors on a GPU, unless the plain operations are asked for.
+pub fn is_fused_on_gpu<const D: usize>(x: &Tensor<D>) -> bool {
+    !is_reference_forced() && x.dtype() == DType::F32 && !is_cpu(&x.device())
+}
+
 fn is_fused<const D: usize>(x: &Tensor<D>) -> bool {
+    !is_reference_forced() && x.dtype() == DType::F32 && is_cpu(&x.device())
+}
+
+fn is_reference_forced() -> bool {
     static FORCED: LazyLock<bool> = LazyLock::new(|| std::env::var("MASKROOM_KERNELS").is_ok_and(|kernels| kernels == "reference"));
-    !*FORCED && x.dtype() == DType::F32 && is_cpu(&x.device())
+    *FORCED
 }

@@ -1,5 +1,5 @@
-//! The operations as plain tensor operations, differentiated by Burn: how they are computed on a GPU, and what the fused versions are
-//! compared with.
+//! The operations as plain tensor operations, differentiated by Burn: what the fused versions are compared with, and how a GPU
+//! computes what has no kernel of its own there.
 
 use burn::tensor::{Tensor, activation, module};
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{BlockSettings, BlockWeights, Layer, Update, reference};
+use super::{BlockParameters, Update, reference};
 use crate::random::{Purpose, Stream};
 
 /// Inputs by (shape, scale); the operation takes them in this order.
@@ -146,12 +146,11 @@ fn block_of(sizes: [usize; 5], factors: Option<[Vec<f32>; 2]>, whole: bool) -> i
             (weight, tensors.next().unwrap())
         });
         if whole {
-            let [norm1, qkv, proj, norm2, fc1, fc2] = layers.map(|(weight, bias)| match weight.dims() {
-                [1, _] => Layer::of(weight.reshape([-1]) as Tensor<1>, bias),
-                _ => Layer::of(weight, bias),
-            });
-            let settings = BlockSettings { heads, eps: 0.1, factors: factors.clone() };
-            return super::block(x, BlockWeights { norm1, qkv, proj, norm2, fc1, fc2 }, settings).reshape([-1]);
+            let [norm1, qkv, proj, norm2, fc1, fc2] = layers;
+            let norms = [norm1, norm2].map(|(weight, bias)| [weight.reshape([-1]), bias]);
+            let (weights, biases) = split([qkv, proj, fc1, fc2]);
+            let parameters = BlockParameters { norms, weights, biases, heads, eps: 0.1 };
+            return super::block_on_cpu(x, parameters, factors.clone()).reshape([-1]);
         }
         let [norm1, qkv, proj, norm2, fc1, fc2] = layers;
         let norm = |x: Tensor<3>, (weight, bias): (Tensor<2>, Tensor<1>)| reference::layer_norm(x, weight.reshape([-1]), bias, 0.1);
@@ -163,6 +162,11 @@ fn block_of(sizes: [usize; 5], factors: Option<[Vec<f32>; 2]>, whole: bool) -> i
         let x = x.clone() + scaled(linear(reference::attention(linear(norm(x, norm1), qkv), heads), proj), 0);
         (x.clone() + scaled(linear(reference::gelu(linear(norm(x, norm2), fc1)), fc2), 1)).reshape([-1])
     }
+}
+
+fn split(layers: [(Tensor<2>, Tensor<1>); 4]) -> ([Tensor<2>; 4], [Tensor<1>; 4]) {
+    let biases = layers.each_ref().map(|(_, bias)| bias.clone());
+    (layers.map(|(weight, _)| weight), biases)
 }
 
 fn block_inputs([batch, tokens, heads, head, hidden]: [usize; 5]) -> Vec<(Vec<usize>, f32)> {

@@ -7,12 +7,13 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use super::masked_batch::MaskedBatch;
+use super::masked_batch::{Lead, MaskedBatch};
 use crate::backbone::block::Block;
 use crate::backbone::drop_path::DropPath;
 use crate::backbone::linear::{LayerNorm, Linear, normal, parameter};
 use crate::backbone::pos_embed;
 use crate::backbone::vit::{Vit, VitConfig, resized};
+use crate::kernel;
 use crate::random::Stream;
 
 /// The sizes of a masked autoencoder.
@@ -118,6 +119,12 @@ impl Mae {
             tokens = tokens * (hidden.clone() * -1.0 + 1.0) + mask_token.val() * hidden;
         }
         let mut shown = batch.visible;
+        if kernel::is_fused_on_gpu(&tokens) && !self.config.mask_tokens_in_encoder && self.encoder.num_prefix() == 1 {
+            let order = batch.tokens(shown, Lead::Learned);
+            if let Some(tokens) = kernel::cube::tokens(&tokens, &self.encoder.cls_token.val(), &self.encoder.pos_embed.val(), &order) {
+                return self.encoder.encode(tokens, drop_path);
+            }
+        }
         if let (true, Some(mask_token)) = (self.config.mask_tokens_in_encoder, &self.mask_token) {
             shown = batch.num_patches;
             tokens = Tensor::cat(vec![tokens, mask_token.val().expand([batch.batch, shown - batch.visible, width])], 1);
@@ -127,20 +134,33 @@ impl Mae {
     }
 
     fn decode(&self, encoded: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
-        let (width, rows) = (self.config.decoder_width, batch.num_patches);
+        let rows = batch.num_patches;
         let shown = encoded.dims()[1] - self.encoder.num_prefix();
         let y = self.decoder.embed.forward(encoded);
-        let cls = y.clone().narrow(1, 0, 1) + self.decoder.pos_embed.val().narrow(1, 0, 1);
-        let mut tokens = y.narrow(1, self.encoder.num_prefix(), shown);
-        if let Some(mask_token) = &self.decoder.mask_token {
-            tokens = Tensor::cat(vec![tokens, mask_token.val().expand([batch.batch, rows - shown, width])], 1);
-        }
-        let tokens = tokens + positions(&self.decoder.pos_embed, batch, rows, device);
-        let tokens = Tensor::cat(vec![cls, tokens], 1);
+        let tokens = self.decoder_tokens(y, shown, batch, device);
         let blocks = self.decoder.blocks.iter().enumerate();
         let decoded = blocks.fold(tokens, |x, (index, block)| block.forward(x, index, None));
         let predicted = decoded.narrow(1, 1 + batch.first_predicted, rows - batch.first_predicted);
         self.decoder.pred.forward(self.decoder.norm.forward(predicted))
+    }
+
+    /// What the decoder's blocks get: class token, shown patches, and the mask token in each place where a patch is missing, with their
+    /// positions. Shapes: `y [B, prefix + shown, W]` to `[B, 1 + N, W]`.
+    fn decoder_tokens(&self, y: Tensor<3>, shown: usize, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
+        let (width, rows, prefix) = (self.config.decoder_width, batch.num_patches, self.encoder.num_prefix());
+        if let (Some(mask_token), true) = (&self.decoder.mask_token, kernel::is_fused_on_gpu(&y)) {
+            let order = batch.tokens(shown, Lead::Rows(prefix));
+            if let Some(tokens) = kernel::cube::tokens(&y, &mask_token.val(), &self.decoder.pos_embed.val(), &order) {
+                return tokens;
+            }
+        }
+        let cls = y.clone().narrow(1, 0, 1) + self.decoder.pos_embed.val().narrow(1, 0, 1);
+        let mut tokens = y.narrow(1, prefix, shown);
+        if let Some(mask_token) = &self.decoder.mask_token {
+            tokens = Tensor::cat(vec![tokens, mask_token.val().expand([batch.batch, rows - shown, width])], 1);
+        }
+        let tokens = tokens + positions(&self.decoder.pos_embed, batch, rows, device);
+        Tensor::cat(vec![cls, tokens], 1)
     }
 }
 

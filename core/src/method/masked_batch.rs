@@ -7,6 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::backbone::patch_embed::patchify;
+use crate::kernel::cube::Order;
 use crate::mask::Mask;
 use crate::target::Target;
 
@@ -43,6 +44,15 @@ impl ImageShape {
     pub fn image_values(&self) -> usize {
         self.height * self.width * self.channels
     }
+}
+
+/// Where the class token in front of a sequence comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lead {
+    /// It is learned, and the sequence ends with what is visible.
+    Learned,
+    /// It is the first of so many rows before the visible ones, and the sequence goes on to all patches.
+    Rows(usize),
 }
 
 /// One batch, ready to be uploaded. Rows of `order`, `targets` and `weights` belong together.
@@ -135,6 +145,21 @@ impl MaskedBatch {
         let places: Vec<i32> = self.order.chunks_exact(self.num_patches).flat_map(|order| order[from..to].iter().copied()).collect();
         let count = places.len();
         Tensor::from_data(TensorData::new(places, [count]), device)
+    }
+
+    /// The class token and the first tokens of every sample, with their positions: what the encoder is shown, `visible` of them, or what
+    /// the decoder is shown, all of them, the missing ones learned.
+    pub fn tokens(&self, shown: usize, lead: Lead) -> Order {
+        let (first, prefix, made) = match lead {
+            Lead::Learned => (-1, 0, shown),
+            Lead::Rows(prefix) => (0, prefix, self.num_patches),
+        };
+        let source = |token: usize| if token < shown { (prefix + token) as i32 } else { -1 };
+        let places = |order: &[i32]| [0].into_iter().chain(order[..made].iter().map(|place| place + 1)).collect::<Vec<_>>();
+        Order {
+            sources: [first].into_iter().chain((0..made).map(source)).collect(),
+            places: self.order.chunks_exact(self.num_patches).flat_map(places).collect(),
+        }
     }
 
     /// `[B, N - first_predicted, width]`

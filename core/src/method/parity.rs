@@ -152,12 +152,9 @@ fn predicting_only_the_masked_gives_the_same_loss() {
 #[test]
 fn the_software_gpu_computes_the_same() {
     // The graphics driver is installed by tests/run; elsewhere there may be none.
-    let Ok(gpu) = crate::device::OpenDevice::open(crate::device::DeviceChoice::Software) else {
-        eprintln!("no software GPU driver: not compared");
-        return;
-    };
+    let Some(gpu) = crate::device::shared_software() else { return };
     let fixture = Fixture::load();
-    let network = fixture.network(&gpu.device.autodiff());
+    let network = fixture.network(&gpu.device.clone().autodiff());
     let batch = fixture.task.batch(fixture.images(), &fixture.masks);
     let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
     let gradients = network.parameters().take_gradients(&mut loss.backward());

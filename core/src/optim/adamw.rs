@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use crate::kernel::cube::{Parameter, adamw_of_all};
 use crate::kernel::{self, Update};
 use crate::recipe::Optim;
 use crate::weights::parameters::{Named, Parameters};
@@ -28,31 +29,70 @@ impl AdamW {
     }
 
     /// One update with learning rate `lr`. Parameters without a gradient stay as they are.
-    pub fn step(&mut self, model: &mut dyn Parameters, mut gradients: Named<Tensor<1>>, lr: f64) {
+    pub fn step(&mut self, model: &mut dyn Parameters, gradients: Named<Tensor<1>>, lr: f64) {
+        self.step_clipped(model, gradients, lr, None);
+    }
+
+    /// The same with the gradients scaled as [`clip_global_norm`] does, given their norm and its limit.
+    pub fn step_clipped(&mut self, model: &mut dyn Parameters, gradients: Named<Tensor<1>>, lr: f64, clip: Option<(&Tensor<1>, f64)>) {
         self.steps += 1;
-        let [beta1, beta2] = self.betas;
-        let correction = [beta1, beta2].map(|beta| 1.0 - beta.powf(self.steps as f64));
+        if gradients.values().next().is_some_and(kernel::is_fused_on_gpu) {
+            return self.step_at_once(model, gradients, lr, clip);
+        }
+        let mut gradients = match clip {
+            Some((norm, limit)) => clip_global_norm(gradients, norm, limit),
+            None => gradients,
+        };
         model.update_parameters(&mut |name, shape, value| {
             let Some(gradient) = gradients.remove(name) else { return value };
             let moments = self.moments.remove(name).unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
-            let decay = if shape.len() > 1 { self.weight_decay } else { 0.0 };
-            let numbers = Update {
-                betas: [beta1 as f32, beta2 as f32],
-                rests: [(1.0 - beta1) as f32, (1.0 - beta2) as f32],
-                keep: (1.0 - lr * decay) as f32,
-                rate: (lr / correction[0]) as f32,
-                root_correction: correction[1].sqrt() as f32,
-                eps: self.eps as f32,
-            };
-            let (updated, moments) = kernel::adamw(value, gradient, moments, numbers);
+            let (updated, moments) = kernel::adamw(value, gradient, moments, self.update(shape, lr));
             self.moments.insert(name.to_owned(), moments);
             updated
         });
+    }
+
+    /// On a GPU, all parameters in few launches.
+    fn step_at_once(&mut self, model: &mut dyn Parameters, mut gradients: Named<Tensor<1>>, lr: f64, clip: Option<(&Tensor<1>, f64)>) {
+        let (mut names, mut parameters) = (Vec::new(), Vec::new());
+        model.visit_parameters(&mut |name, shape, value| {
+            let Some(gradient) = gradients.remove(name) else { return };
+            let moments = self.moments.remove(name).unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
+            if let Some(parameter) = Parameter::new(value, gradient, moments, self.update(shape, lr).keep) {
+                names.push(name.to_owned());
+                parameters.push(parameter);
+            }
+        });
+        let mut updated = Named::new();
+        for (name, (value, moments)) in names.into_iter().zip(adamw_of_all(parameters, self.update(&[], lr), clip)) {
+            updated.insert(name.clone(), value);
+            self.moments.insert(name, moments);
+        }
+        model.update_parameters(&mut |name, _, value| updated.remove(name).unwrap_or(value));
+    }
+
+    /// The numbers of the latest update of a parameter of this shape.
+    fn update(&self, shape: &[usize], lr: f64) -> Update {
+        let [beta1, beta2] = self.betas;
+        let correction = [beta1, beta2].map(|beta| 1.0 - beta.powf(self.steps as f64));
+        let decay = if shape.len() > 1 { self.weight_decay } else { 0.0 };
+        Update {
+            betas: [beta1 as f32, beta2 as f32],
+            rests: [(1.0 - beta1) as f32, (1.0 - beta2) as f32],
+            keep: (1.0 - lr * decay) as f32,
+            rate: (lr / correction[0]) as f32,
+            root_correction: correction[1].sqrt() as f32,
+            eps: self.eps as f32,
+        }
     }
 }
 
 /// The norm of all gradients together, as a tensor of one number so that nothing waits for the device. Shape: `[1]`.
 pub fn global_norm(gradients: &Named<Tensor<1>>) -> Option<Tensor<1>> {
+    let all: Vec<_> = gradients.values().collect();
+    if all.first().is_some_and(|&gradient| kernel::is_fused_on_gpu(gradient)) {
+        return kernel::cube::global_norm(&all);
+    }
     let squares = gradients.values().map(|gradient| (gradient.clone() * gradient.clone()).sum());
     squares.reduce(|sum, square| sum + square).map(Tensor::sqrt)
 }

@@ -2,6 +2,7 @@
 
 use burn::tensor::Tensor;
 
+use crate::kernel;
 use crate::weights::parameters::{Named, Parameters};
 
 /// The average and its decay.
@@ -24,6 +25,11 @@ impl Ema {
 
     /// `average ← decay · average + (1 - decay) · weights`.
     pub fn update(&mut self, model: &dyn Parameters) {
+        if self.values.values().next().is_some_and(kernel::is_fused_on_gpu) {
+            let mut weights = Named::new();
+            model.visit_parameters(&mut |name, _, value| drop(weights.insert(name.to_owned(), value)));
+            return kernel::cube::blend(&mut self.values, weights, [self.decay, 1.0 - self.decay]);
+        }
         model.visit_parameters(&mut |name, _, value| {
             if let Some(average) = self.values.remove(name) {
                 self.values.insert(name.to_owned(), average * self.decay + value * (1.0 - self.decay));

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::launches::launches_of;
 use super::throughput::{mae_flops_per_image, matrix_peak_gflops};
 use super::trial::{noise_images, noise_masks};
 use crate::device::OpenDevice;
@@ -81,6 +82,18 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
             rows.push([prepare, forward, backward, optimizer_secs, prepare + forward + backward + optimizer_secs]);
         }
     }
+    let launches_per_step = if device.is_cpu() {
+        None
+    } else {
+        let (done, launches) = launches_of(|| {
+            let loss = network.loss(&task.batch(&images, &masks), task.objective.as_ref(), None);
+            let gradients = network.parameters().take_gradients(&mut loss.backward());
+            optimizer.step(network.parameters_mut(), gradients, 1e-4);
+            sync(device)
+        });
+        done?;
+        Some(launches.values().sum())
+    };
     let median = |part: usize| {
         let mut values: Vec<f64> = rows.iter().map(|row| row[part]).collect();
         values.sort_by(f64::total_cmp);
@@ -100,7 +113,7 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
         peak_mib,
         matrix_peak_gflops,
         peak_share: gflops / matrix_peak_gflops,
-        launches_per_step: None,
+        launches_per_step,
         device: device.name.clone(),
         threads: rayon::current_num_threads(),
     })

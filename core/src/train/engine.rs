@@ -14,9 +14,10 @@ use crate::backbone::drop_path::DropPath;
 use crate::dataset::loader::Loader;
 use crate::device::{DeviceChoice, OpenDevice};
 use crate::error::{Error, Result};
+use crate::kernel;
 use crate::mask::{Mask, MaskStrategy};
 use crate::method::{Network, Task};
-use crate::optim::adamw::{AdamW, clip_global_norm, global_norm};
+use crate::optim::adamw::{AdamW, global_norm};
 use crate::optim::ema::Ema;
 use crate::optim::schedule::Plan;
 use crate::random::{Purpose, Stream};
@@ -38,6 +39,11 @@ pub struct Gradients {
 impl Gradients {
     fn plus(mut self, other: Self) -> Self {
         self.loss = self.loss + other.loss;
+        self.samples.extend(other.samples);
+        if kernel::is_fused_on_gpu(&self.loss) {
+            kernel::cube::blend(&mut self.values, other.values, [1.0, 1.0]);
+            return self;
+        }
         for (name, value) in other.values {
             let sum = match self.values.remove(&name) {
                 Some(sum) => sum + value,
@@ -45,7 +51,6 @@ impl Gradients {
             };
             self.values.insert(name, sum);
         }
-        self.samples.extend(other.samples);
         self
     }
 }
@@ -149,7 +154,8 @@ impl Engine {
             let masked = self.task.batch(&batch.images, &masks);
             let config = self.network.encoder().config();
             let drop_path = DropPath::sample(config.drop_path, config.depth, self.recipe.seed, batch.epoch, &batch.keys);
-            let loss = self.network.loss(&masked, self.task.objective.as_ref(), drop_path.as_ref()) / parts as f64;
+            let loss = self.network.loss(&masked, self.task.objective.as_ref(), drop_path.as_ref());
+            let loss = if parts == 1 { loss } else { loss / parts as f64 };
             let mut gradients = loss.backward();
             let part = Gradients {
                 loss: loss.without_autodiff(),
@@ -173,11 +179,9 @@ impl Engine {
     /// Clips, updates weights and average, and returns the gradient's norm before clipping. Shape: `[1]`.
     pub fn update(&mut self, gradients: Named<Tensor<1>>, lr: f64) -> Option<Tensor<1>> {
         let norm = global_norm(&gradients);
-        let gradients = match &norm {
-            Some(norm) if self.recipe.optim.clip_norm > 0.0 => clip_global_norm(gradients, norm, self.recipe.optim.clip_norm),
-            _ => gradients,
-        };
-        self.optimizer.step(self.network.parameters_mut(), gradients, lr);
+        let limit = self.recipe.optim.clip_norm;
+        let clip = norm.as_ref().filter(|_| limit > 0.0).map(|norm| (norm, limit));
+        self.optimizer.step_clipped(self.network.parameters_mut(), gradients, lr, clip);
         if let Some(ema) = &mut self.ema {
             ema.update(self.network.parameters());
         }

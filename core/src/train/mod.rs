@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod control;
 pub mod data;
 pub mod engine;
+pub mod launches;
 pub mod pretrain;
 pub mod report;
 pub mod session;

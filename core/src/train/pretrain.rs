@@ -1,6 +1,7 @@
 //! The loop: set the rate, take a batch, forward, backward, step, report. Everything else has a name elsewhere.
 
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use super::control::{Ending, obey};
 use super::engine::Engine;
@@ -16,6 +17,10 @@ use crate::run::Inbox;
 pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<'_>, interrupted: &AtomicBool) -> Result<Ending> {
     let mut watch = Watch::new(engine);
     let mut loader = engine.loader()?;
+    let mut warming_up = (!engine.device.is_cpu()).then(Instant::now);
+    if warming_up.is_some() {
+        tracing::info!("the first step also chooses and compiles the GPU's kernels: it takes much longer than the others");
+    }
     while engine.progress.step < engine.steps() {
         if let Some(ending) = obey(engine, inbox, reporter, &mut watch, interrupted)? {
             read_back(engine, reporter)?;
@@ -28,10 +33,14 @@ pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<
         reporter.finished(Finished { step: engine.progress.step, loss: gradients.loss, grad_norm, samples: gradients.samples });
 
         let due = Due::after(engine);
+        let begin = warming_up.take();
         // A GPU is not made to wait for every loss; the CPU has it at hand.
-        if engine.device.is_cpu() || due.any() {
+        if engine.device.is_cpu() || due.any() || begin.is_some() {
             read_back(engine, reporter)?;
             reporter.show(engine.progress.step, engine.epoch());
+        }
+        if let Some(begin) = begin {
+            tracing::info!("the GPU's kernels are ready after {:.1} s", begin.elapsed().as_secs_f64());
         }
         if due.log {
             reporter.log(engine.progress.step, Rates { lr, weight_decay: engine.recipe.optim.weight_decay, epoch: engine.epoch() })?;

@@ -134,10 +134,17 @@ impl<'a> Reporter<'a> {
     /// # Errors
     /// The first step whose loss or gradient is not finite: its number and its images.
     pub fn read_back(&mut self) -> Result<Vec<f32>, NotFinite> {
-        let mut losses = Vec::with_capacity(self.pending.len());
-        for step in self.pending.drain(..) {
-            let number = |tensor: Tensor<1>| to_host(tensor).ok().and_then(|values| values.first().copied()).unwrap_or(f32::NAN);
-            let (loss, norm) = (number(step.loss), step.grad_norm.map(number));
+        let pending: Vec<Finished> = self.pending.drain(..).collect();
+        if pending.is_empty() {
+            return Ok(Vec::new());
+        }
+        // One read for all of them: each would wait for the device anew.
+        let figures = pending.iter().flat_map(|step| [Some(step.loss.clone()), step.grad_norm.clone()]).flatten().collect();
+        let mut figures = to_host(Tensor::cat(figures, 0)).unwrap_or_default().into_iter();
+        let mut losses = Vec::with_capacity(pending.len());
+        for step in pending {
+            let mut figure = || figures.next().unwrap_or(f32::NAN);
+            let (loss, norm) = (figure(), step.grad_norm.map(|_| figure()));
             if !loss.is_finite() || norm.is_some_and(|norm| !norm.is_finite()) {
                 return Err(NotFinite { step: step.step, samples: step.samples });
             }

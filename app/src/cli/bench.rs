@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use maskroom_core::device::DeviceChoice;
 use maskroom_core::error::Error;
-use maskroom_core::train::bench::bench_train;
+use maskroom_core::train::bench::{bench_train, cpu_secs, peak_mib};
 use maskroom_core::train::data::TrainingData;
 use maskroom_core::train::trial;
 use serde_json::json;
@@ -40,7 +40,7 @@ pub struct LoadArguments {
     data: PathBuf,
     #[command(flatten)]
     recipe: RecipeArguments,
-    /// Seconds to load for.
+    /// Seconds to load for, after a batch, or an epoch where `data.cache_mib` keeps pictures.
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
 }
@@ -84,14 +84,34 @@ fn load(context: &Context, arguments: &LoadArguments) -> Result<ExitCode> {
     }
     let recipe = arguments.recipe.resolve(context, None, None)?;
     let mut loader = TrainingData::open(&arguments.data, &recipe)?.loader(&recipe, context.threads, 0)?;
-    loader.next()?; // the threads have started and the files are found
-    let (begin, mut images) = (Instant::now(), 0);
+    // The threads start and the files are found; what is to be kept in memory is read once.
+    let warm_up = if recipe.data.cache_mib > 0 { loader.batches_per_epoch() } else { 1 };
+    for _ in 0..warm_up {
+        let batch = loader.next()?;
+        loader.reuse(batch.images);
+    }
+    let (begin, cpu_begin, mut images) = (Instant::now(), cpu_secs(), 0);
     while begin.elapsed().as_secs_f64() < arguments.seconds {
-        images += loader.next()?.samples.len();
+        let batch = loader.next()?;
+        images += batch.samples.len();
+        loader.reuse(batch.images);
     }
     let seconds = begin.elapsed().as_secs_f64();
+    let cpu_seconds_per_image = cpu_secs().zip(cpu_begin).map(|(end, begin)| (end - begin) / images as f64);
     let [height, width] = recipe.data.image;
-    context.say(format!("{:.0} images/s at {height}x{width} with {} threads", images as f64 / seconds, context.threads));
-    Ok(context
-        .result(&json!({"images_per_second": images as f64 / seconds, "images": images, "seconds": seconds, "threads": context.threads})))
+    context.say(format!(
+        "{:.0} images/s at {height}x{width} with {} threads, {} ms of CPU time each",
+        images as f64 / seconds,
+        context.threads,
+        cpu_seconds_per_image.map_or("unknown".into(), |seconds| format!("{:.2}", seconds * 1e3)),
+    ));
+    Ok(context.result(&json!({
+        "images_per_second": images as f64 / seconds,
+        "images": images,
+        "seconds": seconds,
+        "threads": context.threads,
+        "cache_mib": recipe.data.cache_mib,
+        "cpu_seconds_per_image": cpu_seconds_per_image,
+        "peak_mib": peak_mib(),
+    })))
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use egui::{ColorImage, Context, TextureFilter, TextureHandle, TextureOptions};
 use maskroom_core::augment::Resizer;
+use maskroom_core::dataset::decode::Need;
 use maskroom_core::dataset::images::ImageSource as _;
 use maskroom_core::dataset::{Dataset, Picture};
 
@@ -212,7 +213,7 @@ impl Reader {
             let read = match want {
                 Want::Thumbnail(index) => Read::Thumbnail(index, safely(|| self.thumbnail(index, &mut resizer))),
                 Want::Picture(index) => {
-                    let whole = || self.dataset.picture(index, &|_, _| 1).map(|decoded| Arc::new(decoded.picture));
+                    let whole = || self.dataset.picture(index, &|_, _| Need::whole(1)).map(|decoded| Arc::new(decoded.picture));
                     Read::Picture(index, safely(whole))
                 }
             };

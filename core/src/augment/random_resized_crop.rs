@@ -15,6 +15,13 @@ pub struct CropBox {
     pub width: usize,
 }
 
+impl CropBox {
+    /// Whether all of it is in an image of this size.
+    pub fn lies_within(&self, height: usize, width: usize) -> bool {
+        self.height > 0 && self.width > 0 && self.top + self.height <= height && self.left + self.width <= width
+    }
+}
+
 /// Draws a part of an image of `height` × `width` pixels: its area is uniform in `scale` times the image's, its width ÷ height log-uniform in
 /// `ratio`. After ten draws that do not fit, the largest centered part whose ratio is within `ratio`.
 pub fn sample_crop(height: usize, width: usize, scale: [f64; 2], ratio: [f64; 2], stream: &mut Stream) -> CropBox {

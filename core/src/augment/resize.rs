@@ -1,6 +1,6 @@
 //! Antialiased bicubic resizing of a part of a picture (Catmull-Rom, a = −0.5, the filter grows with the reduction: Pillow's bicubic).
 
-use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::images::{CroppedImage, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 
 use super::random_resized_crop::CropBox;
@@ -36,9 +36,24 @@ impl Area {
         }
     }
 
-    /// The nearest part that lies within the picture and is not empty.
-    fn within(self, picture: &Picture) -> Self {
-        let (height, width) = (picture.height as f64, picture.width as f64);
+    /// The pixels that the resized image may depend on when all of an image of `whole` = (H, W) is there.
+    pub fn window(self, whole: (usize, usize), target: (usize, usize)) -> CropBox {
+        let area = self.within(whole.0, whole.1);
+        let span = |begin: f64, length: f64, whole: usize, target: usize| {
+            // The filter reaches two pixels in each direction, or as many as two of the result cover; one more against rounding.
+            let reach = 2.0 * (length / target.max(1) as f64).max(1.0) + 1.0;
+            let first = (begin - reach).floor().max(0.0) as usize;
+            let end = ((begin + length + reach).ceil() as usize).min(whole);
+            (first, end - first)
+        };
+        let (top, height) = span(area.top, area.height, whole.0, target.0);
+        let (left, width) = span(area.left, area.width, whole.1, target.1);
+        CropBox { top, left, height, width }
+    }
+
+    /// The nearest part that lies within an image of this size and is not empty.
+    fn within(self, height: usize, width: usize) -> Self {
+        let (height, width) = (height as f64, width as f64);
         let (part_height, part_width) = (self.height.clamp(f64::MIN_POSITIVE.max(1e-3), height), self.width.clamp(1e-3, width));
         Self {
             top: self.top.clamp(0.0, height - part_height),
@@ -67,12 +82,32 @@ impl Resizer {
     /// # Errors
     /// A reason when the target is empty or too large.
     pub fn resize(&mut self, picture: &Picture, area: Area, height: usize, width: usize, channels: usize) -> Result<Picture, String> {
-        let area = area.within(picture);
+        let whole = CropBox { top: 0, left: 0, height: picture.height, width: picture.width };
+        self.resize_within(picture, whole, area, (height, width), channels)
+    }
+
+    /// Like [`Resizer::resize`], of an area of the part `window` of a picture; nothing outside of it is read.
+    ///
+    /// # Errors
+    /// A reason when the target is empty or too large, or the window not inside the picture.
+    pub fn resize_within(
+        &mut self,
+        picture: &Picture,
+        window: CropBox,
+        area: Area,
+        (height, width): (usize, usize),
+        channels: usize,
+    ) -> Result<Picture, String> {
+        let area = area.within(window.height, window.width);
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
             .use_alpha(channels != picture.channels)
             .crop(area.left, area.top, area.width, area.height);
-        let size = Sizes { from: side(picture.height, picture.width)?, to: side(height, width)? };
+        let size = Sizes {
+            from: side(picture.height, picture.width)?,
+            window: (side(window.top, window.left)?, side(window.height, window.width)?),
+            to: side(height, width)?,
+        };
         let count = height * width * picture.channels;
         let pixels = match &picture.pixels {
             Pixels::U8(samples) => {
@@ -126,15 +161,19 @@ impl Resizer {
         options: &ResizeOptions,
     ) -> Result<(), String> {
         let from = ImageRef::new(size.from.1, size.from.0, from, pixel_type).map_err(|error| error.to_string())?;
+        let ((top, left), (height, width)) = size.window;
+        let from = CroppedImage::new(&from, left, top, width, height).map_err(|error| error.to_string())?;
         let mut to = Image::from_slice_u8(size.to.1, size.to.0, to, pixel_type).map_err(|error| error.to_string())?;
         self.inner.resize(&from, &mut to, options).map_err(|error| error.to_string())
     }
 }
 
-/// Heights and widths.
+/// Sizes: height and width each.
 #[derive(Clone, Copy)]
 struct Sizes {
     from: (u32, u32),
+    /// Top and left, height and width.
+    window: ((u32, u32), (u32, u32)),
     to: (u32, u32),
 }
 

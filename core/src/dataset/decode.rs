@@ -11,6 +11,7 @@ use image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 
 use super::picture::{Picture, Pixels};
 use super::{integrity, jpeg, tiff};
+use crate::augment::CropBox;
 
 /// How much one image may cost. Checked from its header, before anything is allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Limits {
     }
 }
 
-/// A picture that may have been decoded smaller than its file has it.
+/// A picture that may have been decoded smaller than its file has it, or only in part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reduced {
     /// The pixels, the right way up.
@@ -57,23 +58,50 @@ pub struct Reduced {
     pub full_height: usize,
     /// W of the file's image as shown, in pixels.
     pub full_width: usize,
-    /// 1, 2, 4 or 8: pixel `(y, x)` of the picture covers the pixels from `(y, x) * divisor` on of the full image.
+    /// 1, 2, 4 or 8: a pixel of the picture covers so many of the full image across and down.
     pub divisor: usize,
+    /// The picture's first row in the whole image at this size. Not 0 only where a part was decoded.
+    pub top: usize,
+    /// The picture's first column in the whole image at this size.
+    pub left: usize,
+}
+
+impl Reduced {
+    /// H and W of the whole image at the size of the picture.
+    pub fn whole_size(&self) -> (usize, usize) {
+        (self.full_height.div_ceil(self.divisor), self.full_width.div_ceil(self.divisor))
+    }
+}
+
+/// What is needed of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Need {
+    /// By how much it may be reduced: 1, 2, 4 or 8.
+    pub divisor: usize,
+    /// The part of the full image as shown that is needed if it is not reduced; nothing for all of it.
+    pub part: Option<CropBox>,
+}
+
+impl Need {
+    /// All of an image, which may be reduced.
+    pub fn whole(divisor: usize) -> Self {
+        Self { divisor, part: None }
+    }
 }
 
 /// Decodes an image file (its first frame), with its Exif orientation applied. The error is the reason in plain words.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, String> {
-    decode_for_crop(bytes, limits, &|_, _| 1).map(|reduced| reduced.picture)
+    decode_for_crop(bytes, limits, &|_, _| Need::whole(1)).map(|reduced| reduced.picture)
 }
 
-/// Decodes an image file, smaller where the format can: `divisor(height, width)` says by how much (1, 2, 4 or 8) an image of this size, as
-/// shown, may be reduced for what is wanted of it. Only JPEG can; every other format, and CMYK, comes at full size with `divisor` 1.
-pub fn decode_for_crop(bytes: &[u8], limits: &Limits, divisor: &dyn Fn(usize, usize) -> usize) -> Result<Reduced, String> {
+/// Decodes an image file, smaller or in part where the format can: `need(height, width)` says what is needed of an image of this size, as
+/// shown. Only JPEG can; every other format, and CMYK, comes whole at full size with `divisor` 1.
+pub fn decode_for_crop(bytes: &[u8], limits: &Limits, need: &dyn Fn(usize, usize) -> Need) -> Result<Reduced, String> {
     if bytes.is_empty() {
         return Err("the file is empty (0 bytes)".into());
     }
     isolated(|| match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes, limits, divisor),
+        Ok(ImageFormat::Jpeg) => jpeg::decode(bytes, limits, need),
         Ok(ImageFormat::Tiff) => tiff::decode(bytes, limits).map(whole),
         Ok(format @ (ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp | ImageFormat::Gif | ImageFormat::Pnm)) => {
             integrity::check(bytes, format)?;
@@ -92,7 +120,7 @@ pub(super) fn oriented_size(height: usize, width: usize, orientation: Orientatio
 }
 
 fn whole(picture: Picture) -> Reduced {
-    Reduced { full_height: picture.height, full_width: picture.width, picture, divisor: 1 }
+    Reduced { full_height: picture.height, full_width: picture.width, picture, divisor: 1, top: 0, left: 0 }
 }
 
 fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Picture, String> {
@@ -195,7 +223,7 @@ mod tests {
         let bytes = progressive_jpeg();
         assert_eq!(shape(&bytes), (16, 16, 3, 8));
         let full = decode(&bytes, &Limits::default()).unwrap().to_unit(3).unwrap();
-        let half = decode_for_crop(&bytes, &Limits::default(), &|_, _| 2).unwrap();
+        let half = decode_for_crop(&bytes, &Limits::default(), &|_, _| Need::whole(2)).unwrap();
         assert_eq!((half.picture.height, half.divisor), (8, 2));
         let mean = |pixels: &[f32]| pixels.iter().sum::<f32>() / pixels.len() as f32;
         assert!((mean(&full.pixels) - mean(&half.picture.to_unit(3).unwrap().pixels)).abs() < 0.02);
@@ -263,7 +291,7 @@ mod tests {
                     let place = stream.below(damaged.len());
                     damaged[place] = stream.next_u64() as u8;
                 }
-                let _ = decode_for_crop(&damaged, &Limits { max_pixels: 1_000_000, ..Limits::default() }, &|_, _| 2);
+                let _ = decode_for_crop(&damaged, &Limits { max_pixels: 1_000_000, ..Limits::default() }, &|_, _| Need::whole(2));
             }
         }
     }

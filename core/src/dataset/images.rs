@@ -1,6 +1,6 @@
 //! Where the loader's pictures come from: files, or memory.
 
-use super::decode::{Limits, Reduced, decode_for_crop};
+use super::decode::{Limits, Need, Reduced, decode_for_crop};
 use super::{Dataset, Picture};
 
 /// A numbered collection of pictures that several threads may ask at once.
@@ -8,9 +8,9 @@ pub trait ImageSource: Send + Sync {
     /// How many there are.
     fn len(&self) -> usize;
 
-    /// Decodes one. `divisor(height, width)` says, from the picture's full size, by how much it may be reduced (1, 2, 4 or 8) for what
-    /// is wanted of it; a source may always give it whole. The error is the reason in plain words.
-    fn picture(&self, index: usize, divisor: &dyn Fn(usize, usize) -> usize) -> Result<Reduced, String>;
+    /// Decodes one. `need(height, width)` says, from the picture's full size, what is needed of it; a source may always give it whole. The
+    /// error is the reason in plain words.
+    fn picture(&self, index: usize, need: &dyn Fn(usize, usize) -> Need) -> Result<Reduced, String>;
 
     /// Its name, for messages.
     fn name(&self, index: usize) -> String;
@@ -26,8 +26,8 @@ impl ImageSource for Dataset {
         self.items.len()
     }
 
-    fn picture(&self, index: usize, divisor: &dyn Fn(usize, usize) -> usize) -> Result<Reduced, String> {
-        decode_for_crop(&self.bytes(index)?, &Limits::default(), divisor)
+    fn picture(&self, index: usize, need: &dyn Fn(usize, usize) -> Need) -> Result<Reduced, String> {
+        decode_for_crop(&self.bytes(index)?, &Limits::default(), need)
     }
 
     fn name(&self, index: usize) -> String {
@@ -49,9 +49,9 @@ impl ImageSource for InMemory {
         self.pictures.len()
     }
 
-    fn picture(&self, index: usize, _divisor: &dyn Fn(usize, usize) -> usize) -> Result<Reduced, String> {
+    fn picture(&self, index: usize, _need: &dyn Fn(usize, usize) -> Need) -> Result<Reduced, String> {
         let picture = self.pictures.get(index).ok_or_else(|| format!("there is no image {index}"))?.clone();
-        Ok(Reduced { full_height: picture.height, full_width: picture.width, picture, divisor: 1 })
+        Ok(Reduced { full_height: picture.height, full_width: picture.width, picture, divisor: 1, top: 0, left: 0 })
     }
 
     fn name(&self, index: usize) -> String {

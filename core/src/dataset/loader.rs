@@ -84,7 +84,8 @@ pub struct Loader {
     next_out: u64,
     next_in: u64,
     reported: HashSet<usize>,
-    buffers: Vec<Vec<f32>>,
+    /// The memory of a batch that is no longer needed.
+    spare: Option<Vec<f32>>,
     waited_secs: f64,
 }
 
@@ -118,7 +119,7 @@ impl Loader {
             next_out: first,
             next_in: first,
             reported: HashSet::new(),
-            buffers: Vec::new(),
+            spare: None,
             waited_secs: 0.0,
         };
         for number in 0..num_threads {
@@ -143,25 +144,28 @@ impl Loader {
         while self.next_in < self.next_out + PREFETCH as u64 {
             self.ask_for_a_batch()?;
         }
-        let options = &self.shared.options;
+        let shared = self.shared.clone();
+        let options = &shared.options;
         let (epoch, index_in_epoch) = self.order.place(self.next_out);
         let size = options.height * options.width * options.channels;
+        let mut images = self.spare.take().unwrap_or_default();
+        images.resize(options.batch * size, 0.0);
         let mut batch = Batch {
             epoch,
             index_in_epoch,
             samples: Vec::with_capacity(options.batch),
             keys: Vec::with_capacity(options.batch),
-            images: Vec::with_capacity(options.batch * size),
+            images,
             failed: Vec::new(),
         };
         for slot in 0..options.batch as u64 {
-            let done = self.wait_for(self.next_out * self.shared.options.batch as u64 + slot)?;
+            let done = self.wait_for(self.next_out * options.batch as u64 + slot)?;
             for (index, reason) in done.failed {
                 if self.reported.insert(index) {
                     batch.failed.push(Unreadable { path: self.shared.source.name(index), reason });
                 }
             }
-            if !done.readable {
+            let Some(picture) = done.picture else {
                 // The samples of this batch are spent; there is no going on.
                 self.jobs = None;
                 let first = batch.failed.first().map_or_else(String::new, |file| format!(" ({}: {})", file.path, file.reason));
@@ -171,14 +175,22 @@ impl Loader {
                     reason,
                     "run `maskroom data inspect` and repair or replace the files",
                 ));
-            }
+            };
             batch.samples.push(done.sample);
             batch.keys.push(done.key);
-            batch.images.extend_from_slice(&done.pixels);
-            self.buffers.push(done.pixels);
+            let begin = slot as usize * size;
+            let normalized =
+                picture.write_normalized(options.channels, &options.mean, &options.std, &mut batch.images[begin..begin + size]);
+            normalized.map_err(Error::Failed)?;
         }
         self.next_out += 1;
         Ok(batch)
+    }
+
+    /// Takes back the pixels of a batch that is no longer needed: the next one is written to the same memory, which the system otherwise
+    /// takes away and gives anew, zeroed, for every batch.
+    pub fn reuse(&mut self, images: Vec<f32>) {
+        self.spare = Some(images);
     }
 
     /// How many batches make an epoch; at least one.
@@ -197,7 +209,7 @@ impl Loader {
         for slot in 0..self.order.batch {
             let number = self.next_in * self.order.batch as u64 + slot as u64;
             let position = index as usize * self.order.batch + slot;
-            let job = Job { number, epoch, order: order.clone(), position, buffer: self.buffers.pop().unwrap_or_default() };
+            let job = Job { number, epoch, order: order.clone(), position };
             // Never blocks: no more jobs are ever under way than the queue holds.
             let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
             if !sent {
@@ -257,6 +269,7 @@ fn check(options: &LoaderOptions) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::decode::Need;
     use crate::dataset::images::InMemory;
     use crate::dataset::sample_files::{grainy_photo, jpeg, varied_photo};
     use crate::dataset::{Dataset, Picture, Pixels};
@@ -380,7 +393,7 @@ mod tests {
             fn len(&self) -> usize {
                 9
             }
-            fn picture(&self, index: usize, _: &dyn Fn(usize, usize) -> usize) -> Result<crate::dataset::decode::Reduced, String> {
+            fn picture(&self, index: usize, _: &dyn Fn(usize, usize) -> Need) -> Result<crate::dataset::decode::Reduced, String> {
                 assert!(index.is_multiple_of(2), "a decoder's bug");
                 Err("broken".into())
             }
@@ -426,11 +439,11 @@ mod tests {
             let source: Arc<dyn ImageSource> = Arc::new(Dataset::open(folder.path()).unwrap());
             for divisor in [1, 2, 4, 8] {
                 let start = Instant::now();
-                (0..8).for_each(|index| drop(source.picture(index, &|_, _| divisor).unwrap()));
+                (0..8).for_each(|index| drop(source.picture(index, &|_, _| Need::whole(divisor)).unwrap()));
                 println!("{size}, decoded at 1/{divisor}: {:.2} ms", start.elapsed().as_secs_f64() * 1e3 / 8.0);
             }
             let start = Instant::now();
-            let full = source.picture(0, &|_, _| 1).unwrap();
+            let full = source.picture(0, &|_, _| Need::whole(1)).unwrap();
             let decoded = start.elapsed();
             crate::augment::Resizer::new().resize(&full.picture, crate::augment::Area::whole(&full.picture), 224, 224, 3).unwrap();
             println!("{size}, decoded whole: {decoded:.1?}, then resized: {:.1?}", start.elapsed() - decoded);

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::decode::Reduced;
+use super::decode::{Need, Reduced};
 use super::images::ImageSource;
 
 /// Keeps decoded pictures until its budget is spent, and then keeps those it has: in shuffled epochs every picture comes once in each, so
 /// that replacing the least recently used one would always drop the next one needed.
 ///
-/// A picture is kept for each reduction it was decoded at. Which reduction a crop gets never depends on what is in memory, so results do not
+/// A picture is kept whole, for each reduction it was decoded at. Which reduction a crop gets never depends on what is in memory, so results do not
 /// either.
 pub(super) struct PictureMemory {
     budget: usize,
@@ -34,22 +34,22 @@ impl PictureMemory {
         &self,
         source: &dyn ImageSource,
         index: usize,
-        divisor: &dyn Fn(usize, usize) -> usize,
+        need: &dyn Fn(usize, usize) -> Need,
     ) -> Result<Arc<Reduced>, String> {
         if self.budget == 0 {
-            return source.picture(index, divisor).map(Arc::new);
+            return source.picture(index, need).map(Arc::new);
         }
         let size = self.lock().sizes.get(&index).copied();
         if let Some((height, width)) = size {
-            let wanted = divisor(height, width);
+            let wanted = need(height, width).divisor;
             if let Some(kept) = self.lock().pictures.get(&(index, wanted)) {
                 return Ok(kept.clone());
             }
         }
         let asked = std::cell::Cell::new(1);
         let decoded = source.picture(index, &|height, width| {
-            asked.set(divisor(height, width));
-            asked.get()
+            asked.set(need(height, width).divisor);
+            Need::whole(asked.get())
         })?;
         let decoded = Arc::new(decoded);
         let bytes = decoded.picture.num_bytes();

@@ -17,6 +17,8 @@ mod label_map;
 mod layout;
 mod listing;
 pub mod loader;
+#[cfg(test)]
+mod loader_soak;
 mod location;
 mod memory;
 pub mod picture;

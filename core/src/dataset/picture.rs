@@ -2,6 +2,8 @@
 
 use image::metadata::Orientation;
 
+use crate::kernel::simd::{Job, vectorized};
+
 /// A decoded image, `[H, W, C]` interleaved. Two or four channels: the last one is alpha (gray or color comes first).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
@@ -63,13 +65,7 @@ impl Picture {
             return Err(format!("normalization has {} means and {} deviations for {channels} channels", mean.len(), std.len()));
         }
         if let (Pixels::U8(samples), true) = (&self.pixels, self.channels == channels) {
-            let tables: Vec<[f32; 256]> =
-                mean.iter().zip(std).map(|(mean, std)| std::array::from_fn(|value| (value as f32 / 255.0 - mean) / std)).collect();
-            for (pixel, out) in samples.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-                for ((out, &value), table) in out.iter_mut().zip(pixel).zip(&tables) {
-                    *out = table[usize::from(value)];
-                }
-            }
+            vectorized(NormalizeBytes { samples, mean, std, out });
             return Ok(());
         }
         self.write_unit(channels, out)?;
@@ -79,6 +75,14 @@ impl Picture {
             }
         }
         Ok(())
+    }
+
+    /// Fails with a reason where there is no rule by which the picture gets `channels` channels.
+    pub fn check_channels(&self, channels: usize) -> Result<(), String> {
+        if self.channels == channels || matches!((self.channels, channels), (1, 3 | 4) | (2, 1 | 3 | 4) | (3, 1 | 4) | (4, 1 | 3)) {
+            return Ok(());
+        }
+        Err(format!("the image has {} channels where {channels} are wanted", self.channels))
     }
 
     /// The number of bits of a sample: 8, 16 or 32.
@@ -125,12 +129,13 @@ impl Picture {
     }
 
     fn write_unit(&self, channels: usize, out: &mut [f32]) -> Result<(), String> {
-        let known = match &self.pixels {
+        self.check_channels(channels)?;
+        match &self.pixels {
             Pixels::U8(samples) => convert(samples, self.channels, channels, |value| f32::from(value) / 255.0, out),
             Pixels::U16(samples) => convert(samples, self.channels, channels, |value| f32::from(value) / 65535.0, out),
             Pixels::F32(samples) => convert(samples, self.channels, channels, |value| value, out),
-        };
-        if known { Ok(()) } else { Err(format!("the image has {} channels where {channels} are wanted", self.channels)) }
+        }
+        Ok(())
     }
 }
 
@@ -165,8 +170,8 @@ fn moved<T: Copy>(
     out
 }
 
-/// False when no rule leads from `have` to `want` channels.
-fn convert<T: Copy>(samples: &[T], have: usize, want: usize, unit: impl Fn(T) -> f32, out: &mut [f32]) -> bool {
+/// By the rule that leads from `have` to `want` channels.
+fn convert<T: Copy>(samples: &[T], have: usize, want: usize, unit: impl Fn(T) -> f32, out: &mut [f32]) {
     let over_gray = |value: f32, alpha: f32| value * alpha + 0.5 * (1.0 - alpha);
     let gray = |red: f32, green: f32, blue: f32| 0.299 * red + 0.587 * green + 0.114 * blue;
     let pairs = samples.chunks_exact(have).zip(out.chunks_exact_mut(want));
@@ -195,9 +200,34 @@ fn convert<T: Copy>(samples: &[T], have: usize, want: usize, unit: impl Fn(T) ->
             let alpha = unit(pixel[3]);
             out.iter_mut().zip(pixel).for_each(|(out, &value)| *out = over_gray(unit(value), alpha));
         }),
-        _ => return false,
+        _ => {}
     }
-    true
+}
+
+/// Bytes become numbers, normalized channel by channel.
+struct NormalizeBytes<'a> {
+    samples: &'a [u8],
+    mean: &'a [f32],
+    std: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Job for NormalizeBytes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        /// Pixels at a time: whole vectors of every channel.
+        const PIXELS: usize = 16;
+        let factor: Vec<f32> = self.std.iter().map(|std| 1.0 / (255.0 * std)).collect();
+        let offset: Vec<f32> = self.mean.iter().zip(self.std).map(|(mean, std)| -mean / std).collect();
+        let (factor, offset) = (factor.repeat(PIXELS), offset.repeat(PIXELS));
+        for (samples, out) in self.samples.chunks(factor.len()).zip(self.out.chunks_mut(factor.len())) {
+            for (((out, &sample), factor), offset) in out.iter_mut().zip(samples).zip(&factor).zip(&offset) {
+                *out = f32::from(sample) * factor + offset;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

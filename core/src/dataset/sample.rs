@@ -4,12 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::decode::{Reduced, isolated};
+use super::decode::{Need, Reduced, isolated};
 use super::images::ImageSource;
 use super::loader::LoaderOptions;
 use super::memory::PictureMemory;
+use super::picture::{Picture, Pixels};
 use crate::augment::horizontal_flip::flip_horizontally;
-use crate::augment::{Area, Resizer, View};
+use crate::augment::{Area, CropBox, Resizer, View};
 use crate::random::{Purpose, Stream};
 
 /// A training sample of one image.
@@ -28,27 +29,50 @@ pub(super) fn key(index: usize, repetition: u64) -> u64 {
     index as u64 | repetition << 40
 }
 
-/// Renders a sample into `out` `[H, W, C]`. `decode` brings the picture, reduced by no more than it is told.
+/// A sample that is not normalized yet.
+pub(super) struct Rendered {
+    pub(super) view: View,
+    /// H and W of the whole image, in pixels.
+    pub(super) full: [usize; 2],
+    /// H × W pixels, with the image's own channels and type.
+    pub(super) picture: Picture,
+}
+
+/// Renders a sample. `decode` brings the picture, or as much of it as it is told.
 pub(super) fn render(
     options: &LoaderOptions,
     epoch: u64,
     key: u64,
-    decode: impl FnOnce(&dyn Fn(usize, usize) -> usize) -> Result<Arc<Reduced>, String>,
+    decode: impl FnOnce(&dyn Fn(usize, usize) -> Need) -> Result<Arc<Reduced>, String>,
     resizer: &mut Resizer,
-    out: &mut [f32],
-) -> Result<(View, [usize; 2]), String> {
+) -> Result<Rendered, String> {
     let stream = Stream::new(options.seed, epoch, key, Purpose::Crop);
     let view = |height, width| View::sample(height, width, options.crop_scale, options.crop_ratio, options.flip, &mut stream.clone());
-    let decoded = decode(&|height, width| view(height, width).largest_divisor(options.height, options.width))?;
+    let target = (options.height, options.width);
+    let decoded = decode(&|height, width| {
+        let view = view(height, width);
+        let divisor = view.largest_divisor(target.0, target.1);
+        let part = (divisor == 1).then(|| Area::reduced(view.crop, 1).window((height, width), target));
+        Need { divisor, part }
+    })?;
     let full = [decoded.full_height, decoded.full_width];
     let view = view(full[0], full[1]);
     let area = Area::reduced(view.crop, decoded.divisor);
-    let resized = resizer.resize(&decoded.picture, area, options.height, options.width, options.channels)?;
-    resized.write_normalized(options.channels, &options.mean, &options.std, out)?;
+    // The same pixels are looked at whether more of the picture is there or not, so that no rounding tells the difference.
+    let window = area.window(decoded.whole_size(), target);
+    let (top, left) = (window.top - decoded.top, window.left - decoded.left);
+    let area = Area { top: area.top - window.top as f64, left: area.left - window.left as f64, ..area };
+    let window = CropBox { top, left, ..window };
+    let mut picture = resizer.resize_within(&decoded.picture, window, area, target, options.channels)?;
+    picture.check_channels(options.channels)?;
     if view.flip {
-        flip_horizontally(out, options.width, options.channels);
+        match &mut picture.pixels {
+            Pixels::U8(samples) => flip_horizontally(samples, picture.width, picture.channels),
+            Pixels::U16(samples) => flip_horizontally(samples, picture.width, picture.channels),
+            Pixels::F32(samples) => flip_horizontally(samples, picture.width, picture.channels),
+        }
     }
-    Ok((view, full))
+    Ok(Rendered { view, full, picture })
 }
 
 /// The samples that a [`super::loader::Loader`] of these options makes of one image in these epochs, the first in each.
@@ -68,8 +92,9 @@ pub fn samples(
     let mut resizer = Resizer::new();
     let mut sample = |epoch| {
         let mut pixels = vec![0.0; options.height * options.width * options.channels];
-        let decode = |divisor: &dyn Fn(usize, usize) -> usize| memory.picture(source, index, divisor);
-        let (view, full) = isolated(|| render(options, epoch, key(index_in_run, 0), decode, &mut resizer, &mut pixels))?;
+        let decode = |need: &dyn Fn(usize, usize) -> Need| memory.picture(source, index, need);
+        let Rendered { view, full, picture } = isolated(|| render(options, epoch, key(index_in_run, 0), decode, &mut resizer))?;
+        picture.write_normalized(options.channels, &options.mean, &options.std, &mut pixels)?;
         Ok(Sample { view, full, pixels })
     };
     epochs.map(&mut sample).collect()

@@ -1,4 +1,4 @@
-//! What a loader's thread does: from the number of a sample to its normalized pixels.
+//! What a loader's thread does: from the number of a sample to its pixels.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::decode::isolated;
+use super::decode::{Need, isolated};
 use super::images::ImageSource;
 use super::loader::LoaderOptions;
 use super::memory::PictureMemory;
+use super::picture::Picture;
 use super::sample;
 use crate::augment::Resizer;
 
@@ -28,7 +29,6 @@ pub(super) struct Job {
     pub(super) epoch: u64,
     pub(super) order: Arc<Vec<usize>>,
     pub(super) position: usize,
-    pub(super) buffer: Vec<f32>,
 }
 
 /// A prepared sample.
@@ -36,9 +36,9 @@ pub(super) struct Done {
     pub(super) number: u64,
     pub(super) sample: usize,
     pub(super) key: u64,
-    pub(super) pixels: Vec<f32>,
+    /// Nothing when no image is readable.
+    pub(super) picture: Option<Picture>,
     pub(super) failed: Vec<(usize, String)>,
-    pub(super) readable: bool,
 }
 
 impl Workshop {
@@ -54,9 +54,8 @@ impl Workshop {
 
     /// The sample of a job, or of the next image of the order that is readable.
     fn prepare(&self, job: Job, resizer: &mut Resizer) -> Done {
-        let Job { number, epoch, order, position, buffer: mut pixels } = job;
+        let Job { number, epoch, order, position } = job;
         let mut failed = Vec::new();
-        pixels.resize(self.options.height * self.options.width * self.options.channels, 0.0);
         for step in 0..order.len() {
             let index = order[(position + step) % order.len()];
             // A stand-in must not equal the image's own sample of the same epoch.
@@ -66,12 +65,12 @@ impl Workshop {
             let outcome = match known {
                 Some(reason) => Err(reason),
                 None => {
-                    let decode = |divisor: &dyn Fn(usize, usize) -> usize| self.memory.picture(&*self.source, index, divisor);
-                    isolated(|| sample::render(&self.options, epoch, key, decode, resizer, &mut pixels)).map(drop)
+                    let decode = |need: &dyn Fn(usize, usize) -> Need| self.memory.picture(&*self.source, index, need);
+                    isolated(|| sample::render(&self.options, epoch, key, decode, resizer))
                 }
             };
             match outcome {
-                Ok(()) => return Done { number, sample: index, key, pixels, failed, readable: true },
+                Ok(rendered) => return Done { number, sample: index, key, picture: Some(rendered.picture), failed },
                 Err(reason) => {
                     self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(index, reason.clone());
                     failed.push((index, reason));
@@ -82,7 +81,7 @@ impl Workshop {
             }
         }
         let sample = order[position % order.len()];
-        Done { number, sample, key: sample as u64, pixels, failed, readable: false }
+        Done { number, sample, key: sample as u64, picture: None, failed }
     }
 }
 

@@ -18,7 +18,7 @@ mod masked_mse;
 pub mod matrix;
 mod pool;
 pub mod reference;
-mod simd;
+pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
 mod tile;

@@ -152,6 +152,7 @@ impl Engine {
             }
             let masks = self.masks(batch.epoch, &batch.keys);
             let masked = self.task.batch(&batch.images, &masks);
+            loader.reuse(batch.images);
             let config = self.network.encoder().config();
             let drop_path = DropPath::sample(config.drop_path, config.depth, self.recipe.seed, batch.epoch, &batch.keys);
             let loss = self.network.loss(&masked, self.task.objective.as_ref(), drop_path.as_ref());

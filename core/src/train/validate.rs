@@ -8,6 +8,7 @@ use super::baseline::{BaselineTally, Baselines};
 use super::data::TrainingData;
 use crate::augment::prepare_eval;
 use crate::backbone::patch_embed::patchify;
+use crate::dataset::decode::Need;
 use crate::error::Result;
 use crate::inspect::encoder::{Images, Query, attention};
 use crate::inspect::reconstruct::reconstruct;
@@ -36,7 +37,7 @@ impl FixedSet {
         let grid = recipe.grid();
         let (mean, std) = recipe.data.normalization();
         let prepare = |&sample: &usize| {
-            let picture = data.source.picture(sample, &|_, _| 1).ok()?.picture;
+            let picture = data.source.picture(sample, &|_, _| Need::whole(1)).ok()?.picture;
             let image = prepare_eval(&picture, height, width, recipe.data.channels, &mean, &std).ok()?;
             Some((sample, image, fixed_mask(strategy, grid, recipe.seed, sample)))
         };

@@ -2,7 +2,7 @@
 
 use egui::ColorImage;
 use maskroom_core::augment::{Area, Resizer};
-use maskroom_core::dataset::decode::Reduced;
+use maskroom_core::dataset::decode::{Need, Reduced};
 use maskroom_core::dataset::images::ImageSource;
 
 use crate::studio::display::Display;
@@ -19,7 +19,7 @@ pub(super) struct Made {
 
 /// Reads and decodes an image, no larger than a thumbnail needs. The error is the reason in plain words.
 pub(super) fn make(source: &dyn ImageSource, index: usize, resizer: &mut Resizer) -> Result<Made, String> {
-    let decoded = source.picture(index, &divisor)?;
+    let decoded = source.picture(index, &|height, width| Need::whole(divisor(height, width)))?;
     let is_worth_keeping = decoded.full_height * decoded.full_width > 4 * SIDE * SIDE;
     Ok(Made { image: shrink(&decoded, resizer)?, is_worth_keeping })
 }

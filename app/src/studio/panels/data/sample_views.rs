@@ -6,6 +6,7 @@ use std::sync::Arc;
 use egui::ColorImage;
 use maskroom_core::augment::{CropBox, Resizer};
 use maskroom_core::dataset::Dataset;
+use maskroom_core::dataset::decode::Need;
 use maskroom_core::dataset::images::ImageSource as _;
 use maskroom_core::dataset::loader::LoaderOptions;
 use maskroom_core::dataset::sample::{Sample, samples};
@@ -109,7 +110,7 @@ fn shown(sample: &Sample, options: &LoaderOptions) -> ColorImage {
 
 fn whole(dataset: &Dataset, index: usize) -> Result<ColorImage, String> {
     let divisor = |height: usize, width: usize| [8, 4].into_iter().find(|divisor| height.max(width) / divisor >= WHOLE_SIDE).unwrap_or(1);
-    let picture = dataset.picture(index, &divisor)?.picture;
+    let picture = dataset.picture(index, &|height, width| Need::whole(divisor(height, width)))?.picture;
     let scale = (WHOLE_SIDE as f64 / picture.height.max(picture.width) as f64).min(1.0);
     let [height, width] = [picture.height, picture.width].map(|side| ((side as f64 * scale).round() as usize).max(1));
     let area = maskroom_core::augment::Area::whole(&picture);

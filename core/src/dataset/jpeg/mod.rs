@@ -1,4 +1,10 @@
-//! JPEG: what its markers say before anything is allocated, whether the file is whole, and decoding at 1/2, 1/4 or 1/8 of its size.
+//! JPEG: what its markers say before anything is allocated, whether the file is whole, and decoding of a part of it, or at 1/2, 1/4 or 1/8 of
+//! its size.
+
+mod baseline;
+mod colors;
+mod entropy;
+mod transform;
 
 use std::io::Cursor;
 
@@ -6,22 +12,30 @@ use image::ImageDecoder;
 use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
 
-use super::decode::{Limits, Reduced, oriented_size};
+use super::decode::{Limits, Need, Reduced, oriented_size};
 use super::picture::{Picture, Pixels};
+use crate::augment::CropBox;
 
-/// Decodes a JPEG. `divisor(height, width)` says, from the size as it will be shown, by how much it may be reduced (1, 2, 4 or 8).
-pub(super) fn decode(bytes: &[u8], limits: &Limits, divisor: &dyn Fn(usize, usize) -> usize) -> Result<Reduced, String> {
+/// Decodes a JPEG, or as much of it as is needed. `need(height, width)` says what, from the size as it will be shown.
+pub(super) fn decode(bytes: &[u8], limits: &Limits, need: &dyn Fn(usize, usize) -> Need) -> Result<Reduced, String> {
     let header = Header::read(bytes)?;
     limits.check(header.height, header.width, header.components.clamp(1, 4))?;
     let orientation = header.exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
     let (full_height, full_width) = oriented_size(header.height, header.width, orientation);
-    let wanted = divisor(full_height, full_width);
-    let reduced = if wanted > 1 { decode_reduced(bytes, &header, wanted) } else { None };
-    let (picture, divisor) = match reduced {
-        Some(picture) => (picture, wanted),
-        None => (decode_full(bytes)?, 1),
+    let Need { divisor, part } = need(full_height, full_width);
+    let reduced = if divisor > 1 { decode_reduced(bytes, &header, divisor) } else { None };
+    if let Some(picture) = reduced {
+        return Ok(Reduced { picture: picture.oriented(orientation), full_height, full_width, divisor, top: 0, left: 0 });
+    }
+    let whole = CropBox { top: 0, left: 0, height: header.height, width: header.width };
+    // A part is known as shown; turning it back is not worth the trouble for the few files that are not stored the right way up.
+    let part =
+        part.filter(|part| orientation == Orientation::NoTransforms && part.lies_within(header.height, header.width)).unwrap_or(whole);
+    let (picture, top, left) = match baseline::decode(&header, part) {
+        Some(picture) => (picture, part.top, part.left),
+        None => (decode_full(bytes)?, 0, 0),
     };
-    Ok(Reduced { picture: picture.oriented(orientation), full_height, full_width, divisor })
+    Ok(Reduced { picture: picture.oriented(orientation), full_height, full_width, divisor: 1, top, left })
 }
 
 fn decode_full(bytes: &[u8]) -> Result<Picture, String> {
@@ -53,6 +67,13 @@ fn decode_reduced(bytes: &[u8], header: &Header, divisor: usize) -> Option<Pictu
     Picture::new(height, width, channels, Pixels::U8(samples)).ok()
 }
 
+/// A marker and what it says.
+#[derive(Debug, PartialEq)]
+struct Segment<'a> {
+    marker: u8,
+    bytes: &'a [u8],
+}
+
 /// What the markers of a whole JPEG file say.
 #[derive(Debug, PartialEq)]
 struct Header<'a> {
@@ -61,6 +82,10 @@ struct Header<'a> {
     components: usize,
     precision: u8,
     exif: Option<&'a [u8]>,
+    /// Everything up to the end-of-image marker but compressed data.
+    segments: Vec<Segment<'a>>,
+    /// The compressed data of the last scan.
+    scan: &'a [u8],
 }
 
 impl<'a> Header<'a> {
@@ -68,11 +93,15 @@ impl<'a> Header<'a> {
     /// without that marker is refused here.
     fn read(bytes: &'a [u8]) -> Result<Self, String> {
         const TRUNCATED: &str = "the file is truncated: it ends before the end-of-image marker";
-        let mut frame = None;
-        let mut exif = None;
+        let (mut frame, mut exif, mut segments) = (None, None, Vec::new());
+        let mut scan: &[u8] = &[];
         let mut position = 2;
         loop {
+            let begin = position;
             let marker = next_marker(bytes, &mut position).ok_or(TRUNCATED)?;
+            if segments.last().is_some_and(|last: &Segment<'_>| last.marker == 0xDA) && scan.is_empty() {
+                scan = &bytes[begin..position - 2];
+            }
             match marker {
                 0xD9 => break,
                 0x01 | 0xD0..=0xD8 => continue,
@@ -82,6 +111,7 @@ impl<'a> Header<'a> {
                 bytes.get(position..position + 2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]]))).ok_or(TRUNCATED)?;
             let segment = bytes.get(position + 2..position + length.max(2)).ok_or(TRUNCATED)?;
             position += length.max(2);
+            segments.push(Segment { marker, bytes: segment });
             match marker {
                 0xC0..=0xCF if !matches!(marker, 0xC4 | 0xC8 | 0xCC) => {
                     let &[precision, h1, h0, w1, w0, components, ..] = segment else { return Err("its frame header is damaged".into()) };
@@ -93,14 +123,14 @@ impl<'a> Header<'a> {
             }
         }
         let (height, width, components, precision) = frame.ok_or("it has no frame header")?;
-        Ok(Self { height, width, components, precision, exif })
+        Ok(Self { height, width, components, precision, exif, segments, scan })
     }
 }
 
 /// The next marker that is not part of compressed data, and the position after it. Nothing at the end of the file.
 fn next_marker(bytes: &[u8], position: &mut usize) -> Option<u8> {
     loop {
-        *position += bytes.get(*position..)?.iter().position(|&byte| byte == 0xFF)?;
+        *position += entropy::position_of_ff(bytes.get(*position..)?)?;
         *position += bytes[*position..].iter().position(|&byte| byte != 0xFF)?;
         let code = bytes[*position];
         *position += 1;
@@ -116,8 +146,8 @@ mod tests {
     use super::*;
     use crate::dataset::sample_files::{cmyk_jpeg, jpeg, photo, with_orientation};
 
-    fn whole(_: usize, _: usize) -> usize {
-        1
+    fn whole(_: usize, _: usize) -> Need {
+        Need::whole(1)
     }
 
     #[test]
@@ -136,7 +166,7 @@ mod tests {
         assert_eq!((full.full_height, full.full_width, full.divisor), (301, 202, 1));
         let full = full.picture.to_unit(3).unwrap();
         for divisor in [2, 4, 8] {
-            let reduced = decode(&bytes, &Limits::default(), &|_, _| divisor).unwrap();
+            let reduced = decode(&bytes, &Limits::default(), &|_, _| Need::whole(divisor)).unwrap();
             assert_eq!((reduced.full_height, reduced.full_width, reduced.divisor), (301, 202, divisor));
             let unit = reduced.picture.to_unit(3).unwrap();
             assert_eq!((unit.height, unit.width), (301_usize.div_ceil(divisor), 202_usize.div_ceil(divisor)));
@@ -163,8 +193,8 @@ mod tests {
         let bytes = with_orientation(&jpeg(&photo(24, 40)), 6);
         for divisor in [1, 2] {
             let turned = decode(&bytes, &Limits::default(), &|height, width| {
-                assert_eq!((height, width), (40, 24), "the divisor is asked about the picture as shown");
-                divisor
+                assert_eq!((height, width), (40, 24), "the need is asked about the picture as shown");
+                Need::whole(divisor)
             });
             let turned = turned.unwrap();
             assert_eq!((turned.full_height, turned.full_width), (40, 24));
@@ -180,7 +210,7 @@ mod tests {
     #[test]
     fn four_inks_become_three_colors() {
         // Ink 0 everywhere, but for full black in the second file (Adobe stores inks inverted).
-        let white = decode(&cmyk_jpeg([255; 4]), &Limits::default(), &|_, _| 4).unwrap().picture;
+        let white = decode(&cmyk_jpeg([255; 4]), &Limits::default(), &|_, _| Need::whole(4)).unwrap().picture;
         assert_eq!((white.channels, white.height, white.width), (3, 8, 8));
         assert!(white.to_unit(3).unwrap().pixels.iter().all(|&value| value > 0.97));
         let black = decode(&cmyk_jpeg([255, 255, 255, 0]), &Limits::default(), &whole).unwrap().picture;

@@ -259,7 +259,7 @@ pub trait FusedBlock: Backend {
     fn fused_block(x: FloatTensor<Self>, #[extension_type] weights: BlockWeights<Self>, settings: Settings) -> FloatTensor<Self>;
 }
 
-/// The weights of a block. Shapes: see [`Weights`].
+/// The weights of a block, in the shapes of [`super::BlockParameters`].
 #[expect(missing_docs, reason = "named and described there")]
 #[derive(Debug, Clone, ExtensionType)]
 pub struct BlockWeights<B: Backend> {

@@ -180,7 +180,7 @@ pub fn forward(x: &[f32], tokens: usize, weights: &Weights<&[f32]>, settings: &S
         (&mut saved.moments2, tokens * 2),
         (&mut saved.hidden, tokens * hidden),
     ];
-    let forward = Forward { weights, turned: Turned::new(weights, sizes), sizes, settings };
+    let forward = Forward { weights, laid: Laid::forward(weights, sizes), sizes, settings };
     lots(sizes, buffers).into_par_iter().zip(x.par_chunks(sizes.at_once() * tokens * width)).enumerate().for_each_init(
         Scratch::default,
         |scratch, (index, ([y, moments1, qkv, probabilities, mixed, middle, moments2, hidden], x))| {
@@ -191,22 +191,32 @@ pub fn forward(x: &[f32], tokens: usize, weights: &Weights<&[f32]>, settings: &S
     (y, saved)
 }
 
-/// Weights laid out for `x Wᵀ`.
-struct Turned {
+/// Weights laid out as right operands.
+struct Laid {
     qkv: Panels,
     proj: Panels,
     fc1: Panels,
     fc2: Panels,
 }
 
-impl Turned {
-    fn new(weights: &Weights<&[f32]>, Sizes { width, hidden, .. }: Sizes) -> Self {
-        let turned = |layer: Layer<&[f32]>, inputs: usize| Panels::new(View::new(layer.weight, [layer.bias.len(), inputs]).transposed());
+impl Laid {
+    /// For `x Wᵀ`.
+    fn forward(weights: &Weights<&[f32]>, sizes: Sizes) -> Self {
+        Self::new(weights, sizes, |weight| weight.transposed())
+    }
+
+    /// For `dy W`.
+    fn backward(weights: &Weights<&[f32]>, sizes: Sizes) -> Self {
+        Self::new(weights, sizes, |weight| weight)
+    }
+
+    fn new(weights: &Weights<&[f32]>, Sizes { width, hidden, .. }: Sizes, turn: for<'a> fn(View<'a>) -> View<'a>) -> Self {
+        let laid = |layer: Layer<&[f32]>, inputs: usize| Panels::new(turn(View::new(layer.weight, [layer.bias.len(), inputs])));
         Self {
-            qkv: turned(weights.qkv, width),
-            proj: turned(weights.proj, width),
-            fc1: turned(weights.fc1, width),
-            fc2: turned(weights.fc2, hidden),
+            qkv: laid(weights.qkv, width),
+            proj: laid(weights.proj, width),
+            fc1: laid(weights.fc1, width),
+            fc2: laid(weights.fc2, hidden),
         }
     }
 }
@@ -220,7 +230,7 @@ struct Scratch {
 
 struct Forward<'a> {
     weights: &'a Weights<&'a [f32]>,
-    turned: Turned,
+    laid: Laid,
     sizes: Sizes,
     settings: &'a Settings,
 }
@@ -228,7 +238,7 @@ struct Forward<'a> {
 impl Forward<'_> {
     /// Takes some samples through, the first of which is number `first` of the batch.
     fn lot(&self, x: &[f32], y: &mut [f32], saved: &mut Saved<&mut [f32]>, first: usize, scratch: &mut Scratch) {
-        let (Self { weights, turned, settings, .. }, Sizes { tokens, width, hidden, heads, .. }) = (self, self.sizes);
+        let (Self { weights, laid, settings, .. }, Sizes { tokens, width, hidden, heads, .. }) = (self, self.sizes);
         let rows = x.len() / width;
         scratch.narrow.resize(rows * width, 0.0);
         scratch.wide.resize(rows * hidden, 0.0);
@@ -240,19 +250,19 @@ impl Forward<'_> {
 
         let Layer { weight, bias } = weights.norm1;
         vectorized(Normalize { y: normalized, moments: saved.moments1, x, weight, bias, eps: settings.eps });
-        layer(normalized, &turned.qkv, weights.qkv.bias, saved.qkv);
+        layer(normalized, &laid.qkv, weights.qkv.bias, saved.qkv);
         let samples = saved.mixed.chunks_exact_mut(tokens * width).zip(saved.probabilities.chunks_exact_mut(heads * tokens * tokens));
         for ((mixed, probabilities), qkv) in samples.zip(saved.qkv.chunks_exact(tokens * 3 * width)) {
             mix(mixed, probabilities, qkv, self.sizes.attention());
         }
-        layer(saved.mixed, &turned.proj, weights.proj.bias, saved.middle);
+        layer(saved.mixed, &laid.proj, weights.proj.bias, saved.middle);
         self.add(saved.middle, x, 0, first);
 
         let Layer { weight, bias } = weights.norm2;
         vectorized(Normalize { y: normalized, moments: saved.moments2, x: saved.middle, weight, bias, eps: settings.eps });
-        layer(normalized, &turned.fc1, weights.fc1.bias, saved.hidden);
+        layer(normalized, &laid.fc1, weights.fc1.bias, saved.hidden);
         vectorized(Activate { y: activated, x: saved.hidden });
-        layer(activated, &turned.fc2, weights.fc2.bias, y);
+        layer(activated, &laid.fc2, weights.fc2.bias, y);
         self.add(y, saved.middle, 1, first);
     }
 
@@ -296,7 +306,7 @@ pub fn backward(dy: &[f32], x: &[f32], saved: &Saved<Pooled>, tokens: usize, wei
         (&mut flow.normalized1, tokens * width),
         (&mut sums, 4 * width),
     ];
-    let back = Backward { dy, x, saved, weights, straight: Straight::new(weights, sizes), sizes, settings };
+    let back = Backward { dy, x, saved, weights, laid: Laid::backward(weights, sizes), sizes, settings };
     lots(sizes, buffers).into_par_iter().enumerate().for_each_init(
         Scratch::default,
         |scratch, (index, [dx, dbranch2, activated, dhidden, normalized2, dmiddle, dbranch1, dqkv, normalized1, sums])| {
@@ -369,32 +379,12 @@ impl Flow<Pooled> {
     }
 }
 
-/// Weights laid out for `dy W`.
-struct Straight {
-    qkv: Panels,
-    proj: Panels,
-    fc1: Panels,
-    fc2: Panels,
-}
-
-impl Straight {
-    fn new(weights: &Weights<&[f32]>, Sizes { width, hidden, .. }: Sizes) -> Self {
-        let straight = |layer: Layer<&[f32]>, inputs: usize| Panels::new(View::new(layer.weight, [layer.bias.len(), inputs]));
-        Self {
-            qkv: straight(weights.qkv, width),
-            proj: straight(weights.proj, width),
-            fc1: straight(weights.fc1, width),
-            fc2: straight(weights.fc2, hidden),
-        }
-    }
-}
-
 struct Backward<'a> {
     dy: &'a [f32],
     x: &'a [f32],
     saved: &'a Saved<Pooled>,
     weights: &'a Weights<&'a [f32]>,
-    straight: Straight,
+    laid: Laid,
     sizes: Sizes,
     settings: &'a Settings,
 }
@@ -403,7 +393,7 @@ impl Backward<'_> {
     /// Takes some samples back, the first of which is number `first` of the batch. Both norms' gradients are left sample by sample in
     /// `sums [samples, 4 D]`: the first norm's weight and bias, then the second's.
     fn lot(&self, dx: &mut [f32], flow: &mut Flow<&mut [f32]>, sums: &mut [f32], first: usize, scratch: &mut Scratch) {
-        let (Sizes { tokens, width, hidden, heads, .. }, Self { saved, weights, straight, .. }) = (self.sizes, self);
+        let (Sizes { tokens, width, hidden, heads, .. }, Self { saved, weights, laid, .. }) = (self.sizes, self);
         let rows = first * tokens..first * tokens + dx.len() / width;
         let [dy, x, middle] = [self.dy, self.x, &saved.middle].map(|values| cut(values, &rows, width));
         let [moments1, moments2] = [&saved.moments1, &saved.moments2].map(|moments| cut(moments, &rows, 2));
@@ -416,9 +406,9 @@ impl Backward<'_> {
         };
 
         sums.fill(0.0);
-        layer(self.scaled(flow.dbranch2, dy, 1, first), &straight.fc2, flow.dhidden);
+        layer(self.scaled(flow.dbranch2, dy, 1, first), &laid.fc2, flow.dhidden);
         vectorized(Both { y: flow.activated, gradient: flow.dhidden, x: cut(&saved.hidden, &rows, hidden) });
-        layer(flow.dhidden, &straight.fc1, dnormalized);
+        layer(flow.dhidden, &laid.fc1, dnormalized);
         let Layer { weight, bias } = weights.norm2;
         vectorized(Repeat { y: flow.normalized2, moments: moments2, x: middle, weight, bias });
         for (sample, sums) in sums.chunks_exact_mut(4 * width).enumerate() {
@@ -428,7 +418,7 @@ impl Backward<'_> {
             vectorized(Differentiate { dx, sums, dy, x, weight, moments: cut(moments2, &rows, 2), past: Some(past) });
         }
 
-        layer(self.scaled(flow.dbranch1, flow.dmiddle, 0, first), &straight.proj, dnormalized);
+        layer(self.scaled(flow.dbranch1, flow.dmiddle, 0, first), &laid.proj, dnormalized);
         let per_sample = [width, 3 * width, heads * tokens].map(|per_row| tokens * per_row);
         let samples = flow.dqkv.chunks_exact_mut(per_sample[1]).zip(dnormalized.chunks_exact(per_sample[0]));
         let inputs = cut(&saved.qkv, &rows, 3 * width).chunks_exact(per_sample[1]);
@@ -436,7 +426,7 @@ impl Backward<'_> {
         for ((dqkv, dmixed), (qkv, probabilities)) in samples.zip(inputs) {
             unmix(dqkv, dscores, dmixed, qkv, probabilities, self.sizes.attention());
         }
-        layer(flow.dqkv, &straight.qkv, dnormalized);
+        layer(flow.dqkv, &laid.qkv, dnormalized);
         let Layer { weight, bias } = weights.norm1;
         vectorized(Repeat { y: flow.normalized1, moments: moments1, x, weight, bias });
         for (sample, sums) in sums.chunks_exact_mut(4 * width).enumerate() {

@@ -59,10 +59,6 @@ impl<'a> View<'a> {
         let values = if count == 0 { &[] } else { &self.values[first * self.strides[0]..] };
         Self { values, shape: [count, self.shape[1]], strides: self.strides }
     }
-
-    fn at(&self, row: usize, col: usize) -> f32 {
-        self.values[row * self.strides[0] + col * self.strides[1]]
-    }
 }
 
 impl<'a> ViewMut<'a> {
@@ -134,33 +130,24 @@ impl Panels {
 /// Copies the columns of `b` from `first` on, `width` of them.
 fn fill(values: &mut [f32], b: View, first: usize, width: usize) {
     let cols = width.min(b.shape[1] - first);
-    match b.strides {
-        [row_stride, 1] => {
-            for (row, values) in values.chunks_exact_mut(width).enumerate() {
-                values[..cols].copy_from_slice(&b.values[row * row_stride + first..][..cols]);
-                values[cols..].fill(0.0);
-            }
+    if let [row_stride, 1] = b.strides {
+        for (row, values) in values.chunks_exact_mut(width).enumerate() {
+            values[..cols].copy_from_slice(&b.values[row * row_stride + first..][..cols]);
+            values[cols..].fill(0.0);
         }
-        [1, col_stride] if b.shape[0] > 0 => {
-            if cols < width {
-                values.fill(0.0);
-            }
-            let whole = cols / 4 * 4;
-            let column = |col: usize| &b.values[(first + col) * col_stride..][..b.shape[0]];
-            for col in (0..whole).step_by(4) {
-                turn_four(&mut values[col..], [0, 1, 2, 3].map(|next| column(col + next)), width);
-            }
-            for col in whole..cols {
-                column(col).iter().enumerate().for_each(|(row, value)| values[row * width + col] = *value);
-            }
-        }
-        _ => {
-            for (row, values) in values.chunks_exact_mut(width).enumerate() {
-                for (col, value) in values.iter_mut().enumerate() {
-                    *value = if col < cols { b.at(row, first + col) } else { 0.0 };
-                }
-            }
-        }
+        return;
+    }
+    // The other views are turned ones.
+    if cols < width {
+        values.fill(0.0);
+    }
+    let whole = cols / 4 * 4;
+    let column = |col: usize| &b.values[(first + col) * b.strides[1]..][..b.shape[0]];
+    for col in (0..whole).step_by(4) {
+        turn_four(&mut values[col..], [0, 1, 2, 3].map(|next| column(col + next)), width);
+    }
+    for col in whole..cols {
+        column(col).iter().enumerate().for_each(|(row, value)| values[row * width + col] = *value);
     }
 }
 

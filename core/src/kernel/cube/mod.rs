@@ -214,12 +214,15 @@ pub fn adamw_of_all(parameters: Vec<Parameter>, numbers: Update, clip: Option<(&
     update::adamw(parameters, numbers, clip).into_iter().map(|(value, moments)| (tensor(value), moments.map(tensor))).collect()
 }
 
-/// `values · shares[0] + others · shares[1]`, name by name, in few launches; what has no partner stays as it is. The tensors are flat.
-/// Nothing is changed if they are not on a GPU.
+/// `values · shares[0] + others · shares[1]`, name by name, in few launches; what has no partner, on either side, is kept as it is. The
+/// tensors are flat. Nothing is changed if they are not on a GPU.
 pub fn blend(values: &mut BTreeMap<String, Tensor<1>>, others: BTreeMap<String, Tensor<1>>, shares: [f64; 2]) {
     let (mut names, mut firsts, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
     for (name, other) in others {
-        let Some(value) = values.remove(&name) else { continue };
+        let Some(value) = values.remove(&name) else {
+            values.insert(name, other);
+            continue;
+        };
         match (plain(value.clone()), plain(other)) {
             (Some(first), Some(second)) => {
                 drop(value);

@@ -242,7 +242,10 @@ fn all_pairs_are_blended_at_once() {
     let (mut values, mut others) = (named(0), named(100));
     others.remove("07");
     let held = values["03"].clone();
+    others.insert("of the others alone".into(), held.clone());
     blend(&mut values, others, [0.75, 0.25]);
+    let alone = values.remove("of the others alone").unwrap();
+    assert_eq!(alone.into_data().try_into_vec::<f32>().unwrap(), random(count(3), 1.0, 3));
     for (index, value) in values.into_values().enumerate() {
         let have: Vec<f32> = value.into_data().try_into_vec().unwrap();
         let (value, other) = (random(count(index), 1.0, index as u64), random(count(index), 1.0, 100 + index as u64));

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use maskroom_core::device::DeviceChoice;
+use maskroom_core::device::{DeviceChoice, OpenDevice};
 use maskroom_core::error::Error;
+use maskroom_core::kernel::bench::bench_kernels;
 use maskroom_core::train::bench::{bench_train, cpu_secs, peak_mib};
 use maskroom_core::train::data::TrainingData;
+use maskroom_core::train::throughput::matrix_peak_gflops;
 use maskroom_core::train::trial;
 use serde_json::json;
 
@@ -22,6 +24,15 @@ pub enum BenchCommand {
     Train(TrainArguments),
     /// The loader alone: decoding, cropping, resizing.
     Load(LoadArguments),
+    /// Each fused operation, forward and backward, beside the same out of plain operations.
+    Kernels(KernelArguments),
+}
+
+#[derive(Args)]
+pub struct KernelArguments {
+    /// Seconds for each operation, in each of both forms.
+    #[arg(long, default_value_t = 0.5)]
+    seconds: f64,
 }
 
 #[derive(Args)]
@@ -49,7 +60,23 @@ pub fn run(context: &Context, command: &BenchCommand) -> Result<ExitCode> {
     match command {
         BenchCommand::Train(arguments) => train(context, arguments),
         BenchCommand::Load(arguments) => load(context, arguments),
+        BenchCommand::Kernels(arguments) => kernels(context, arguments),
     }
+}
+
+fn kernels(context: &Context, arguments: &KernelArguments) -> Result<ExitCode> {
+    let budget = Duration::try_from_secs_f64(arguments.seconds.clamp(0.0, 60.0))?;
+    let device = OpenDevice::open(context.device.unwrap_or(DeviceChoice::Cpu))?;
+    let peak = matrix_peak_gflops();
+    let figures = bench_kernels(&device, budget, peak)?;
+    figures.iter().for_each(|figure| context.say(figure.line()));
+    context.say(format!("on {}, {} threads; this machine's matrix peak is {peak:.0} GFLOP/s", device.name, rayon::current_num_threads()));
+    Ok(context.result(&json!({
+        "kernels": figures,
+        "matrix_peak_gflops": peak,
+        "device": device.name,
+        "threads": rayon::current_num_threads(),
+    })))
 }
 
 fn train(context: &Context, arguments: &TrainArguments) -> Result<ExitCode> {
@@ -61,7 +88,7 @@ fn train(context: &Context, arguments: &TrainArguments) -> Result<ExitCode> {
     let phases = figures.phases;
     context.say(format!(
         "{:.1} images/s on {} ({} threads, batch {})\nstep      {:.4} s: prepare {:.4}, forward {:.4}, backward {:.4}, optimizer {:.4}\n\
-         memory    {} MiB at most\narithmetic {:.0} % of this machine's {:.0} GFLOP/s",
+         memory    {} MiB at most, {} of them kept for the backward pass\narithmetic {:.0} % of this machine's {:.0} GFLOP/s",
         figures.images_per_second,
         figures.device,
         figures.threads,
@@ -72,6 +99,7 @@ fn train(context: &Context, arguments: &TrainArguments) -> Result<ExitCode> {
         phases.backward,
         phases.optimizer,
         figures.peak_mib.map_or("unknown".into(), |mib| mib.to_string()),
+        figures.saved_mib.map_or("unknown".into(), |mib| mib.to_string()),
         figures.peak_share * 100.0,
         figures.matrix_peak_gflops,
     ));

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::job::JobProgress;
 use super::preferences::Preferences;
-use super::session::{KEPT_MEMORY, in_a_group_of_its_own};
+use super::session::in_a_group_of_its_own;
 
 /// How often the process is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -32,7 +32,7 @@ pub fn arguments(question: &[&str], preferences: &Preferences) -> Vec<String> {
 /// If the process cannot be started, says what is wrong, or is no longer wanted.
 pub fn ask(engine: &Path, arguments: &[String], progress: &JobProgress) -> Result<Value> {
     let mut command = Command::new(engine);
-    command.envs([KEPT_MEMORY]).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     in_a_group_of_its_own(&mut command);
     let mut child = command.spawn().with_context(|| format!("the engine {} cannot be started", engine.display()))?;
     // Both pipes are emptied while it runs, or a talkative process would wait for ever.

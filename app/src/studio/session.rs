@@ -17,10 +17,6 @@ use maskroom_core::run::{RunFolder, is_held};
 use super::preferences::Preferences;
 use super::queue::{self, Turn};
 
-/// What tells an engine's allocator to keep the memory that a step gives back: the next one needs it again, and pages from the system cost
-/// 3 to 10 % of a step.
-pub const KEPT_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
-
 /// A run to be started.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -82,7 +78,7 @@ impl Session {
     /// If there is no thread for it.
     pub fn start(&mut self, order: Order, preferences: &Preferences, context: &Context) -> Result<()> {
         let mut command = Command::new(&self.engine);
-        command.envs([KEPT_MEMORY]).arg("train").arg(&order.run.root).args(["--resume", "--detached", "--device", &preferences.device]);
+        command.arg("train").arg(&order.run.root).args(["--resume", "--detached", "--device", &preferences.device]);
         if preferences.threads > 0 {
             command.args(["--threads", &preferences.threads.to_string()]);
         }

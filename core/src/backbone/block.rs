@@ -36,6 +36,8 @@ pub struct Block {
     pub norm2: LayerNorm,
     /// Works on each token alone.
     pub mlp: Mlp,
+    #[module(skip)]
+    recompute: bool,
 }
 
 impl Block {
@@ -47,22 +49,34 @@ impl Block {
             attn: Attention::new(width, heads, stream, device),
             norm2: LayerNorm::new(width, device),
             mlp: Mlp { fc1: Linear::new(width, hidden, stream, device), fc2: Linear::new(hidden, width, stream, device) },
+            recompute: false,
         }
+    }
+
+    /// The same block, of which nothing but the input is kept for the backward pass if `recompute` is true (Chen et al., *Training Deep
+    /// Nets with Sublinear Memory Cost*, 2016).
+    pub fn recomputed(self, recompute: bool) -> Self {
+        Self { recompute, ..self }
     }
 
     /// Shapes: `x [B, tokens, D]` to the same. `index` is the block's place in its stack, for `drop_path`.
     pub fn forward(&self, x: Tensor<3>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
+        self.forward_biased(x, None, index, drop_path)
+    }
+
+    /// The same with `bias [G, heads, tokens, tokens]` added to the scores of attention, as in [`kernel::attention()`].
+    pub fn forward_biased(&self, x: Tensor<3>, bias: Option<Tensor<4>>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
         let factors = drop_path.and_then(|drop_path| drop_path.factors(index));
-        if let Some(y) = kernel::block(&x, self.parameters(), factors) {
+        if let Some(y) = kernel::block(&x, self.parameters(bias.clone()), factors) {
             return y;
         }
-        let attended = self.attn.forward(self.norm1.forward(x.clone()));
+        let attended = self.attn.forward(self.norm1.forward(x.clone()), bias);
         let x = x + DropPath::apply(drop_path, index, 0, attended);
         let transformed = self.mlp.forward(self.norm2.forward(x.clone()));
         x + DropPath::apply(drop_path, index, 1, transformed)
     }
 
-    fn parameters(&self) -> BlockParameters {
+    fn parameters(&self, bias: Option<Tensor<4>>) -> BlockParameters {
         let linears = [&self.attn.qkv, &self.attn.proj, &self.mlp.fc1, &self.mlp.fc2];
         BlockParameters {
             norms: [&self.norm1, &self.norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
@@ -70,11 +84,13 @@ impl Block {
             biases: linears.map(|linear| linear.bias.val()),
             heads: self.attn.heads(),
             eps: self.norm1.eps(),
+            bias,
+            recompute: self.recompute,
         }
     }
 
     /// The attention probabilities that [`Block::forward`] uses on `x [B, tokens, D]`: `[B, heads, tokens, tokens]`.
     pub fn attention(&self, x: Tensor<3>) -> Tensor<4> {
-        self.attn.probabilities(&self.norm1.forward(x))
+        self.attn.probabilities(&self.norm1.forward(x), None)
     }
 }

@@ -33,6 +33,8 @@ pub struct VitConfig {
     pub learned_pos: bool,
     /// Drop-path rate of the last block.
     pub drop_path: f64,
+    /// Blocks are computed again in the backward pass.
+    pub recompute: bool,
 }
 
 /// A plain vision transformer. Token order: class token, R registers, patches.
@@ -69,7 +71,9 @@ impl VitConfig {
                 .then(|| parameter(normal(self.registers * width, 1e-6, stream), [1, self.registers, width], device)),
             pos_embed,
             patch_embed: PatchEmbed::new(self.channels, self.patch, width, stream, device),
-            blocks: (0..self.depth).map(|_| Block::new(width, self.heads, self.mlp_ratio, stream, device)).collect(),
+            blocks: (0..self.depth)
+                .map(|_| Block::new(width, self.heads, self.mlp_ratio, stream, device).recomputed(self.recompute))
+                .collect(),
             norm: LayerNorm::new(width, device),
             config: self.clone(),
         }

@@ -2,7 +2,6 @@
 
 use rayon::prelude::*;
 
-use super::pool::Pooled;
 use super::simd::{Job, vectorized};
 
 /// The numbers of one update.
@@ -25,20 +24,15 @@ pub struct Update {
 /// Elements of one task.
 const CHUNK: usize = 1 << 14;
 
-/// Updates the moments in place and returns the new values. All have the same length.
-pub fn update(values: &[f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], numbers: Update) -> Pooled {
-    let mut updated = Pooled::new(values.len());
+/// Updates values and moments in place. All have the same length.
+pub fn update(values: &mut [f32], gradient: &[f32], [first, second]: [&mut [f32]; 2], numbers: Update) {
     let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-    let parts = updated.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).zip(gradient.par_chunks(CHUNK)).zip(moments);
-    parts.for_each(|(((updated, values), gradient), (first, second))| {
-        vectorized(Step { updated, values, gradient, first, second, numbers });
-    });
-    updated
+    let parts = values.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK)).zip(moments);
+    parts.for_each(|((values, gradient), (first, second))| vectorized(Step { values, gradient, first, second, numbers }));
 }
 
 struct Step<'a> {
-    updated: &'a mut [f32],
-    values: &'a [f32],
+    values: &'a mut [f32],
     gradient: &'a [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
@@ -51,11 +45,10 @@ impl Job for Step<'_> {
     #[inline(always)]
     fn run(self) {
         let Update { betas: [beta1, beta2], rests: [rest1, rest2], keep, rate, root_correction, eps } = self.numbers;
-        let inputs = self.values.iter().zip(self.gradient).zip(self.first).zip(self.second);
-        for (updated, (((value, gradient), first), second)) in self.updated.iter_mut().zip(inputs) {
+        for (((value, gradient), first), second) in self.values.iter_mut().zip(self.gradient).zip(self.first).zip(self.second) {
             *first = *first * beta1 + gradient * rest1;
             *second = *second * beta2 + gradient * gradient * rest2;
-            *updated = value * keep - *first * rate / (second.sqrt() / root_correction + eps);
+            *value = *value * keep - *first * rate / (second.sqrt() / root_correction + eps);
         }
     }
 }

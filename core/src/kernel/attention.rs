@@ -1,5 +1,7 @@
 //! Multi-head self-attention on the CPU. Every sample is one task and every head three small single-threaded products that stay in the
-//! second-level cache; queries, keys and values are read where the qkv layer left them, so nothing is permuted or copied.
+//! second-level cache; queries, keys and values are read where the qkv layer left them, so nothing is permuted or copied. Probabilities
+//! are never kept: for N tokens they are N·heads numbers a token, six times its width in an MAE decoder. Backward makes them again from each
+//! row's log of the sum of exponentials (Dao et al., 2022).
 
 use rayon::prelude::*;
 
@@ -41,46 +43,97 @@ impl Sizes {
     }
 }
 
-/// Shapes: `qkv [B, N, 3 D]`, a token's queries, keys and values one after the other, each split into heads; returns `[B, N, D]` and the
-/// probabilities `[B, heads, N, N]`.
-pub fn forward(qkv: &[f32], sizes: Sizes) -> (Pooled, Pooled) {
-    let Sizes { tokens, width, heads } = sizes;
-    let samples = qkv.len() / (tokens * 3 * width);
-    let (mut mixed, mut probabilities) = (Pooled::new(samples * tokens * width), Pooled::new(samples * heads * tokens * tokens));
-    let outputs = mixed.par_chunks_mut(tokens * width).zip(probabilities.par_chunks_mut(heads * tokens * tokens));
-    outputs.zip(qkv.par_chunks(tokens * 3 * width)).for_each(|((mixed, probabilities), qkv)| mix(mixed, probabilities, qkv, sizes));
-    (mixed, probabilities)
-}
+/// Numbers added to the scores before the softmax: `[G, heads, N, N]`, of which sample b takes group b mod G; or none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bias<'a>(pub &'a [f32]);
 
-/// [`forward`] of one sample.
-pub fn mix(mixed: &mut [f32], probabilities: &mut [f32], qkv: &[f32], sizes: Sizes) {
-    let Sizes { tokens, width, .. } = sizes;
-    for (head, probabilities) in probabilities.chunks_exact_mut(tokens * tokens).enumerate() {
-        let [q, k, v] = [0, 1, 2].map(|part| sizes.part(qkv, part, head));
-        product(ViewMut::new(probabilities, sizes.square()), q, k.transposed(), sizes.scale());
-        vectorized(Softmax { rows: probabilities, width: tokens });
-        let output = ViewMut::strided(&mut mixed[head * sizes.head()..], [tokens, sizes.head()], width);
-        product(output, View::new(probabilities, sizes.square()), v, 1.0);
+impl<'a> Bias<'a> {
+    /// Those of a sample, `[heads, N, N]`, or none.
+    pub fn of(self, sample: usize, sizes: Sizes) -> &'a [f32] {
+        if self.0.is_empty() {
+            return self.0;
+        }
+        let per_group = sizes.heads * sizes.tokens * sizes.tokens;
+        let start = sample * per_group % self.0.len();
+        &self.0[start..start + per_group]
+    }
+
+    /// Their gradient from that of the scores, `[B, heads, N, N]`.
+    pub fn gradient(self, dscores: &[f32], sizes: Sizes) -> Pooled {
+        let mut dbias = Pooled::new(self.0.len());
+        let square = sizes.tokens * sizes.tokens;
+        dbias.par_chunks_mut(square).enumerate().for_each(|(index, dbias)| {
+            dbias.fill(0.0);
+            for dscores in dscores[index * square..].chunks(self.0.len()) {
+                dbias.iter_mut().zip(dscores).for_each(|(sum, gradient)| *sum += gradient);
+            }
+        });
+        dbias
     }
 }
 
-/// The gradient `dqkv [B, N, 3 D]`. Shapes: `dy [B, N, D]`, the rest as in [`forward`].
-pub fn backward(dy: &[f32], qkv: &[f32], probabilities: &[f32], sizes: Sizes) -> Pooled {
+/// Shapes: `qkv [B, N, 3 D]`, a token's queries, keys and values one after the other, each split into heads; returns `[B, N, D]`, and of
+/// each row of scores the log of the sum of exponentials, `[B, heads, N]`.
+pub fn forward(qkv: &[f32], bias: Bias<'_>, sizes: Sizes) -> [Pooled; 2] {
     let Sizes { tokens, width, heads } = sizes;
-    let mut dqkv = Pooled::new(qkv.len());
-    let inputs = dy.par_chunks(tokens * width).zip(qkv.par_chunks(tokens * 3 * width));
-    let samples = dqkv.par_chunks_mut(tokens * 3 * width).zip(inputs).zip(probabilities.par_chunks(heads * tokens * tokens));
-    samples.for_each_init(
-        || vec![0.0; tokens * tokens],
-        |dscores, ((dqkv, (dy, qkv)), probabilities)| unmix(dqkv, dscores, dy, qkv, probabilities, sizes),
-    );
-    dqkv
+    let samples = qkv.len() / (tokens * 3 * width);
+    let (mut mixed, mut logs) = (Pooled::new(samples * tokens * width), Pooled::new(samples * heads * tokens));
+    let outputs = mixed.par_chunks_mut(tokens * width).zip(logs.par_chunks_mut(heads * tokens));
+    outputs.zip(qkv.par_chunks(tokens * 3 * width)).enumerate().for_each_init(Vec::new, |scratch, (sample, ((mixed, logs), qkv))| {
+        mix(mixed, logs, scratch, qkv, bias.of(sample, sizes), sizes);
+    });
+    [mixed, logs]
 }
 
-/// [`backward`] of one sample. `dscores [N, N]` is overwritten.
-pub fn unmix(dqkv: &mut [f32], dscores: &mut [f32], dy: &[f32], qkv: &[f32], probabilities: &[f32], sizes: Sizes) {
+/// [`forward`] of one sample, with its own bias.
+pub fn mix(mixed: &mut [f32], logs: &mut [f32], scratch: &mut Vec<f32>, qkv: &[f32], bias: &[f32], sizes: Sizes) {
     let Sizes { tokens, width, .. } = sizes;
-    for (head, probabilities) in probabilities.chunks_exact(tokens * tokens).enumerate() {
+    scratch.resize(tokens * tokens, 0.0);
+    for (head, logs) in logs.chunks_exact_mut(tokens).enumerate() {
+        scores(scratch, qkv, bias, head, sizes);
+        vectorized(Softmax { rows: scratch, logs });
+        let output = ViewMut::strided(&mut mixed[head * sizes.head()..], [tokens, sizes.head()], width);
+        product(output, View::new(scratch, sizes.square()), sizes.part(qkv, 2, head), 1.0);
+    }
+}
+
+/// Queries of a head by its keys, scaled, with the bias: `[N, N]`.
+fn scores(to: &mut [f32], qkv: &[f32], bias: &[f32], head: usize, sizes: Sizes) {
+    let [q, k] = [0, 1].map(|part| sizes.part(qkv, part, head));
+    product(ViewMut::new(to, sizes.square()), q, k.transposed(), sizes.scale());
+    if let Some(bias) = bias.chunks_exact(to.len()).nth(head) {
+        to.iter_mut().zip(bias).for_each(|(score, bias)| *score += bias);
+    }
+}
+
+/// The gradients `dqkv [B, N, 3 D]` and that of the bias. Shapes: `dy [B, N, D]`, the rest as in [`forward`].
+pub fn backward(dy: &[f32], qkv: &[f32], logs: &[f32], bias: Bias<'_>, sizes: Sizes) -> [Pooled; 2] {
+    let Sizes { tokens, width, heads } = sizes;
+    let (samples, per_sample) = (dy.len() / (tokens * width), heads * tokens * tokens);
+    let (mut dqkv, mut dscores) = (Pooled::new(qkv.len()), Pooled::new(if bias.0.is_empty() { 0 } else { samples * per_sample }));
+    let mut kept: Vec<Option<&mut [f32]>> = dscores.chunks_exact_mut(per_sample).map(Some).collect();
+    kept.resize_with(samples, || None);
+    let inputs = dy.par_chunks(tokens * width).zip(qkv.par_chunks(tokens * 3 * width)).zip(logs.par_chunks(heads * tokens));
+    dqkv.par_chunks_mut(tokens * 3 * width).zip(kept).zip(inputs).enumerate().for_each_init(
+        Vec::new,
+        |scratch, (sample, ((dqkv, dscores), ((dy, qkv), logs)))| {
+            unmix(dqkv, dscores, scratch, [dy, qkv, logs, bias.of(sample, sizes)], sizes);
+        },
+    );
+    let dbias = bias.gradient(&dscores, sizes);
+    [dqkv, dbias]
+}
+
+/// [`backward`] of one sample: of `dy`, `qkv`, `logs` and its own bias. `kept [heads, N, N]` takes what reaches the scores.
+pub fn unmix(dqkv: &mut [f32], mut kept: Option<&mut [f32]>, scratch: &mut Vec<f32>, [dy, qkv, logs, bias]: [&[f32]; 4], sizes: Sizes) {
+    let Sizes { tokens, width, .. } = sizes;
+    let square = tokens * tokens;
+    scratch.resize(2 * square, 0.0);
+    let (probabilities, passing) = scratch.split_at_mut(square);
+    for (head, logs) in logs.chunks_exact(tokens).enumerate() {
+        scores(probabilities, qkv, bias, head, sizes);
+        vectorized(SoftmaxAgain { rows: probabilities, logs });
+        let dscores = kept.as_deref_mut().map_or(&mut *passing, |kept| &mut kept[head * square..(head + 1) * square]);
         let [q, k, v] = [0, 1, 2].map(|part| sizes.part(qkv, part, head));
         let dy = View::strided(&dy[head * sizes.head()..], [tokens, sizes.head()], width);
         product(sizes.part_mut(dqkv, 2, head), View::new(probabilities, sizes.square()).transposed(), dy, 1.0);
@@ -92,10 +145,10 @@ pub fn unmix(dqkv: &mut [f32], dscores: &mut [f32], dy: &[f32], qkv: &[f32], pro
     }
 }
 
-/// Replaces every row by its softmax.
+/// Replaces every row by its softmax, and keeps the log of its sum of exponentials.
 struct Softmax<'a> {
     rows: &'a mut [f32],
-    width: usize,
+    logs: &'a mut [f32],
 }
 
 impl Job for Softmax<'_> {
@@ -103,11 +156,34 @@ impl Job for Softmax<'_> {
 
     #[inline(always)]
     fn run(self) {
-        for row in self.rows.chunks_exact_mut(self.width) {
+        let width = self.rows.len() / self.logs.len();
+        for (row, log) in self.rows.chunks_exact_mut(width).zip(self.logs) {
             let largest = max(row);
-            let inverse = 1.0 / change_and_sum(row, |value| exp(value - largest));
+            let total = change_and_sum(row, |value| exp(value - largest));
+            let inverse = 1.0 / total;
             for value in row.iter_mut() {
                 *value *= inverse;
+            }
+            *log = largest + total.ln();
+        }
+    }
+}
+
+/// The same softmax from those logs.
+struct SoftmaxAgain<'a> {
+    rows: &'a mut [f32],
+    logs: &'a [f32],
+}
+
+impl Job for SoftmaxAgain<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let width = self.rows.len() / self.logs.len();
+        for (row, log) in self.rows.chunks_exact_mut(width).zip(self.logs) {
+            for value in row.iter_mut() {
+                *value = exp(*value - log);
             }
         }
     }

@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::attention::{self, mix, unmix};
+use super::attention::{self, Bias, mix, unmix};
+use super::block_weights::{Layer, Weights};
 use super::gelu::{Activate, Both};
 use super::layer_norm::{Differentiate, Normalize, Repeat};
 use super::linear::{self, Part, WeightGradients};
@@ -27,85 +28,19 @@ pub struct Settings {
     pub eps: f32,
     /// Stochastic depth: what each sample's attention and MLP branches are scaled by. `[B]` each.
     pub factors: Option<[Vec<f32>; 2]>,
-}
-
-/// The weights of a block, in PyTorch's layouts. D is its width and H the width of its MLP.
-#[derive(Debug, Clone, Copy)]
-pub struct Weights<T> {
-    /// `[D]` and `[D]`
-    pub norm1: Layer<T>,
-    /// `[3 D, D]` and `[3 D]`
-    pub qkv: Layer<T>,
-    /// `[D, D]` and `[D]`
-    pub proj: Layer<T>,
-    /// `[D]` and `[D]`
-    pub norm2: Layer<T>,
-    /// `[H, D]` and `[H]`
-    pub fc1: Layer<T>,
-    /// `[D, H]` and `[D]`
-    pub fc2: Layer<T>,
-}
-
-/// A weight and its bias.
-#[derive(Debug, Clone, Copy)]
-pub struct Layer<T> {
-    /// Of a norm, one number for each feature; of a linear layer, a matrix.
-    pub weight: T,
-    /// One number for each output.
-    pub bias: T,
-}
-
-impl<T> Layer<T> {
-    fn each_ref(&self) -> Layer<&T> {
-        Layer { weight: &self.weight, bias: &self.bias }
-    }
-}
-
-impl<T> Weights<T> {
-    /// The same of something else.
-    pub fn map<U>(self, mut to: impl FnMut(T) -> U) -> Weights<U> {
-        let mut layer = |Layer { weight, bias }: Layer<T>| Layer { weight: to(weight), bias: to(bias) };
-        Weights {
-            norm1: layer(self.norm1),
-            qkv: layer(self.qkv),
-            proj: layer(self.proj),
-            norm2: layer(self.norm2),
-            fc1: layer(self.fc1),
-            fc2: layer(self.fc2),
-        }
-    }
-
-    /// References to them.
-    pub fn each_ref(&self) -> Weights<&T> {
-        let Self { norm1, qkv, proj, norm2, fc1, fc2 } = self;
-        Weights {
-            norm1: norm1.each_ref(),
-            qkv: qkv.each_ref(),
-            proj: proj.each_ref(),
-            norm2: norm2.each_ref(),
-            fc1: fc1.each_ref(),
-            fc2: fc2.each_ref(),
-        }
-    }
-
-    /// One after the other, each weight before its bias.
-    pub fn in_order(self) -> [T; 12] {
-        let Self { norm1, qkv, proj, norm2, fc1, fc2 } = self;
-        let [a, b, c, d, e, f] = [norm1, qkv, proj, norm2, fc1, fc2].map(|Layer { weight, bias }| [weight, bias]);
-        let ([a, a2], [b, b2], [c, c2], [d, d2], [e, e2], [f, f2]) = (a, b, c, d, e, f);
-        [a, a2, b, b2, c, c2, d, d2, e, e2, f, f2]
-    }
+    /// Keep nothing for backward but the input, and compute the block again there.
+    pub recompute: bool,
 }
 
 /// What backward needs of forward. R counts the tokens of all samples.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Saved<T> {
     /// Of the first norm. `[R, 2]`
     pub moments1: T,
     /// `[R, 3 D]`
     pub qkv: T,
-    /// `[B, heads, N, N]`
-    pub probabilities: T,
+    /// Of each row of scores, the log of the sum of exponentials. `[B, heads, N]`
+    pub logs: T,
     /// What attention gives. `[R, D]`
     pub mixed: T,
     /// Between attention and MLP. `[R, D]`
@@ -155,16 +90,21 @@ fn lots<const N: usize>(sizes: Sizes, buffers: [(&mut [f32], usize); N]) -> Vec<
     (0..lots).map(|_| buffers.each_mut().map(|buffer| buffer.next().unwrap_or_default())).collect()
 }
 
-/// Takes `x [B, N, D]` through the block.
-pub fn forward(x: &[f32], tokens: usize, weights: &Weights<&[f32]>, settings: &Settings) -> (Pooled, Saved<Pooled>) {
+/// Takes `x [B, N, D]` through the block. What is saved is empty if it is to be computed again.
+pub fn forward(x: &[f32], tokens: usize, bias: Bias<'_>, weights: &Weights<&[f32]>, settings: &Settings) -> (Pooled, Saved<Pooled>) {
+    let (y, saved) = pass(x, tokens, bias, weights, settings);
+    (y, if settings.recompute { Saved::default() } else { saved })
+}
+
+fn pass(x: &[f32], tokens: usize, bias: Bias<'_>, weights: &Weights<&[f32]>, settings: &Settings) -> (Pooled, Saved<Pooled>) {
     let sizes = Sizes::new(x.len(), tokens, weights, settings);
-    let Sizes { samples, width, hidden, heads, .. } = sizes;
+    let Sizes { width, hidden, heads, .. } = sizes;
     let mut y = Pooled::new(x.len());
     let rows = sizes.rows();
     let mut saved = Saved {
         moments1: Pooled::new(rows * 2),
         qkv: Pooled::new(rows * 3 * width),
-        probabilities: Pooled::new(samples * heads * tokens * tokens),
+        logs: Pooled::new(rows * heads),
         mixed: Pooled::new(rows * width),
         middle: Pooled::new(rows * width),
         moments2: Pooled::new(rows * 2),
@@ -174,17 +114,17 @@ pub fn forward(x: &[f32], tokens: usize, weights: &Weights<&[f32]>, settings: &S
         (&mut y[..], tokens * width),
         (&mut saved.moments1, tokens * 2),
         (&mut saved.qkv, tokens * 3 * width),
-        (&mut saved.probabilities, heads * tokens * tokens),
+        (&mut saved.logs, tokens * heads),
         (&mut saved.mixed, tokens * width),
         (&mut saved.middle, tokens * width),
         (&mut saved.moments2, tokens * 2),
         (&mut saved.hidden, tokens * hidden),
     ];
-    let forward = Forward { weights, laid: Laid::forward(weights, sizes), sizes, settings };
+    let forward = Forward { weights, laid: Laid::forward(weights, sizes), bias, sizes, settings };
     lots(sizes, buffers).into_par_iter().zip(x.par_chunks(sizes.at_once() * tokens * width)).enumerate().for_each_init(
         Scratch::default,
-        |scratch, (index, ([y, moments1, qkv, probabilities, mixed, middle, moments2, hidden], x))| {
-            let mut saved = Saved { moments1, qkv, probabilities, mixed, middle, moments2, hidden };
+        |scratch, (index, ([y, moments1, qkv, logs, mixed, middle, moments2, hidden], x))| {
+            let mut saved = Saved { moments1, qkv, logs, mixed, middle, moments2, hidden };
             forward.lot(x, y, &mut saved, index * sizes.at_once(), scratch);
         },
     );
@@ -226,11 +166,14 @@ impl Laid {
 struct Scratch {
     narrow: Vec<f32>,
     wide: Vec<f32>,
+    /// Scores and probabilities of a head.
+    square: Vec<f32>,
 }
 
 struct Forward<'a> {
     weights: &'a Weights<&'a [f32]>,
     laid: Laid,
+    bias: Bias<'a>,
     sizes: Sizes,
     settings: &'a Settings,
 }
@@ -251,9 +194,11 @@ impl Forward<'_> {
         let Layer { weight, bias } = weights.norm1;
         vectorized(Normalize { y: normalized, moments: saved.moments1, x, weight, bias, eps: settings.eps });
         layer(normalized, &laid.qkv, weights.qkv.bias, saved.qkv);
-        let samples = saved.mixed.chunks_exact_mut(tokens * width).zip(saved.probabilities.chunks_exact_mut(heads * tokens * tokens));
-        for ((mixed, probabilities), qkv) in samples.zip(saved.qkv.chunks_exact(tokens * 3 * width)) {
-            mix(mixed, probabilities, qkv, self.sizes.attention());
+        let samples = saved.mixed.chunks_exact_mut(tokens * width).zip(saved.qkv.chunks_exact(tokens * 3 * width));
+        let samples = samples.zip(saved.logs.chunks_exact_mut(heads * tokens));
+        for (sample, ((mixed, qkv), logs)) in (first..).zip(samples) {
+            let sizes = self.sizes.attention();
+            mix(mixed, logs, &mut scratch.square, qkv, self.bias.of(sample, sizes), sizes);
         }
         layer(saved.mixed, &laid.proj, weights.proj.bias, saved.middle);
         self.add(saved.middle, x, 0, first);
@@ -281,19 +226,33 @@ impl Settings {
     }
 }
 
-/// The gradients of a block: `dx [B, N, D]`, and those of its weights.
+/// The gradients of a block: `dx [B, N, D]`, and those of its bias and weights.
 pub struct Gradients {
     /// `[B, N, D]`
     pub dx: Pooled,
+    /// In the bias's shape.
+    pub dbias: Pooled,
     /// In the weights' shapes.
     pub weights: Weights<Pooled>,
 }
 
 /// Gradients from `dy [B, N, D]`, the input `x [B, N, D]`, and what [`forward`] saved.
-pub fn backward(dy: &[f32], x: &[f32], saved: &Saved<Pooled>, tokens: usize, weights: &Weights<&[f32]>, settings: &Settings) -> Gradients {
+pub fn backward(
+    dy: &[f32],
+    x: &[f32],
+    saved: &Saved<Pooled>,
+    tokens: usize,
+    bias: Bias<'_>,
+    weights: &Weights<&[f32]>,
+    settings: &Settings,
+) -> Gradients {
+    let again = settings.recompute.then(|| pass(x, tokens, bias, weights, settings).1);
+    let saved = again.as_ref().unwrap_or(saved);
     let sizes = Sizes::new(x.len(), tokens, weights, settings);
-    let Sizes { samples, width, hidden, .. } = sizes;
+    let Sizes { samples, width, hidden, heads, .. } = sizes;
     let (mut dx, mut flow, mut sums) = (Pooled::new(x.len()), Flow::new(sizes, settings), Pooled::new(samples * 4 * width));
+    let per_sample = heads * tokens * tokens;
+    let mut dscores = Pooled::new(if bias.0.is_empty() { 0 } else { samples * per_sample });
     let buffers = [
         (&mut dx[..], tokens * width),
         (&mut flow.dbranch2, tokens * width),
@@ -305,13 +264,14 @@ pub fn backward(dy: &[f32], x: &[f32], saved: &Saved<Pooled>, tokens: usize, wei
         (&mut flow.dqkv, tokens * 3 * width),
         (&mut flow.normalized1, tokens * width),
         (&mut sums, 4 * width),
+        (&mut dscores, per_sample),
     ];
-    let back = Backward { dy, x, saved, weights, laid: Laid::backward(weights, sizes), sizes, settings };
+    let back = Backward { dy, x, saved, weights, laid: Laid::backward(weights, sizes), bias, sizes, settings };
     lots(sizes, buffers).into_par_iter().enumerate().for_each_init(
         Scratch::default,
-        |scratch, (index, [dx, dbranch2, activated, dhidden, normalized2, dmiddle, dbranch1, dqkv, normalized1, sums])| {
+        |scratch, (index, [dx, dbranch2, activated, dhidden, normalized2, dmiddle, dbranch1, dqkv, normalized1, sums, dscores])| {
             let mut flow = Flow { dbranch2, activated, dhidden, normalized2, dmiddle, dbranch1, dqkv, normalized1 };
-            back.lot(dx, &mut flow, sums, index * sizes.at_once(), scratch);
+            back.lot(dx, &mut flow, sums, dscores, index * sizes.at_once(), scratch);
         },
     );
     let [norm1, norm2] = [0, 1].map(|norm| {
@@ -323,7 +283,7 @@ pub fn backward(dy: &[f32], x: &[f32], saved: &Saved<Pooled>, tokens: usize, wei
         Layer { weight: totals.into(), bias: bias.into() }
     });
     let [qkv, proj, fc1, fc2] = flow.weight_gradients(dy, saved, sizes);
-    Gradients { dx, weights: Weights { norm1, qkv, proj, norm2, fc1, fc2 } }
+    Gradients { dx, dbias: bias.gradient(&dscores, sizes.attention()), weights: Weights { norm1, qkv, proj, norm2, fc1, fc2 } }
 }
 
 /// What flows back through the block, for the products of the weights.
@@ -385,21 +345,22 @@ struct Backward<'a> {
     saved: &'a Saved<Pooled>,
     weights: &'a Weights<&'a [f32]>,
     laid: Laid,
+    bias: Bias<'a>,
     sizes: Sizes,
     settings: &'a Settings,
 }
 
 impl Backward<'_> {
     /// Takes some samples back, the first of which is number `first` of the batch. Both norms' gradients are left sample by sample in
-    /// `sums [samples, 4 D]`: the first norm's weight and bias, then the second's.
-    fn lot(&self, dx: &mut [f32], flow: &mut Flow<&mut [f32]>, sums: &mut [f32], first: usize, scratch: &mut Scratch) {
+    /// `sums [samples, 4 D]`: the first norm's weight and bias, then the second's. Where there is a bias, `dscores [samples, heads, N, N]`
+    /// takes what reaches the scores.
+    fn lot(&self, dx: &mut [f32], flow: &mut Flow<&mut [f32]>, sums: &mut [f32], dscores: &mut [f32], first: usize, scratch: &mut Scratch) {
         let (Sizes { tokens, width, hidden, heads, .. }, Self { saved, weights, laid, .. }) = (self.sizes, self);
         let rows = first * tokens..first * tokens + dx.len() / width;
         let [dy, x, middle] = [self.dy, self.x, &saved.middle].map(|values| cut(values, &rows, width));
         let [moments1, moments2] = [&saved.moments1, &saved.moments2].map(|moments| cut(moments, &rows, 2));
         scratch.narrow.resize(dx.len(), 0.0);
-        scratch.wide.resize(tokens * tokens, 0.0);
-        let (dnormalized, dscores) = (&mut scratch.narrow[..], &mut scratch.wide[..tokens * tokens]);
+        let dnormalized = &mut scratch.narrow[..];
         let layer = |dy: &[f32], panels: &Panels, dx: &mut [f32]| {
             let (outputs, inputs) = (dy.len() / rows.len(), dx.len() / rows.len());
             multiply(ViewMut::new(dx, [rows.len(), inputs]), View::new(dy, [rows.len(), outputs]), panels, Onto::Nothing);
@@ -419,12 +380,13 @@ impl Backward<'_> {
         }
 
         layer(self.scaled(flow.dbranch1, flow.dmiddle, 0, first), &laid.proj, dnormalized);
-        let per_sample = [width, 3 * width, heads * tokens].map(|per_row| tokens * per_row);
-        let samples = flow.dqkv.chunks_exact_mut(per_sample[1]).zip(dnormalized.chunks_exact(per_sample[0]));
-        let inputs = cut(&saved.qkv, &rows, 3 * width).chunks_exact(per_sample[1]);
-        let inputs = inputs.zip(cut(&saved.probabilities, &rows, heads * tokens).chunks_exact(per_sample[2]));
-        for ((dqkv, dmixed), (qkv, probabilities)) in samples.zip(inputs) {
-            unmix(dqkv, dscores, dmixed, qkv, probabilities, self.sizes.attention());
+        let samples = flow.dqkv.chunks_exact_mut(tokens * 3 * width).zip(dnormalized.chunks_exact(tokens * width));
+        let samples = samples.zip(cut(&saved.qkv, &rows, 3 * width).chunks_exact(tokens * 3 * width));
+        let mut kept = dscores.chunks_exact_mut(heads * tokens * tokens);
+        let samples = samples.zip(cut(&saved.logs, &rows, heads).chunks_exact(heads * tokens));
+        for (sample, (((dqkv, dmixed), qkv), logs)) in (first..).zip(samples) {
+            let sizes = self.sizes.attention();
+            unmix(dqkv, kept.next(), &mut scratch.square, [dmixed, qkv, logs, self.bias.of(sample, sizes)], sizes);
         }
         layer(flow.dqkv, &laid.qkv, dnormalized);
         let Layer { weight, bias } = weights.norm1;

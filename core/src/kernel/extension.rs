@@ -11,7 +11,9 @@ use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_ex
 
 use super::BlockParameters;
 use super::adamw::Update;
-use super::block::{Layer, Settings, Weights};
+use super::block::Settings;
+use super::block_weights::{Layer, Weights};
+use super::row_error::RowError;
 
 /// Differentiable operations. Shapes are those of the functions of the same names in the parent module.
 #[backend_extension(Flex, Autodiff)]
@@ -22,52 +24,59 @@ pub trait Fused: Backend {
     fn fused_layer_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, eps: f32) -> FloatTensor<Self>;
     /// The exact GELU.
     fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// Self-attention.
-    fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+    /// Self-attention; an empty bias is none.
+    fn fused_attention(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
 }
 
 /// Objectives. Only the prediction is differentiated.
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedObjectives: Backend {
-    /// See [`super::masked_mse()`].
-    fn masked_mse(prediction: FloatTensor<Self>, target: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// See [`super::row_error()`].
+    fn row_error(
+        prediction: FloatTensor<Self>,
+        target: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        error: RowError,
+        addend: f64,
+    ) -> FloatTensor<Self>;
 }
 
 /// The backward passes of [`FusedObjectives`].
 pub trait ObjectivePasses: FusedObjectives {
-    /// The gradient of the prediction, `[R, W]`, from that of the loss, `[1]`.
-    fn masked_mse_gradient(
-        dloss: &FloatTensor<Self>,
-        prediction: &FloatTensor<Self>,
-        target: &FloatTensor<Self>,
-        weights: &FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+    /// The gradient of the prediction, `[R, W]`, from that of the loss, `[1]`, and prediction, target and weights.
+    fn row_error_gradient(dloss: &FloatTensor<Self>, rows: &[FloatTensor<Self>; 3], error: RowError, addend: f64) -> FloatTensor<Self>;
 }
 
 impl<B: ObjectivePasses, C: CheckpointStrategy> FusedObjectives for Autodiff<B, C> {
-    fn masked_mse(prediction: FloatTensor<Self>, target: FloatTensor<Self>, weights: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn row_error(
+        prediction: FloatTensor<Self>,
+        target: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        error: RowError,
+        addend: f64,
+    ) -> FloatTensor<Self> {
         let nodes = [prediction.node()];
         let [prediction, target, weights] = [prediction, target, weights].map(|tensor| tensor.into_primitive());
-        let loss = B::masked_mse(prediction.clone(), target.clone(), weights.clone());
-        match MaskedMseBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(tracked) => tracked.finish([prediction, target, weights], loss),
+        let loss = B::row_error(prediction.clone(), target.clone(), weights.clone(), error, addend);
+        match RowErrorBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(tracked) => tracked.finish(([prediction, target, weights], error, addend), loss),
             OpsKind::UnTracked(untracked) => untracked.finish(loss),
         }
     }
 }
 
 #[derive(Debug)]
-struct MaskedMseBackward;
+struct RowErrorBackward;
 
-impl<B: ObjectivePasses> Backward<B, 1> for MaskedMseBackward {
-    /// `prediction`, `target`, `weights`
-    type State = [FloatTensor<B>; 3];
+impl<B: ObjectivePasses> Backward<B, 1> for RowErrorBackward {
+    /// `prediction`, `target` and `weights`
+    type State = ([FloatTensor<B>; 3], RowError, f64);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [prediction, target, weights] = ops.state;
+        let (rows, error, addend) = ops.state;
         let dloss = grads.consume::<B>(&ops.node);
         if let [Some(node)] = ops.parents {
-            grads.register::<B>(node.id, B::masked_mse_gradient(&dloss, &prediction, &target, &weights));
+            grads.register::<B>(node.id, B::row_error_gradient(&dloss, &rows, error, addend));
         }
     }
 }
@@ -106,15 +115,16 @@ pub trait Passes: Backend {
     fn gelu(x: &FloatTensor<Self>) -> FloatTensor<Self>;
     /// `dx`
     fn gelu_gradient(dy: &FloatTensor<Self>, x: &FloatTensor<Self>) -> FloatTensor<Self>;
-    /// `[y, probabilities]`
-    fn attention(qkv: &FloatTensor<Self>, heads: usize) -> [FloatTensor<Self>; 2];
-    /// `dqkv`
-    fn attention_gradient(
+    /// `[y, logs]`
+    fn attention(qkv: &FloatTensor<Self>, bias: &FloatTensor<Self>, heads: usize) -> [FloatTensor<Self>; 2];
+    /// `[dqkv, dbias]`
+    fn attention_gradients(
         dy: &FloatTensor<Self>,
         qkv: &FloatTensor<Self>,
-        probabilities: &FloatTensor<Self>,
+        logs: &FloatTensor<Self>,
+        bias: &FloatTensor<Self>,
         heads: usize,
-    ) -> FloatTensor<Self>;
+    ) -> [FloatTensor<Self>; 2];
 }
 
 impl Fused for Flex {
@@ -131,8 +141,8 @@ impl Fused for Flex {
         <Self as Passes>::gelu(&x)
     }
 
-    fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
-        let [y, _] = <Self as Passes>::attention(&qkv, heads);
+    fn fused_attention(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        let [y, _] = <Self as Passes>::attention(&qkv, &bias, heads);
         y
     }
 }
@@ -168,12 +178,12 @@ impl<B: Passes, C: CheckpointStrategy> Fused for Autodiff<B, C> {
         }
     }
 
-    fn fused_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
-        let nodes = [qkv.node()];
-        let qkv = qkv.into_primitive();
-        let [y, probabilities] = <B as Passes>::attention(&qkv, heads);
+    fn fused_attention(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        let nodes = [qkv.node(), bias.node()];
+        let (qkv, bias) = (qkv.into_primitive(), bias.into_primitive());
+        let [y, logs] = <B as Passes>::attention(&qkv, &bias, heads);
         match AttentionBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(tracked) => tracked.finish((qkv, probabilities, heads), y),
+            OpsKind::Tracked(tracked) => tracked.finish(([qkv, logs, bias], heads), y),
             OpsKind::UnTracked(untracked) => untracked.finish(y),
         }
     }
@@ -239,15 +249,18 @@ impl<B: Passes> Backward<B, 1> for GeluBackward {
 #[derive(Debug)]
 struct AttentionBackward;
 
-impl<B: Passes> Backward<B, 1> for AttentionBackward {
-    /// `qkv`, probabilities, number of heads
-    type State = (FloatTensor<B>, FloatTensor<B>, usize);
+impl<B: Passes> Backward<B, 2> for AttentionBackward {
+    /// `qkv`, logs, bias; number of heads
+    type State = ([FloatTensor<B>; 3], usize);
 
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (qkv, probabilities, heads) = ops.state;
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let ([qkv, logs, bias], heads) = ops.state;
         let dy = grads.consume::<B>(&ops.node);
-        if let [Some(node)] = ops.parents {
-            grads.register::<B>(node.id, B::attention_gradient(&dy, &qkv, &probabilities, heads));
+        let gradients = B::attention_gradients(&dy, &qkv, &logs, &bias, heads);
+        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
         }
     }
 }
@@ -255,8 +268,13 @@ impl<B: Passes> Backward<B, 1> for AttentionBackward {
 /// A whole transformer block as one operation.
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedBlock: Backend {
-    /// Shapes: `x [B, N, D]` to the same.
-    fn fused_block(x: FloatTensor<Self>, #[extension_type] weights: BlockWeights<Self>, settings: Settings) -> FloatTensor<Self>;
+    /// Shapes: `x [B, N, D]` to the same; `bias [G, heads, N, N]` for the scores of attention, or empty.
+    fn fused_block(
+        x: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        #[extension_type] weights: BlockWeights<Self>,
+        settings: Settings,
+    ) -> FloatTensor<Self>;
 }
 
 /// The weights of a block, in the shapes of [`super::BlockParameters`].
@@ -282,32 +300,38 @@ pub trait BlockPasses: Backend {
     /// What backward needs of forward.
     type Saved: Clone + Debug + Send + 'static;
     /// The output, and what backward needs.
-    fn block(x: &FloatTensor<Self>, weights: &Weights<FloatTensor<Self>>, settings: &Settings) -> (FloatTensor<Self>, Self::Saved);
-    /// `dx`, and the gradients of the weights.
+    fn block(
+        x: &FloatTensor<Self>,
+        bias: &FloatTensor<Self>,
+        weights: &Weights<FloatTensor<Self>>,
+        settings: &Settings,
+    ) -> (FloatTensor<Self>, Self::Saved);
+    /// `[dx, dbias]`, and the gradients of the weights.
     fn block_gradients(
         dy: &FloatTensor<Self>,
         x: &FloatTensor<Self>,
         saved: &Self::Saved,
+        bias: &FloatTensor<Self>,
         weights: &Weights<FloatTensor<Self>>,
         settings: &Settings,
-    ) -> (FloatTensor<Self>, Weights<FloatTensor<Self>>);
+    ) -> ([FloatTensor<Self>; 2], Weights<FloatTensor<Self>>);
 }
 
 impl FusedBlock for Flex {
-    fn fused_block(x: FloatTensor<Self>, weights: BlockWeights<Self>, settings: Settings) -> FloatTensor<Self> {
-        <Self as BlockPasses>::block(&x, &weights.layers(), &settings).0
+    fn fused_block(x: FloatTensor<Self>, bias: FloatTensor<Self>, weights: BlockWeights<Self>, settings: Settings) -> FloatTensor<Self> {
+        <Self as BlockPasses>::block(&x, &bias, &weights.layers(), &settings).0
     }
 }
 
 impl<B: BlockPasses, C: CheckpointStrategy> FusedBlock for Autodiff<B, C> {
-    fn fused_block(x: FloatTensor<Self>, weights: BlockWeights<Self>, settings: Settings) -> FloatTensor<Self> {
+    fn fused_block(x: FloatTensor<Self>, bias: FloatTensor<Self>, weights: BlockWeights<Self>, settings: Settings) -> FloatTensor<Self> {
         let weights = weights.layers();
         let [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11] = weights.each_ref().in_order().map(|weight| weight.node());
-        let nodes = [x.node(), w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11];
-        let (x, weights) = (x.into_primitive(), weights.map(|weight| weight.into_primitive()));
-        let (y, saved) = <B as BlockPasses>::block(&x, &weights, &settings);
+        let nodes = [x.node(), bias.node(), w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11];
+        let (x, bias, weights) = (x.into_primitive(), bias.into_primitive(), weights.map(|weight| weight.into_primitive()));
+        let (y, saved) = <B as BlockPasses>::block(&x, &bias, &weights, &settings);
         match BlockBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(tracked) => tracked.finish((x, weights, saved, settings), y),
+            OpsKind::Tracked(tracked) => tracked.finish(([x, bias], weights, saved, settings), y),
             OpsKind::UnTracked(untracked) => untracked.finish(y),
         }
     }
@@ -316,14 +340,14 @@ impl<B: BlockPasses, C: CheckpointStrategy> FusedBlock for Autodiff<B, C> {
 #[derive(Debug)]
 struct BlockBackward;
 
-impl<B: BlockPasses> Backward<B, 13> for BlockBackward {
-    type State = (FloatTensor<B>, Weights<FloatTensor<B>>, B::Saved, Settings);
+impl<B: BlockPasses> Backward<B, 14> for BlockBackward {
+    type State = ([FloatTensor<B>; 2], Weights<FloatTensor<B>>, B::Saved, Settings);
 
-    fn backward(self, ops: Ops<Self::State, 13>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (x, weights, saved, settings) = ops.state;
+    fn backward(self, ops: Ops<Self::State, 14>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let ([x, bias], weights, saved, settings) = ops.state;
         let dy = grads.consume::<B>(&ops.node);
-        let (dx, dweights) = B::block_gradients(&dy, &x, &saved, &weights, &settings);
-        for (node, gradient) in ops.parents.into_iter().zip(std::iter::once(dx).chain(dweights.in_order())) {
+        let (dinputs, dweights) = B::block_gradients(&dy, &x, &saved, &bias, &weights, &settings);
+        for (node, gradient) in ops.parents.into_iter().zip(dinputs.into_iter().chain(dweights.in_order())) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, gradient);
             }

@@ -8,10 +8,13 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
 
 use super::adamw::{self, Update};
-use super::block::{self, Saved, Settings, Weights};
+use super::attention::Bias;
+use super::block::{self, Saved, Settings};
+use super::block_weights::Weights;
 use super::extension::{BlockPasses, FusedObjectives, ObjectivePasses, Passes, Updates};
 use super::pool::Pooled;
-use super::{attention, gelu, layer_norm, linear, masked_mse};
+use super::row_error::{self, RowError};
+use super::{attention, gelu, layer_norm, linear};
 
 impl Passes for Flex {
     fn linear(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
@@ -53,26 +56,27 @@ impl Passes for Flex {
         tensor(gelu::backward(&values(dy), &values(x)), x.layout().shape().clone())
     }
 
-    fn attention(qkv: &FlexTensor, heads: usize) -> [FlexTensor; 2] {
+    fn attention(qkv: &FlexTensor, bias: &FlexTensor, heads: usize) -> [FlexTensor; 2] {
         let sizes = attention_sizes(qkv, heads);
-        let (y, probabilities) = attention::forward(&values(qkv), sizes);
-        let batch = qkv.layout().shape()[0];
-        [tensor(y, with_last(qkv, sizes.width)), tensor(probabilities, Shape::new([batch, heads, sizes.tokens, sizes.tokens]))]
+        let [y, logs] = attention::forward(&values(qkv), Bias(&values(bias)), sizes);
+        [tensor(y, with_last(qkv, sizes.width)), tensor(logs, Shape::new([qkv.layout().shape()[0], heads, sizes.tokens]))]
     }
 
-    fn attention_gradient(dy: &FlexTensor, qkv: &FlexTensor, probabilities: &FlexTensor, heads: usize) -> FlexTensor {
-        let dqkv = attention::backward(&values(dy), &values(qkv), &values(probabilities), attention_sizes(qkv, heads));
-        tensor(dqkv, qkv.layout().shape().clone())
+    fn attention_gradients(dy: &FlexTensor, qkv: &FlexTensor, logs: &FlexTensor, bias: &FlexTensor, heads: usize) -> [FlexTensor; 2] {
+        let sizes = attention_sizes(qkv, heads);
+        let [dqkv, dbias] = attention::backward(&values(dy), &values(qkv), &values(logs), Bias(&values(bias)), sizes);
+        [tensor(dqkv, qkv.layout().shape().clone()), tensor(dbias, bias.layout().shape().clone())]
     }
 }
 
 impl BlockPasses for Flex {
     type Saved = Arc<Saved<Pooled>>;
 
-    fn block(x: &FlexTensor, weights: &Weights<FlexTensor>, settings: &Settings) -> (FlexTensor, Self::Saved) {
+    fn block(x: &FlexTensor, bias: &FlexTensor, weights: &Weights<FlexTensor>, settings: &Settings) -> (FlexTensor, Self::Saved) {
         let tokens = x.layout().shape()[1];
         let weights = weights.each_ref().map(values);
-        let (y, saved) = block::forward(&values(x), tokens, &weights.each_ref().map(|values| &**values), settings);
+        let bias = values(bias);
+        let (y, saved) = block::forward(&values(x), tokens, Bias(&bias), &weights.each_ref().map(|values| &**values), settings);
         (tensor(y, x.layout().shape().clone()), Arc::new(saved))
     }
 
@@ -80,33 +84,35 @@ impl BlockPasses for Flex {
         dy: &FlexTensor,
         x: &FlexTensor,
         saved: &Self::Saved,
+        bias: &FlexTensor,
         weights: &Weights<FlexTensor>,
         settings: &Settings,
-    ) -> (FlexTensor, Weights<FlexTensor>) {
+    ) -> ([FlexTensor; 2], Weights<FlexTensor>) {
         let tokens = x.layout().shape()[1];
         let of_weights = weights.each_ref().map(values);
         let slices = of_weights.each_ref().map(|values| &**values);
-        let gradients = block::backward(&values(dy), &values(x), saved, tokens, &slices, settings);
+        let gradients = block::backward(&values(dy), &values(x), saved, tokens, Bias(&values(bias)), &slices, settings);
         let mut shapes = weights.each_ref().in_order().into_iter().map(|weight| weight.layout().shape().clone());
         let shaped = |gradient: Pooled| {
             let shape = shapes.next().unwrap_or_else(|| Shape::new([gradient.len()]));
             tensor(gradient, shape)
         };
-        (tensor(gradients.dx, x.layout().shape().clone()), gradients.weights.map(shaped))
+        let inputs = [tensor(gradients.dx, x.layout().shape().clone()), tensor(gradients.dbias, bias.layout().shape().clone())];
+        (inputs, gradients.weights.map(shaped))
     }
 }
 
 impl FusedObjectives for Flex {
-    fn masked_mse(prediction: FlexTensor, target: FlexTensor, weights: FlexTensor) -> FlexTensor {
-        let loss = masked_mse::forward(&values(&prediction), &values(&target), &values(&weights));
+    fn row_error(prediction: FlexTensor, target: FlexTensor, weights: FlexTensor, error: RowError, addend: f64) -> FlexTensor {
+        let loss = row_error::forward(&values(&prediction), &values(&target), &values(&weights), error, addend);
         tensor(vec![loss], Shape::new([1]))
     }
 }
 
 impl ObjectivePasses for Flex {
-    fn masked_mse_gradient(dloss: &FlexTensor, prediction: &FlexTensor, target: &FlexTensor, weights: &FlexTensor) -> FlexTensor {
+    fn row_error_gradient(dloss: &FlexTensor, [prediction, target, weights]: &[FlexTensor; 3], error: RowError, addend: f64) -> FlexTensor {
         let dloss = values(dloss).first().copied().unwrap_or_default();
-        let gradient = masked_mse::backward(dloss, &values(prediction), &values(target), &values(weights));
+        let gradient = row_error::backward(dloss, &values(prediction), &values(target), &values(weights), error, addend);
         tensor(gradient, prediction.layout().shape().clone())
     }
 }
@@ -119,10 +125,10 @@ impl Updates for Flex {
         second: FlexTensor,
         numbers: Update,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let [mut first, mut second] = [first, second].map(whole);
+        let [mut values, mut first, mut second] = [values, first, second].map(whole);
         let moments = [first.storage_mut::<f32>(), second.storage_mut::<f32>()];
-        let updated = adamw::update(&self::values(&values), &self::values(&gradient), moments, numbers);
-        (tensor(updated, values.layout().shape().clone()), first, second)
+        adamw::update(values.storage_mut::<f32>(), &self::values(&gradient), moments, numbers);
+        (values, first, second)
     }
 }
 

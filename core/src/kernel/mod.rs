@@ -7,17 +7,19 @@
 
 mod adamw;
 mod attention;
+pub mod bench;
 mod block;
+mod block_weights;
 pub mod cube;
 pub mod extension;
 mod flex;
 mod gelu;
 mod layer_norm;
 mod linear;
-mod masked_mse;
 pub mod matrix;
 mod pool;
 pub mod reference;
+mod row_error;
 pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 
 pub use adamw::Update;
 use extension::{Fused, FusedBlock, FusedObjectives, Updates};
+pub use row_error::RowError;
 
 /// `x Wᵀ + b`. Shapes: `x [.., I]`, `weight [O, I]` (PyTorch's layout), `bias [O]`; returns `[.., O]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
@@ -68,15 +71,23 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 }
 
 /// Multi-head self-attention: `softmax(q kᵀ / sqrt(d)) v` of every head. Shapes: `qkv [B, N, 3 D]`, a token's queries, keys and values one
-/// after the other, each split into heads; returns `[B, N, D]`.
-pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
+/// after the other, each split into heads; returns `[B, N, D]`. `bias [G, heads, N, N]` is added to the scores before the softmax, and
+/// sample b takes group b mod G: one group for all, or one for each window of an image.
+pub fn attention(qkv: Tensor<3>, bias: Option<Tensor<4>>, heads: usize) -> Tensor<3> {
     if !is_fused(&qkv) {
-        return reference::attention(qkv, heads);
+        return reference::attention(qkv, bias, heads);
     }
-    Tensor::from_dispatch(<Dispatch as Fused>::fused_attention(qkv.into_dispatch(), heads))
+    let bias = bias.unwrap_or_else(|| no_bias(&qkv));
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_attention(qkv.into_dispatch(), bias.into_dispatch(), heads))
+}
+
+/// Stands for a bias that is not there.
+fn no_bias<const D: usize>(x: &Tensor<D>) -> Tensor<4> {
+    Tensor::zeros([0; 4], &x.device().without_autodiff())
 }
 
 /// The parameters of a transformer block.
+#[derive(Clone)]
 pub struct BlockParameters {
     /// Weight and bias of the first norm, then of the second: `[D]` each.
     pub norms: [[Tensor<1>; 2]; 2],
@@ -88,6 +99,10 @@ pub struct BlockParameters {
     pub heads: usize,
     /// Added to the variance of a row.
     pub eps: f64,
+    /// Added to the scores of attention, as in [`attention()`]: `[G, heads, N, N]`.
+    pub bias: Option<Tensor<4>>,
+    /// Keep nothing for the backward pass but the block's input, and compute the block again there: less memory for more time.
+    pub recompute: bool,
 }
 
 /// A pre-norm transformer block as one operation: `x += f attn(norm1(x))`, then `x += f mlp(norm2(x))`, where the factors f of both branches,
@@ -100,30 +115,32 @@ pub fn block(x: &Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f3
             let count = factors.len();
             Tensor::from_data(TensorData::new(factors, [count]), &device)
         };
-        return cube::block(x, parameters, factors.map(|factors| factors.map(upload)));
+        return cube::block(x, &parameters, factors.map(|factors| factors.map(upload)));
     }
     let fits = is_fused(x) && x.dims()[0] >= rayon::current_num_threads();
     fits.then(|| block_on_cpu(x.clone(), parameters, factors))
 }
 
-fn block_on_cpu(x: Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
-    let settings = block::Settings { heads: parameters.heads, eps: parameters.eps as f32, factors };
-    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_block(x.into_dispatch(), parameters.into(), settings))
+fn block_on_cpu(x: Tensor<3>, mut parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
+    let BlockParameters { heads, eps, recompute, .. } = parameters;
+    let settings = block::Settings { heads, eps: eps as f32, factors, recompute };
+    let bias = parameters.bias.take().unwrap_or_else(|| no_bias(&x));
+    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_block(x.into_dispatch(), bias.into_dispatch(), parameters.into(), settings))
 }
 
-/// The mean over patches, weighted, of each patch's mean squared error. Shapes: `prediction` and `target [B, rows, W]`,
-/// `weights [B, rows]`; returns `[1]`. Only the prediction is differentiated.
-pub fn masked_mse(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>) -> Tensor<1> {
+/// The mean over patches, weighted, of each patch's error: `sum(w · error) / (sum(w) + addend)`. Shapes: `prediction [B, rows, W]`,
+/// `target` the same, or `[B, rows, 1]` for classes, `weights [B, rows]`; returns `[1]`. Only the prediction is differentiated.
+pub fn row_error(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>, error: RowError, addend: f64) -> Tensor<1> {
     if is_fused_on_gpu(&prediction)
-        && let Some(loss) = cube::masked_mse(&prediction, &target, &weights)
+        && let Some(loss) = cube::row_error(&prediction, &target, &weights, error, addend)
     {
         return loss;
     }
     if !is_fused(&prediction) {
-        return reference::masked_mse(prediction, target, weights);
+        return reference::row_error(prediction, target, weights, error, addend);
     }
     let (prediction, target, weights) = (prediction.into_dispatch(), target.into_dispatch(), weights.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as FusedObjectives>::masked_mse(prediction, target, weights))
+    Tensor::from_dispatch(<Dispatch as FusedObjectives>::row_error(prediction, target, weights, error, addend))
 }
 
 /// One AdamW update (Loshchilov and Hutter, 2017): the new values and moments. All flat and of the same length.
@@ -137,10 +154,21 @@ pub fn adamw(values: Tensor<1>, gradient: Tensor<1>, [first, second]: [Tensor<1>
 }
 
 /// Attention probabilities, for looking at them: the softmax over keys of `q kᵀ / sqrt(d)`. Shapes: `q [B, heads, Q, d]`,
-/// `k [B, heads, K, d]`; returns `[B, heads, Q, K]`.
-pub fn attention_probabilities(q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
+/// `k [B, heads, K, d]`, `bias [G, heads, Q, K]` as in [`attention()`]; returns `[B, heads, Q, K]`.
+pub fn attention_probabilities(q: Tensor<4>, k: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<4> {
     let scale = (q.dims()[3] as f64).powf(-0.5);
-    activation::softmax((q * scale).matmul(k.swap_dims(2, 3)), 3)
+    let mut scores = (q * scale).matmul(k.swap_dims(2, 3));
+    if let Some(bias) = bias {
+        let ([batch, heads, queries, keys], groups) = (scores.dims(), bias.dims()[0]);
+        let grouped = scores.reshape([batch / groups, groups, heads, queries, keys]) + bias.unsqueeze::<5>();
+        scores = grouped.reshape([batch, heads, queries, keys]);
+    }
+    activation::softmax(scores, 3)
+}
+
+/// Bytes of the fused operations' results that the process holds on the CPU: after a forward pass, what it keeps for the backward pass.
+pub fn bytes_in_use() -> usize {
+    pool::Pooled::bytes_in_use()
 }
 
 /// True for Burn's CPU back-end, with or without differentiation.

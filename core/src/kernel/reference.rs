@@ -3,7 +3,7 @@
 
 use burn::tensor::{Tensor, activation, module};
 
-use super::{Update, is_cpu};
+use super::{BlockParameters, RowError, Update, is_cpu};
 
 /// See [`super::linear()`].
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
@@ -25,23 +25,42 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 }
 
 /// See [`super::attention()`].
-pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
+pub fn attention(qkv: Tensor<3>, bias: Option<Tensor<4>>, heads: usize) -> Tensor<3> {
     let [batch, tokens, width] = qkv.dims();
     let width = width / 3;
     let [q, k, v] = [(0, qkv.clone()), (1, qkv.clone()), (2, qkv)].map(|(part, qkv)| {
         let part = qkv.narrow(2, part * width, width);
         part.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
     });
-    let mixed = super::attention_probabilities(q, k).matmul(v);
+    let mixed = super::attention_probabilities(q, k, bias).matmul(v);
     mixed.swap_dims(1, 2).reshape([batch, tokens, width])
 }
 
-/// See [`super::masked_mse()`].
-pub fn masked_mse(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>) -> Tensor<1> {
+/// See [`super::block()`]; no branch is dropped.
+pub fn block(x: Tensor<3>, parameters: BlockParameters) -> Tensor<3> {
+    let BlockParameters { norms: [norm1, norm2], weights, biases, heads, eps, bias, .. } = parameters;
+    let [qkv, proj, fc1, fc2] = std::array::from_fn(|index| (weights[index].clone(), Some(biases[index].clone())));
+    let norm = |x: &Tensor<3>, [weight, shift]: [Tensor<1>; 2]| layer_norm(x.clone(), weight, shift, eps);
+    let attended = attention(linear(norm(&x, norm1), qkv.0, qkv.1), bias, heads);
+    let x = x + linear(attended, proj.0, proj.1);
+    let hidden = gelu(linear(norm(&x, norm2), fc1.0, fc1.1));
+    x + linear(hidden, fc2.0, fc2.1)
+}
+
+/// See [`super::row_error()`].
+pub fn row_error(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>, error: RowError, addend: f64) -> Tensor<1> {
     let [batch, rows, _] = prediction.dims();
-    let error = prediction - target;
-    let per_patch = (error.clone() * error).mean_dim(2).reshape([batch, rows]);
-    (per_patch * weights.clone()).sum() / weights.sum()
+    let errors = match error {
+        RowError::Square => (prediction - target).square().mean_dim(2),
+        RowError::Absolute => (prediction - target).abs().mean_dim(2),
+        RowError::Smooth { beta } => {
+            let size = (prediction - target).abs();
+            let near = size.clone().square() / (2.0 * beta);
+            (size.clone() - 0.5 * beta).mask_where(size.lower_elem(beta), near).mean_dim(2)
+        }
+        RowError::Entropy => activation::log_softmax(prediction, 2).gather(2, target.int()) * -1.0,
+    };
+    (errors.reshape([batch, rows]) * weights.clone()).sum() / (weights.sum() + addend)
 }
 
 /// See [`super::adamw`].

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{BlockParameters, Update, reference};
+use super::{BlockParameters, RowError, Update, reference};
 use crate::random::{Purpose, Stream};
 
 /// Inputs by (shape, scale); the operation takes them in this order.
@@ -126,15 +126,32 @@ fn gelu() {
 fn attention() {
     for [batch, tokens, heads, head] in [[1, 1, 1, 1], [2, 1, 2, 3], [3, 7, 1, 5], [2, 197, 2, 16], [5, 50, 3, 8]] {
         let shape = [batch, tokens, 3 * heads * head];
-        let of = |attention: fn(Tensor<3>, usize) -> Tensor<3>| {
-            move |tensors: Vec<Tensor<1>>| attention(next(&mut tensors.into_iter(), shape), heads).reshape([-1])
-        };
-        check("attention", &[(&shape, 1.0)], &of(super::attention), &of(reference::attention));
+        for groups in [0, 1, batch] {
+            let bias_shape = [groups, heads, tokens, tokens];
+            let of = |attention: fn(Tensor<3>, Option<Tensor<4>>, usize) -> Tensor<3>| {
+                move |tensors: Vec<Tensor<1>>| {
+                    let mut tensors = tensors.into_iter();
+                    let qkv = next(&mut tensors, shape);
+                    attention(qkv, (groups > 0).then(|| next(&mut tensors, bias_shape)), heads).reshape([-1])
+                }
+            };
+            let inputs: Inputs = &[(&shape, 1.0), (&bias_shape, 1.0)];
+            let inputs = &inputs[..1 + groups.min(1)];
+            check("attention", inputs, &of(super::attention), &of(reference::attention));
+        }
     }
 }
 
-/// A block of `[batch, tokens, heads, head width, hidden]` from its parts, or as one operation: input, then weights in their order.
-fn block_of(sizes: [usize; 5], factors: Option<[Vec<f32>; 2]>, whole: bool) -> impl Fn(Vec<Tensor<1>>) -> Tensor<1> + Sync {
+/// How a block is computed.
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    FromParts,
+    Whole,
+    Recomputed,
+}
+
+/// A block of `[batch, tokens, heads, head width, hidden]`: input, then weights in their order, then a bias of so many groups, if any.
+fn block_of(sizes: [usize; 5], factors: Option<[Vec<f32>; 2]>, groups: usize, how: How) -> impl Fn(Vec<Tensor<1>>) -> Tensor<1> + Sync {
     let [batch, tokens, heads, head, hidden] = sizes;
     let width = heads * head;
     move |tensors| {
@@ -145,11 +162,12 @@ fn block_of(sizes: [usize; 5], factors: Option<[Vec<f32>; 2]>, whole: bool) -> i
             let weight = next(&mut tensors, shape);
             (weight, tensors.next().unwrap())
         });
-        if whole {
+        let bias = (groups > 0).then(|| next(&mut tensors, [groups, heads, tokens, tokens]));
+        if how != How::FromParts {
             let [norm1, qkv, proj, norm2, fc1, fc2] = layers;
             let norms = [norm1, norm2].map(|(weight, bias)| [weight.reshape([-1]), bias]);
             let (weights, biases) = split([qkv, proj, fc1, fc2]);
-            let parameters = BlockParameters { norms, weights, biases, heads, eps: 0.1 };
+            let parameters = BlockParameters { norms, weights, biases, heads, eps: 0.1, bias, recompute: how == How::Recomputed };
             return super::block_on_cpu(x, parameters, factors.clone()).reshape([-1]);
         }
         let [norm1, qkv, proj, norm2, fc1, fc2] = layers;
@@ -159,7 +177,7 @@ fn block_of(sizes: [usize; 5], factors: Option<[Vec<f32>; 2]>, whole: bool) -> i
             Some(factors) => x.clone() * Tensor::<3>::from_data(TensorData::new(factors[branch].clone(), [batch, 1, 1]), &x.device()),
             None => x,
         };
-        let x = x.clone() + scaled(linear(reference::attention(linear(norm(x, norm1), qkv), heads), proj), 0);
+        let x = x.clone() + scaled(linear(reference::attention(linear(norm(x, norm1), qkv), bias, heads), proj), 0);
         (x.clone() + scaled(linear(reference::gelu(linear(norm(x, norm2), fc1)), fc2), 1)).reshape([-1])
     }
 }
@@ -185,28 +203,69 @@ fn block_inputs([batch, tokens, heads, head, hidden]: [usize; 5]) -> Vec<(Vec<us
 fn block() {
     for sizes in [[1, 1, 1, 1, 1], [5, 7, 2, 3, 11], [3, 50, 2, 8, 33], [2, 17, 3, 16, 64], [9, 1, 1, 20, 5]] {
         let factors = [2.0, 0.0, 1.0, 1.5, 0.5].iter().cycle().take(sizes[0]).copied().collect::<Vec<f32>>();
-        for factors in [None, Some([factors.clone(), factors.into_iter().rev().collect()])] {
-            let inputs = block_inputs(sizes);
+        let dropped = Some([factors.clone(), factors.into_iter().rev().collect()]);
+        for (factors, groups, how) in
+            [(None, 0, How::Whole), (dropped.clone(), 0, How::Recomputed), (None, sizes[0], How::Recomputed), (dropped, 1, How::Whole)]
+        {
+            let mut inputs = block_inputs(sizes);
+            if groups > 0 {
+                inputs.push((vec![groups, sizes[2], sizes[1], sizes[1]], 1.0));
+            }
             let inputs: Vec<(&[usize], f32)> = inputs.iter().map(|(shape, scale)| (&shape[..], *scale)).collect();
-            check("block", &inputs, &block_of(sizes, factors.clone(), true), &block_of(sizes, factors, false));
+            let parts = block_of(sizes, factors.clone(), groups, How::FromParts);
+            check("block", &inputs, &block_of(sizes, factors, groups, how), &parts);
+        }
+    }
+}
+
+/// An error of rows, as an operation on the prediction; every third row does not count.
+fn row_errors(
+    [batch, rows, width]: [usize; 3],
+    error: RowError,
+    of: fn(Tensor<3>, Tensor<3>, Tensor<2>, RowError, f64) -> Tensor<1>,
+) -> impl Fn(Vec<Tensor<1>>) -> Tensor<1> + Sync {
+    move |tensors: Vec<Tensor<1>>| {
+        let prediction = next(&mut tensors.into_iter(), [batch, rows, width]);
+        let device = prediction.device();
+        let data = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values.clone(), [values.len()]), &device);
+        let (target, target_width) = match error {
+            RowError::Entropy => ((0..batch * rows).map(|row| (row * 7 % width) as f32).collect(), 1),
+            _ => (random(batch * rows * width, 1.0, 5), width),
+        };
+        let weights = data((0..batch * rows).map(|row| (row % 3) as f32 * 0.5 + 1e-3).collect());
+        of(prediction, data(target).reshape([batch, rows, target_width]), weights.reshape([batch, rows]), error, 0.25)
+    }
+}
+
+const ROW_ERRORS: [RowError; 4] = [RowError::Square, RowError::Absolute, RowError::Smooth { beta: 0.7 }, RowError::Entropy];
+
+#[test]
+fn row_error() {
+    for shape in [[1, 1, 1], [2, 3, 5], [3, 65, 48], [1, 4, 1000]] {
+        for error in ROW_ERRORS {
+            let (fused, plain) = (row_errors(shape, error, super::row_error), row_errors(shape, error, reference::row_error));
+            check(&format!("{error:?}"), &[(&shape, 1.0)], &fused, &plain);
         }
     }
 }
 
 #[test]
-fn masked_mse() {
-    for [batch, rows, width] in [[1, 1, 1], [2, 3, 5], [3, 65, 48]] {
-        let of = |masked_mse: fn(Tensor<3>, Tensor<3>, Tensor<2>) -> Tensor<1>| {
-            move |tensors: Vec<Tensor<1>>| {
-                let prediction = next(&mut tensors.into_iter(), [batch, rows, width]);
-                let device = prediction.device();
-                let of = |seed: u64, count: usize| TensorData::new(random(count, 1.0, seed), [count]);
-                let target = Tensor::<1>::from_data(of(5, batch * rows * width), &device).reshape([batch, rows, width]);
-                let weights = Tensor::<1>::from_data(of(6, batch * rows), &device).abs().reshape([batch, rows]);
-                masked_mse(prediction, target, weights)
-            }
+fn a_row_that_does_not_count_may_be_anything() {
+    let device = Device::flex().autodiff();
+    for error in ROW_ERRORS {
+        let of = |first: f32| {
+            let mut values = random(2 * 6, 1.0, 1);
+            values[0] = first;
+            let prediction = Tensor::<3>::from_data(TensorData::new(values, [1, 2, 6]), &device);
+            let width = if error == RowError::Entropy { 1 } else { 6 };
+            let weights = Tensor::<2>::from_data([[0.0, 1.0]], &device);
+            let loss = super::row_error(prediction, Tensor::ones([1, 2, width], &device), weights, error, 0.0);
+            loss.into_scalar::<f32>()
         };
-        check("masked mse", &[(&[batch, rows, width], 1.0)], &of(super::masked_mse), &of(reference::masked_mse));
+        assert!(of(0.5).is_finite(), "{error:?}");
+        for bad in [f32::NAN, f32::INFINITY] {
+            assert_eq!(of(bad), of(0.5), "{error:?}");
+        }
     }
 }
 
@@ -255,7 +314,7 @@ fn a_bad_number_stays_in_its_sample() {
         let of = |values: Vec<f32>| {
             let qkv = Tensor::<3>::from_data(TensorData::new(values, [3, 7, 12]), &device);
             let ones = || Tensor::<1>::ones([4], &device);
-            super::gelu(super::layer_norm(super::attention(qkv, 2), ones(), ones(), 1e-6)).into_data().try_into_vec::<f32>().unwrap()
+            super::gelu(super::layer_norm(super::attention(qkv, None, 2), ones(), ones(), 1e-6)).into_data().try_into_vec::<f32>().unwrap()
         };
         let (have, want) = (of(values), of(clean));
         assert_eq!(have[..7 * 4], want[..7 * 4]);
@@ -272,13 +331,14 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let mut tensors = tensors.into_iter();
         let x = super::layer_norm(next(&mut tensors, [4, 197, 48]), tensors.next().unwrap(), tensors.next().unwrap(), 1e-6);
         let qkv = super::linear(x, next(&mut tensors, [144, 48]), tensors.next());
-        super::gelu(super::attention(qkv, 3)).reshape([-1])
+        super::gelu(super::attention(qkv, None, 3)).reshape([-1])
     };
     let sizes = [9, 50, 2, 16, 128];
-    let block = block_of(sizes, None, true);
-    let block_inputs: Vec<Vec<f32>> = (block_inputs(sizes).iter().enumerate())
-        .map(|(index, (shape, scale))| random(shape.iter().product(), *scale, index as u64))
-        .collect();
+    let block = block_of(sizes, None, 3, How::Whole);
+    let mut shapes = block_inputs(sizes);
+    shapes.push((vec![3, 2, 50, 50], 1.0));
+    let block_inputs: Vec<Vec<f32>> =
+        (shapes.iter().enumerate()).map(|(index, (shape, scale))| random(shape.iter().product(), *scale, index as u64)).collect();
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| [run(operation, &inputs), run(&block, &block_inputs)])

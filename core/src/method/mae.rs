@@ -81,7 +81,9 @@ impl MaeConfig {
                 mask_token: decoder_token,
                 pos_embed: parameter(pos_embed::sincos_2d(width, rows, cols), [1, 1 + rows * cols, width], device).set_require_grad(false),
                 blocks: (0..self.decoder_depth)
-                    .map(|_| Block::new(width, self.decoder_heads, self.encoder.mlp_ratio, stream, device))
+                    .map(|_| {
+                        Block::new(width, self.decoder_heads, self.encoder.mlp_ratio, stream, device).recomputed(self.encoder.recompute)
+                    })
                     .collect(),
                 norm: LayerNorm::new(width, device),
                 pred: Linear::new(width, self.target_width, stream, device),

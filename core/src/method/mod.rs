@@ -88,6 +88,7 @@ pub fn sizes(recipe: &Recipe) -> Result<MaeConfig> {
             registers: backbone.registers,
             learned_pos: backbone.pos == "learned",
             drop_path: backbone.drop_path,
+            recompute: recipe.optim.recompute,
         },
         decoder_width: recipe.decoder.width,
         decoder_depth: recipe.decoder.depth,

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Objective;
-use crate::kernel;
+use crate::kernel::{self, RowError};
 use crate::knob::{Default, Knob, Range, Value};
 use crate::registry::Entry;
 
@@ -34,7 +34,7 @@ impl Objective for Mse {
     }
 
     fn loss(&self, prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>) -> Tensor<1> {
-        kernel::masked_mse(prediction, target, weights)
+        kernel::row_error(prediction, target, weights, RowError::Square, 0.0)
     }
 }
 

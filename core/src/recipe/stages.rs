@@ -150,6 +150,8 @@ pub struct Optim {
     pub batch: usize,
     /// Passes whose gradients are summed up before the weights move.
     pub accumulate: usize,
+    /// Whether blocks are computed a second time in the backward pass, which takes less memory.
+    pub recompute: bool,
     /// Learning rate for 256 images a step; the real one is scaled by the images of a step.
     pub base_lr: f64,
     /// Learning rate at the end, not scaled.
@@ -293,6 +295,7 @@ const OBJECTIVE: &[Knob] = &[Knob::text("kind", "loss", "mse")];
 const OPTIM: &[Knob] = &[
     Knob::int("batch", "images of one pass", "images", (1, 65_536), 64),
     Knob::int("accumulate", "passes that make one step", "", (1, 65_536), 1),
+    Knob::flag("recompute", "compute blocks again in the backward pass: far less memory, about a third more time", false),
     Knob::float("base_lr", "learning rate per 256 images of a step", "", (0.0, 100.0), 1.5e-4),
     Knob::float("min_lr", "learning rate at the end, not scaled", "", (0.0, 100.0), 0.0),
     Knob::float("weight_decay", "of matrices, not of biases and norms", "", (0.0, 10.0), 0.05),

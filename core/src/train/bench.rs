@@ -9,6 +9,7 @@ use super::throughput::{mae_flops_per_image, matrix_peak_gflops};
 use super::trial::{noise_images, noise_masks};
 use crate::device::OpenDevice;
 use crate::error::{Error, Result};
+use crate::kernel;
 use crate::method::{Network, Task, sizes};
 use crate::optim::adamw::AdamW;
 use crate::recipe::Recipe;
@@ -38,6 +39,8 @@ pub struct TrainFigures {
     pub phases: Phases,
     /// Peak memory of the process in MiB, where the system tells.
     pub peak_mib: Option<u64>,
+    /// What forward keeps for backward in MiB; unknown on a GPU.
+    pub saved_mib: Option<u64>,
     /// The machine's measured matrix peak.
     pub matrix_peak_gflops: f64,
     /// Needed matrix arithmetic per second over that peak.
@@ -61,14 +64,17 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
     let (images, masks) = (noise_images(&task, batch), noise_masks(strategy.as_ref(), recipe.grid(), batch));
     let mut optimizer = AdamW::new(&recipe.optim);
     let mut rows = Vec::new();
+    let mut saved_bytes = 0;
     const WARM_UP: usize = 2;
     for step in 0..WARM_UP + steps.max(1) {
         let mut clock = Clock(Instant::now());
         let masked = task.batch(&images, &masks);
+        let before = kernel::bytes_in_use();
         let prepare = clock.lap();
         let loss = network.loss(&masked, task.objective.as_ref(), None);
         let value = to_host(loss.clone().without_autodiff())?;
         let forward = clock.lap();
+        saved_bytes = kernel::bytes_in_use() - before;
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         sync(device)?;
         let backward = clock.lap();
@@ -111,6 +117,7 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
         seconds_per_step,
         phases: Phases { prepare: median(0), forward: median(1), backward: median(2), optimizer: median(3) },
         peak_mib,
+        saved_mib: device.is_cpu().then_some(saved_bytes as u64 >> 20),
         matrix_peak_gflops,
         peak_share: gflops / matrix_peak_gflops,
         launches_per_step,

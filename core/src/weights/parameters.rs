@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{Gradients, Shape, Tensor};
 
 /// A flat value by parameter name; the order is the names'.
 pub type Named<T> = BTreeMap<String, T>;
@@ -34,7 +34,10 @@ impl<M: Module> Parameters for M {
     }
 
     fn update_parameters(&mut self, update: &mut dyn FnMut(&str, &[usize], Tensor<1>) -> Tensor<1>) {
-        *self = self.clone().map(&mut Mapper { path: Path::default(), update });
+        // Values are taken out first: the one who has the only reference to a value can change it in place.
+        let mut taken = Named::new();
+        *self = self.clone().map(&mut Taker { path: Path::default(), taken: &mut taken });
+        *self = self.clone().map(&mut Giver { path: Path::default(), taken, update });
     }
 }
 
@@ -95,12 +98,16 @@ impl ModuleVisitor for Collector<'_> {
     }
 }
 
-struct Mapper<'a> {
+/// A parameter's value with its shape.
+type Shaped = (Vec<usize>, Tensor<1>);
+
+/// Takes the values and leaves a number in the place of each.
+struct Taker<'a> {
     path: Path,
-    update: &'a mut dyn FnMut(&str, &[usize], Tensor<1>) -> Tensor<1>,
+    taken: &'a mut Named<Shaped>,
 }
 
-impl ModuleMapper for Mapper<'_> {
+impl ModuleMapper for Taker<'_> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
         self.path.enter(name);
     }
@@ -113,9 +120,35 @@ impl ModuleMapper for Mapper<'_> {
         let (id, tensor, mapper) = param.consume();
         let (trained, differentiated) = (tensor.is_require_grad(), tensor.is_autodiff());
         let value = tensor.without_autodiff();
-        let shape = value.dims();
-        let updated = (self.update)(&self.path.name(), &shape, value.reshape([-1])).reshape(shape);
-        let updated = if differentiated { updated.autodiff().set_require_grad(trained) } else { updated };
+        let empty = Tensor::empty([1; D], &value.device());
+        let empty = if differentiated { empty.autodiff().set_require_grad(trained) } else { empty };
+        self.taken.insert(self.path.name(), (value.dims().to_vec(), value.reshape([-1])));
+        Param::from_mapped_value(id, empty, mapper)
+    }
+}
+
+/// Gives the updated values back.
+struct Giver<'a> {
+    path: Path,
+    taken: Named<Shaped>,
+    update: &'a mut dyn FnMut(&str, &[usize], Tensor<1>) -> Tensor<1>,
+}
+
+impl ModuleMapper for Giver<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.0.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = self.path.name();
+        let Some((shape, value)) = self.taken.remove(&name) else { return param };
+        let (id, empty, mapper) = param.consume();
+        let updated = (self.update)(&name, &shape, value).reshape(Shape::from(shape));
+        let updated = if empty.is_autodiff() { updated.autodiff().set_require_grad(empty.is_require_grad()) } else { updated };
         Param::from_mapped_value(id, updated, mapper)
     }
 }

@@ -8,11 +8,10 @@ use burn_cubecl::cubecl;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
+use super::head_tile::{TILE, accumulate, bias_of, dot, load_mixed, load_part, store, zeros};
 use super::queue::empty;
 use super::row::buffer;
 
-/// Queries and keys of a tile, and units along each side of a workgroup.
-const TILE: usize = 16;
 /// The length of a row of scores in shared memory; one more than it holds, so that columns lie in different banks.
 const SCORES: usize = TILE + 1;
 /// Stands in for the score of a key that does not exist.
@@ -29,6 +28,8 @@ pub struct Sizes {
     pub heads: usize,
     /// D / heads
     pub head: usize,
+    /// G, if there is a bias `[G, heads, N, N]` for the scores, of which sample b takes group b mod G; else 0.
+    pub groups: usize,
 }
 
 /// Bytes of shared memory that a head of this width takes.
@@ -36,127 +37,38 @@ pub const fn shared_bytes(head: usize) -> usize {
     4 * (4 * TILE * (head + 1) + 3 * TILE * SCORES)
 }
 
-/// Copies 16 rows of a head's queries (0), keys (1) or values (2) to shared memory; rows that do not exist become zero.
-#[cube]
-fn load_part(
-    qkv: &[f32],
-    bias: &[f32],
-    to: &mut Shared<[f32]>,
-    row: usize,
-    tokens: usize,
-    #[comptime] part: usize,
-    #[comptime] heads: usize,
-    #[comptime] head: usize,
-) {
-    let place = comptime!(part * heads * head) + CUBE_POS_Y as usize * head;
-    let start = (CUBE_POS_Z as usize * tokens + row) * comptime!(3 * heads * head) + place;
-    #[unroll]
-    for step in 0..comptime!(head.div_ceil(TILE)) {
-        let column = UNIT_POS_X as usize + step * TILE;
-        if column < head {
-            let mut value = 0.0f32;
-            if row < tokens {
-                value = qkv[start + column] + bias[place + column];
-            }
-            to[UNIT_POS_Y as usize * comptime!(head + 1) + column] = value;
-        }
-    }
-}
-
-/// Copies 16 rows of a head of `from [B, N, D]`.
-#[cube]
-fn load_mixed(from: &[f32], to: &mut Shared<[f32]>, row: usize, tokens: usize, #[comptime] heads: usize, #[comptime] head: usize) {
-    let start = (CUBE_POS_Z as usize * tokens + row) * comptime!(heads * head) + CUBE_POS_Y as usize * head;
-    #[unroll]
-    for step in 0..comptime!(head.div_ceil(TILE)) {
-        let column = UNIT_POS_X as usize + step * TILE;
-        if column < head {
-            let mut value = 0.0f32;
-            if row < tokens {
-                value = from[start + column];
-            }
-            to[UNIT_POS_Y as usize * comptime!(head + 1) + column] = value;
-        }
-    }
-}
-
-/// The product of two rows in shared memory.
-#[cube]
-fn dot(a: &Shared<[f32]>, row_a: usize, b: &Shared<[f32]>, row_b: usize, #[comptime] head: usize) -> f32 {
-    let stride = comptime!(head + 1);
-    let mut sum = 0.0f32;
-    for column in 0..head {
-        sum += a[row_a * stride + column] * b[row_b * stride + column];
-    }
-    sum
-}
-
-/// Adds to each unit's columns of a row the products of a row of weights with 16 rows.
-#[cube]
-fn accumulate(sums: &mut Array<f32>, weights: &Shared<[f32]>, start: usize, step: usize, rows: &Shared<[f32]>, #[comptime] head: usize) {
-    #[unroll]
-    for index in 0..TILE {
-        let weight = weights[start + index * step];
-        #[unroll]
-        for part in 0..comptime!(head.div_ceil(TILE)) {
-            let column = UNIT_POS_X as usize + part * TILE;
-            if column < head {
-                sums[part] += weight * rows[index * comptime!(head + 1) + column];
-            }
-        }
-    }
-}
-
-#[cube]
-fn zeros(#[comptime] head: usize) -> Array<f32> {
-    let mut sums = Array::<f32>::new(comptime!(head.div_ceil(TILE)));
-    #[unroll]
-    for part in 0..comptime!(head.div_ceil(TILE)) {
-        sums[part] = 0.0f32;
-    }
-    sums
-}
-
-/// Writes a row's columns, each unit its own.
-#[cube]
-fn store(sums: &Array<f32>, to: &mut [f32], start: usize, factor: f32, #[comptime] head: usize) {
-    #[unroll]
-    for part in 0..comptime!(head.div_ceil(TILE)) {
-        let column = UNIT_POS_X as usize + part * TILE;
-        if column < head {
-            to[start + column] = sums[part] * factor;
-        }
-    }
-}
-
 #[cube(launch_unchecked)]
 fn attend(
     qkv: &[f32],
     bias: &[f32],
+    scores_bias: &[f32],
     mixed: &mut [f32],
     logs: &mut [f32],
     tokens: usize,
     scale: f32,
     #[comptime] heads: usize,
     #[comptime] head: usize,
+    #[comptime] groups: usize,
 ) {
     let (i, j) = (UNIT_POS_Y as usize, UNIT_POS_X as usize);
+    let (sample, index) = (CUBE_POS_Z as usize, CUBE_POS_Y as usize);
     let row = CUBE_POS_X as usize * TILE + i;
     let mut q = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
     let mut k = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
     let mut v = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
     let mut scores = Shared::<[f32]>::new_slice(comptime!(TILE * SCORES));
-    load_part(qkv, bias, &mut q, row, tokens, 0usize, heads, head);
+    load_part(qkv, bias, &mut q, sample, row, tokens, 0usize, heads, head);
     let mut largest = LOWEST.runtime();
     let mut sum = 0.0f32;
     let mut mixture = zeros(head);
     let mut first = 0usize.runtime();
     while first < tokens {
-        load_part(qkv, bias, &mut k, first + i, tokens, 1usize, heads, head);
-        load_part(qkv, bias, &mut v, first + i, tokens, 2usize, heads, head);
+        load_part(qkv, bias, &mut k, sample, first + i, tokens, 1usize, heads, head);
+        load_part(qkv, bias, &mut v, sample, first + i, tokens, 2usize, heads, head);
         sync_cube();
         let exists = first + j < tokens;
-        let score = select(exists, dot(&q, i, &k, j, head) * scale, LOWEST);
+        let added = bias_of(scores_bias, sample, row, first + j, tokens, heads, groups);
+        let score = select(exists, dot(&q, i, &k, j, head) * scale + added, LOWEST);
         scores[i * SCORES + j] = score;
         sync_cube();
         let before = largest;
@@ -182,7 +94,6 @@ fn attend(
         first += TILE;
     }
     if row < tokens {
-        let (sample, index) = (CUBE_POS_Z as usize, CUBE_POS_Y as usize);
         store(&mixture, mixed, (sample * tokens + row) * comptime!(heads * head) + index * head, 1.0f32 / sum, head);
         if j == 0 {
             logs[(sample * heads + index) * tokens + row] = largest + sum.ln();
@@ -196,6 +107,7 @@ fn query_gradient(
     dy: &[f32],
     qkv: &[f32],
     bias: &[f32],
+    scores_bias: &[f32],
     mixed: &[f32],
     logs: &[f32],
     dqkv: &mut [f32],
@@ -204,8 +116,10 @@ fn query_gradient(
     scale: f32,
     #[comptime] heads: usize,
     #[comptime] head: usize,
+    #[comptime] groups: usize,
 ) {
     let (i, j) = (UNIT_POS_Y as usize, UNIT_POS_X as usize);
+    let sample = CUBE_POS_Z as usize;
     let row = CUBE_POS_X as usize * TILE + i;
     let place = (CUBE_POS_Z as usize * heads + CUBE_POS_Y as usize) * tokens + row;
     let mut q = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
@@ -213,9 +127,9 @@ fn query_gradient(
     let mut k = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
     let mut v = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
     let mut scores = Shared::<[f32]>::new_slice(comptime!(TILE * SCORES));
-    load_part(qkv, bias, &mut q, row, tokens, 0usize, heads, head);
-    load_mixed(dy, &mut g, row, tokens, heads, head);
-    load_mixed(mixed, &mut k, row, tokens, heads, head);
+    load_part(qkv, bias, &mut q, sample, row, tokens, 0usize, heads, head);
+    load_mixed(dy, &mut g, sample, row, tokens, heads, head);
+    load_mixed(mixed, &mut k, sample, row, tokens, heads, head);
     sync_cube();
     let mean = dot(&g, i, &k, i, head);
     let mut log = 0.0f32;
@@ -229,10 +143,11 @@ fn query_gradient(
     let mut sums = zeros(head);
     let mut first = 0usize.runtime();
     while first < tokens {
-        load_part(qkv, bias, &mut k, first + i, tokens, 1usize, heads, head);
-        load_part(qkv, bias, &mut v, first + i, tokens, 2usize, heads, head);
+        load_part(qkv, bias, &mut k, sample, first + i, tokens, 1usize, heads, head);
+        load_part(qkv, bias, &mut v, sample, first + i, tokens, 2usize, heads, head);
         sync_cube();
-        let probability = (dot(&q, i, &k, j, head) * scale - log).exp();
+        let added = bias_of(scores_bias, sample, row, first + j, tokens, heads, groups);
+        let probability = (dot(&q, i, &k, j, head) * scale + added - log).exp();
         let gradient = probability * (dot(&g, i, &v, j, head) - mean);
         scores[i * SCORES + j] = select(first + j < tokens, gradient, 0.0f32);
         sync_cube();
@@ -252,6 +167,7 @@ fn key_gradient(
     dy: &[f32],
     qkv: &[f32],
     bias: &[f32],
+    scores_bias: &[f32],
     logs: &[f32],
     means: &[f32],
     dqkv: &mut [f32],
@@ -259,8 +175,10 @@ fn key_gradient(
     scale: f32,
     #[comptime] heads: usize,
     #[comptime] head: usize,
+    #[comptime] groups: usize,
 ) {
     let (i, j) = (UNIT_POS_Y as usize, UNIT_POS_X as usize);
+    let sample = CUBE_POS_Z as usize;
     let row = CUBE_POS_X as usize * TILE + i;
     let place = (CUBE_POS_Z as usize * heads + CUBE_POS_Y as usize) * tokens;
     let mut k = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
@@ -269,20 +187,22 @@ fn key_gradient(
     let mut g = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
     let mut probabilities = Shared::<[f32]>::new_slice(comptime!(TILE * SCORES));
     let mut scores = Shared::<[f32]>::new_slice(comptime!(TILE * SCORES));
-    load_part(qkv, bias, &mut k, row, tokens, 1usize, heads, head);
-    load_part(qkv, bias, &mut v, row, tokens, 2usize, heads, head);
+    load_part(qkv, bias, &mut k, sample, row, tokens, 1usize, heads, head);
+    load_part(qkv, bias, &mut v, sample, row, tokens, 2usize, heads, head);
     let mut key_sums = zeros(head);
     let mut value_sums = zeros(head);
     let mut first = 0usize.runtime();
     while first < tokens {
-        load_part(qkv, bias, &mut q, first + i, tokens, 0usize, heads, head);
-        load_mixed(dy, &mut g, first + i, tokens, heads, head);
+        load_part(qkv, bias, &mut q, sample, first + i, tokens, 0usize, heads, head);
+        load_mixed(dy, &mut g, sample, first + i, tokens, heads, head);
         sync_cube();
         // Here a unit's query is the row, its key the column.
+        let row_of_key = CUBE_POS_X as usize * TILE + j;
         let mut probability = 0.0f32;
         let mut gradient = 0.0f32;
         if first + i < tokens {
-            probability = (dot(&q, i, &k, j, head) * scale - logs[place + first + i]).exp();
+            let added = bias_of(scores_bias, sample, first + i, row_of_key, tokens, heads, groups);
+            probability = (dot(&q, i, &k, j, head) * scale + added - logs[place + first + i]).exp();
             gradient = probability * (dot(&g, i, &v, j, head) - means[place + first + i]);
         }
         probabilities[i * SCORES + j] = probability;
@@ -297,6 +217,56 @@ fn key_gradient(
         let start = (CUBE_POS_Z as usize * tokens + row) * comptime!(3 * heads * head) + CUBE_POS_Y as usize * head;
         store(&key_sums, dqkv, start + comptime!(heads * head), scale, head);
         store(&value_sums, dqkv, start + comptime!(2 * heads * head), 1.0f32, head);
+    }
+}
+
+/// The gradient of the scores' bias: the sum over a group's samples, in their order. A workgroup belongs to a tile of queries and one of
+/// keys.
+#[cube(launch_unchecked)]
+fn bias_gradient(
+    dy: &[f32],
+    qkv: &[f32],
+    bias: &[f32],
+    scores_bias: &[f32],
+    logs: &[f32],
+    means: &[f32],
+    dbias: &mut [f32],
+    batch: usize,
+    tokens: usize,
+    tiles: usize,
+    scale: f32,
+    #[comptime] heads: usize,
+    #[comptime] head: usize,
+    #[comptime] groups: usize,
+) {
+    let (i, j) = (UNIT_POS_Y as usize, UNIT_POS_X as usize);
+    let (group, index) = (CUBE_POS_Z as usize, CUBE_POS_Y as usize);
+    let row = CUBE_POS_X as usize / tiles * TILE;
+    let column = CUBE_POS_X as usize % tiles * TILE;
+    let mut q = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
+    let mut k = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
+    let mut g = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
+    let mut v = Shared::<[f32]>::new_slice(comptime!(TILE * (head + 1)));
+    let exists = row + i < tokens && column + j < tokens;
+    let mut sum = 0.0f32;
+    let mut sample = group;
+    while sample < batch {
+        load_part(qkv, bias, &mut q, sample, row + i, tokens, 0usize, heads, head);
+        load_part(qkv, bias, &mut k, sample, column + i, tokens, 1usize, heads, head);
+        load_part(qkv, bias, &mut v, sample, column + i, tokens, 2usize, heads, head);
+        load_mixed(dy, &mut g, sample, row + i, tokens, heads, head);
+        sync_cube();
+        if exists {
+            let place = (sample * heads + index) * tokens + row + i;
+            let added = bias_of(scores_bias, sample, row + i, column + j, tokens, heads, groups);
+            let probability = (dot(&q, i, &k, j, head) * scale + added - logs[place]).exp();
+            sum += probability * (dot(&g, i, &v, j, head) - means[place]);
+        }
+        sync_cube();
+        sample += groups;
+    }
+    if exists {
+        dbias[((group * heads + index) * tokens + row + i) * tokens + column + j] = sum;
     }
 }
 
@@ -315,9 +285,10 @@ fn units() -> CubeDim {
     CubeDim::new_2d(TILE as u32, TILE as u32)
 }
 
-/// Shapes: `qkv [B·N, 3 D]` without its bias `[3 D]`; returns `[B·N, D]` and each row's log of the sum of exponentials `[B, heads, N]`.
-pub fn forward(qkv: &CubeTensor, bias: &CubeTensor, sizes: Sizes) -> (CubeTensor, CubeTensor) {
-    let Sizes { batch, tokens, heads, head } = sizes;
+/// Shapes: `qkv [B·N, 3 D]` without its bias `[3 D]`, and the bias of the scores where there is one; returns `[B·N, D]` and each row's log
+/// of the sum of exponentials `[B, heads, N]`.
+pub fn forward(qkv: &CubeTensor, bias: &CubeTensor, scores_bias: Option<&CubeTensor>, sizes: Sizes) -> (CubeTensor, CubeTensor) {
+    let Sizes { batch, tokens, heads, head, groups } = sizes;
     let (mixed, logs) = (empty(qkv, [batch * tokens, heads * head]), empty(qkv, [batch, heads, tokens]));
     // SAFETY: rows are checked against N and columns against the head's width.
     #[expect(unsafe_code, reason = "a launch without bounds checks; the kernel checks rows and columns itself")]
@@ -328,21 +299,31 @@ pub fn forward(qkv: &CubeTensor, bias: &CubeTensor, sizes: Sizes) -> (CubeTensor
             units(),
             buffer(qkv),
             buffer(bias),
+            buffer(scores_bias.unwrap_or(bias)),
             buffer(&mixed),
             buffer(&logs),
             tokens,
             sizes.scale(),
             heads,
             head,
+            groups,
         );
     }
     (mixed, logs)
 }
 
-/// The gradient of `qkv`. Shapes: `dy [B·N, D]`, the rest as in [`forward`].
-pub fn backward(dy: &CubeTensor, qkv: &CubeTensor, bias: &CubeTensor, [mixed, logs]: [&CubeTensor; 2], sizes: Sizes) -> CubeTensor {
-    let Sizes { batch, tokens, heads, head } = sizes;
+/// The gradients of `qkv` and of the scores' bias, if there is one. Shapes: `dy [B·N, D]`, the rest as in [`forward`].
+pub fn backward(
+    dy: &CubeTensor,
+    qkv: &CubeTensor,
+    bias: &CubeTensor,
+    scores_bias: Option<&CubeTensor>,
+    [mixed, logs]: [&CubeTensor; 2],
+    sizes: Sizes,
+) -> (CubeTensor, Option<CubeTensor>) {
+    let Sizes { batch, tokens, heads, head, groups } = sizes;
     let (dqkv, means) = (empty(qkv, [batch * tokens, 3 * heads * head]), empty(qkv, [batch, heads, tokens]));
+    let scores = scores_bias.unwrap_or(bias);
     // SAFETY: rows are checked against N and columns against the head's width.
     #[expect(unsafe_code, reason = "launches without bounds checks; the kernels check rows and columns themselves")]
     unsafe {
@@ -353,6 +334,7 @@ pub fn backward(dy: &CubeTensor, qkv: &CubeTensor, bias: &CubeTensor, [mixed, lo
             buffer(dy),
             buffer(qkv),
             buffer(bias),
+            buffer(scores),
             buffer(mixed),
             buffer(logs),
             buffer(&dqkv),
@@ -361,6 +343,7 @@ pub fn backward(dy: &CubeTensor, qkv: &CubeTensor, bias: &CubeTensor, [mixed, lo
             sizes.scale(),
             heads,
             head,
+            groups,
         );
         key_gradient::launch_unchecked(
             &qkv.client,
@@ -369,6 +352,7 @@ pub fn backward(dy: &CubeTensor, qkv: &CubeTensor, bias: &CubeTensor, [mixed, lo
             buffer(dy),
             buffer(qkv),
             buffer(bias),
+            buffer(scores),
             buffer(logs),
             buffer(&means),
             buffer(&dqkv),
@@ -376,7 +360,36 @@ pub fn backward(dy: &CubeTensor, qkv: &CubeTensor, bias: &CubeTensor, [mixed, lo
             sizes.scale(),
             heads,
             head,
+            groups,
         );
     }
-    dqkv
+    let dbias = scores_bias.map(|scores_bias| {
+        let dbias = empty(qkv, [groups, heads, tokens, tokens]);
+        let tiles = tokens.div_ceil(TILE);
+        // SAFETY: queries and keys are checked against N and samples against B.
+        #[expect(unsafe_code, reason = "a launch without bounds checks; the kernel checks queries, keys and samples itself")]
+        unsafe {
+            bias_gradient::launch_unchecked(
+                &qkv.client,
+                CubeCount::Static((tiles * tiles) as u32, heads as u32, groups as u32),
+                units(),
+                buffer(dy),
+                buffer(qkv),
+                buffer(bias),
+                buffer(scores_bias),
+                buffer(logs),
+                buffer(&means),
+                buffer(&dbias),
+                batch,
+                tokens,
+                tiles,
+                sizes.scale(),
+                heads,
+                head,
+                groups,
+            );
+        }
+        dbias
+    });
+    (dqkv, dbias)
 }

@@ -28,6 +28,14 @@ impl BlockSizes {
     fn width(self) -> usize {
         self.attention.heads * self.attention.head
     }
+
+    /// The bias of the scores, if there is one, and what follows it.
+    fn split_bias(self, inputs: &[CubeTensor]) -> (Option<&CubeTensor>, &[CubeTensor]) {
+        match inputs.split_first() {
+            Some((bias, rest)) if self.attention.groups > 0 => (Some(bias), rest),
+            _ => (None, inputs),
+        }
+    }
 }
 
 /// Parameters of a block, in this order: weight and bias of the first norm, of qkv, of the projection, of the second norm, and of the two
@@ -38,7 +46,8 @@ pub const NUM_PARAMETERS: usize = 12;
 /// between the branches, normalized rows and moments of the second norm, and both sides of the GELU.
 const NUM_SAVED: usize = 10;
 
-/// `y`, and what backward needs. Shapes: `x [B, N, D]`, `factors [B]` of both branches, where samples drop theirs.
+/// `y`, and what backward needs. Shapes: `x [B, N, D]`, `factors [B]` of both branches, where samples drop theirs. The bias of the scores,
+/// where there is one, follows the other parameters.
 pub fn forward(x: Queued, parameters: Vec<Queued>, factors: Option<[Queued; 2]>, sizes: BlockSizes) -> Option<(Queued, Vec<Queued>)> {
     let (rows, width, hidden) = (sizes.rows(), sizes.width(), sizes.hidden);
     let Sizes { batch, tokens, heads, .. } = sizes.attention;
@@ -77,14 +86,15 @@ pub fn backward(
 }
 
 fn run_forward(inputs: &[CubeTensor], sizes: BlockSizes) -> Vec<CubeTensor> {
-    let [x, norm1, shift1, qkv_weight, qkv_bias, proj, proj_bias, norm2, shift2, fc1, bias1, fc2, bias2, factors @ ..] = inputs else {
+    let [x, norm1, shift1, qkv_weight, qkv_bias, proj, proj_bias, norm2, shift2, fc1, bias1, fc2, bias2, inputs @ ..] = inputs else {
         return Vec::new();
     };
     let (rows, width, eps) = (sizes.rows(), sizes.width(), sizes.eps);
+    let (scores_bias, factors) = sizes.split_bias(inputs);
     let x = viewed(x, [rows, width]);
     let first = layer_norm(&x, norm1, shift1, eps, [rows, width]);
     let qkv = product(&first.y, qkv_weight);
-    let (mixed, logs) = attention::forward(&qkv, qkv_bias, sizes.attention);
+    let (mixed, logs) = attention::forward(&qkv, qkv_bias, scores_bias, sizes.attention);
     let attended = product(&mixed, proj);
     let branch = Branch { values: &attended, bias: proj_bias, factors: factors.first() };
     let (middle, second) = add_layer_norm(&x, &branch, norm2, shift2, eps, [rows, width]);
@@ -100,6 +110,7 @@ fn run_forward(inputs: &[CubeTensor], sizes: BlockSizes) -> Vec<CubeTensor> {
 fn run_backward(inputs: &[CubeTensor], sizes: BlockSizes) -> Vec<CubeTensor> {
     let [dy, x, inputs @ ..] = inputs else { return Vec::new() };
     let Some((parameters, inputs)) = inputs.split_first_chunk::<NUM_PARAMETERS>() else { return Vec::new() };
+    let (scores_bias, inputs) = sizes.split_bias(inputs);
     let Some((saved, factors)) = inputs.split_first_chunk::<NUM_SAVED>() else { return Vec::new() };
     let [norm1, _, qkv_weight, qkv_bias, proj, _, norm2, _, fc1, bias1, fc2, _] = parameters;
     let [normed1, moments1, qkv, mixed, logs, middle, normed2, moments2, before, after] = saved;
@@ -120,12 +131,13 @@ fn run_backward(inputs: &[CubeTensor], sizes: BlockSizes) -> Vec<CubeTensor> {
         None => second.dx_sum,
     };
     let d_proj = weight_gradient(&d_attended, mixed);
-    let d_qkv = attention::backward(&input_gradient(&d_attended, proj), qkv, qkv_bias, [mixed, logs], sizes.attention);
+    let d_mixed = input_gradient(&d_attended, proj);
+    let (d_qkv, d_scores_bias) = attention::backward(&d_mixed, qkv, qkv_bias, scores_bias, [mixed, logs], sizes.attention);
     let d_qkv_bias = column_sums(&d_qkv, [rows, 3 * width]);
     let d_qkv_weight = weight_gradient(&d_qkv, normed1);
     let first = layer_norm_gradient(&input_gradient(&d_qkv, qkv_weight), Some(&second.dx), &x, norm1, moments1, [rows, width]);
     let dx = viewed(&first.dx, [sizes.attention.batch, sizes.attention.tokens, width]);
-    vec![
+    let gradients = [
         dx,
         first.dweight,
         first.dbias,
@@ -139,5 +151,6 @@ fn run_backward(inputs: &[CubeTensor], sizes: BlockSizes) -> Vec<CubeTensor> {
         d_bias1,
         d_fc2,
         d_bias2,
-    ]
+    ];
+    gradients.into_iter().chain(d_scores_bias).collect()
 }

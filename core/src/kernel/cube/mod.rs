@@ -6,12 +6,13 @@
 mod attention;
 mod block;
 mod gradient;
+mod head_tile;
 mod layer;
-mod masked_mse;
 mod matrix;
 mod pointwise;
 mod queue;
 mod row;
+mod row_error;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 use burn::backend::Cube;
 use burn::tensor::{Shape, Tensor, TensorData};
 
-use super::{BlockParameters, Update};
+use super::{BlockParameters, RowError, Update};
 use attention::Sizes;
 use block::BlockSizes;
 use gradient::{Kept, Operand, apply};
@@ -37,13 +38,17 @@ const MOST_SHARED_BYTES: usize = 32 * 1024;
 
 /// A pre-norm transformer block: `x += f attn(norm1(x))`, then `x += f mlp(norm2(x))`. Shapes: `x [B, N, D]`; `factors [B]` are what each
 /// sample's two branches are multiplied by. Nothing if this is not a GPU or the heads are too wide for its shared memory.
-pub fn block(x: &Tensor<3>, parameters: BlockParameters, factors: Option<[Tensor<1>; 2]>) -> Option<Tensor<3>> {
+pub fn block(x: &Tensor<3>, parameters: &BlockParameters, factors: Option<[Tensor<1>; 2]>) -> Option<Tensor<3>> {
     let [batch, tokens, width] = x.dims();
     if attention::shared_bytes(width / parameters.heads) > MOST_SHARED_BYTES {
         return None;
     }
-    let BlockParameters { norms: [norm1, norm2], weights: [qkv, proj, fc1, fc2], biases: [b_qkv, b_proj, b1, b2], heads, eps } = parameters;
-    let sizes = BlockSizes { attention: Sizes { batch, tokens, heads, head: width / heads }, hidden: fc1.dims()[0], eps: eps as f32 };
+    let BlockParameters { norms: [norm1, norm2], weights: [qkv, proj, fc1, fc2], biases: [b_qkv, b_proj, b1, b2], heads, eps, .. } =
+        parameters;
+    let (heads, eps) = (*heads, *eps);
+    let groups = parameters.bias.as_ref().map_or(0, |bias| bias.dims()[0]);
+    let sizes =
+        BlockSizes { attention: Sizes { batch, tokens, heads, head: width / heads, groups }, hidden: fc1.dims()[0], eps: eps as f32 };
     let factors = match factors {
         Some([first, second]) => Some([plain(first)?, plain(second)?]),
         None => None,
@@ -52,36 +57,47 @@ pub fn block(x: &Tensor<3>, parameters: BlockParameters, factors: Option<[Tensor
         Operand::new(x),
         Operand::new(&norm1[0]),
         Operand::new(&norm1[1]),
-        Operand::new(&qkv),
-        Operand::new(&b_qkv),
-        Operand::new(&proj),
-        Operand::new(&b_proj),
+        Operand::new(qkv),
+        Operand::new(b_qkv),
+        Operand::new(proj),
+        Operand::new(b_proj),
         Operand::new(&norm2[0]),
         Operand::new(&norm2[1]),
-        Operand::new(&fc1),
-        Operand::new(&b1),
-        Operand::new(&fc2),
-        Operand::new(&b2),
+        Operand::new(fc1),
+        Operand::new(b1),
+        Operand::new(fc2),
+        Operand::new(b2),
     ];
-    apply(operands, |[x, parameters @ ..]| {
-        let parameters = Vec::from(parameters);
+    let recompute = parameters.recompute;
+    let run = |x: Queued, parameters: Vec<Queued>| {
         let (y, saved) = block::forward(x.clone(), parameters.clone(), factors.clone(), sizes)?;
-        Some((y, KeptBlock { x, parameters, saved, factors, sizes }))
-    })
+        Some((y, KeptBlock { x, parameters, saved: (!recompute).then_some(saved), factors, sizes }))
+    };
+    match &parameters.bias {
+        None => apply(operands, |[x, parameters @ ..]| run(x, parameters.into())),
+        Some(bias) => {
+            let [x, a, b, c, d, e, f, g, h, i, j, k, l] = operands;
+            apply([x, a, b, c, d, e, f, g, h, i, j, k, l, Operand::new(bias)], |[x, parameters @ ..]| run(x, parameters.into()))
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
 struct KeptBlock {
     x: Queued,
     parameters: Vec<Queued>,
-    saved: Vec<Queued>,
+    /// Nothing if it is to be computed again.
+    saved: Option<Vec<Queued>>,
     factors: Option<[Queued; 2]>,
     sizes: BlockSizes,
 }
 
-impl Kept<13> for KeptBlock {
-    fn gradients(self, dy: Queued, _: [bool; 13]) -> Vec<Option<Queued>> {
-        all(block::backward(dy, self.x, self.parameters, self.saved, self.factors, self.sizes))
+impl<const N: usize> Kept<N> for KeptBlock {
+    fn gradients(self, dy: Queued, _: [bool; N]) -> Vec<Option<Queued>> {
+        let Self { x, parameters, saved, factors, sizes } = self;
+        let again = || block::forward(x.clone(), parameters.clone(), factors.clone(), sizes).map(|(_, saved)| saved);
+        let Some(saved) = saved.or_else(again) else { return Vec::new() };
+        all(block::backward(dy, x, parameters, saved, factors, sizes))
     }
 }
 
@@ -170,21 +186,25 @@ impl Kept<3> for KeptTokens {
     }
 }
 
-/// `sum(w · mean((x - y)²)) / sum(w)`. Shapes: `prediction` and `target` `[B, M, W]`, `weights [B, M]`; returns `[1]`.
-pub fn masked_mse(prediction: &Tensor<3>, target: &Tensor<3>, weights: &Tensor<2>) -> Option<Tensor<1>> {
+/// See [`super::row_error()`].
+pub fn row_error(prediction: &Tensor<3>, target: &Tensor<3>, weights: &Tensor<2>, error: RowError, addend: f64) -> Option<Tensor<1>> {
     let (target, weights) = (plain(target.clone())?, plain(weights.clone())?);
     apply([Operand::new(prediction)], |[x]| {
-        let (loss, weight) = masked_mse::forward(x.clone(), target.clone(), weights.clone())?;
-        Some((loss, KeptError([x, target, weights, weight])))
+        let (loss, sums) = row_error::forward(x.clone(), target.clone(), weights.clone(), error, addend as f32)?;
+        Some((loss, KeptError { rows: [x, target, weights], sums, error }))
     })
 }
 
 #[derive(Debug, Clone)]
-struct KeptError([Queued; 4]);
+struct KeptError {
+    rows: [Queued; 3],
+    sums: row_error::Sums,
+    error: RowError,
+}
 
 impl Kept<1> for KeptError {
     fn gradients(self, dy: Queued, _: [bool; 1]) -> Vec<Option<Queued>> {
-        all(masked_mse::backward(dy, self.0))
+        all(row_error::backward(dy, self.rows, self.sums, self.error))
     }
 }
 

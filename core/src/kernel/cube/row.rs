@@ -34,6 +34,25 @@ pub fn total(value: f32) -> f32 {
     shared[0]
 }
 
+/// The largest of every unit's values.
+#[cube]
+pub fn largest(value: f32) -> f32 {
+    let mut shared = Shared::<[f32]>::new_slice(UNITS);
+    let unit = UNIT_POS as usize;
+    shared[unit] = value;
+    sync_cube();
+    let mut half = UNITS.runtime() / 2;
+    while half > 0 {
+        if unit < half {
+            let other = shared[unit + half];
+            shared[unit] = max(shared[unit], other);
+        }
+        sync_cube();
+        half /= 2;
+    }
+    shared[0]
+}
+
 /// Normalizes the row that begins at `start`.
 #[cube]
 fn normalize_row(x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32], moments: &mut [f32], eps: f32, row: usize, width: usize) {

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::{BlockParameters, Order, Parameter, adamw_of_all, blend, block, global_norm, masked_mse, tokens};
+use super::{BlockParameters, Order, Parameter, adamw_of_all, blend, block, global_norm, row_error, tokens};
 use crate::device::shared_software;
-use crate::kernel::{Update, reference};
-use crate::objective::Objective;
-use crate::objective::mse::Mse;
+use crate::kernel::{RowError, Update, reference};
 use crate::random::{Purpose, Stream};
 
 fn random(count: usize, scale: f32, seed: u64) -> Vec<f32> {
@@ -94,7 +92,7 @@ fn block_inputs([batch, tokens, heads, head, hidden]: BlockShape) -> Vec<Vec<f32
     sizes.into_iter().enumerate().map(|(seed, (count, scale))| random(count, scale, seed as u64)).collect()
 }
 
-fn block_parameters(tensors: &[Tensor<1>], [_, _, heads, head, hidden]: BlockShape) -> BlockParameters {
+fn block_parameters(tensors: &[Tensor<1>], [_, tokens, heads, head, hidden]: BlockShape) -> BlockParameters {
     let width = heads * head;
     let vector = |index: usize| tensors[index].clone();
     let matrix = |index: usize, shape: [usize; 2]| tensors[index].clone().reshape(shape);
@@ -104,21 +102,24 @@ fn block_parameters(tensors: &[Tensor<1>], [_, _, heads, head, hidden]: BlockSha
         biases: [vector(4), vector(6), vector(10), vector(12)],
         heads,
         eps: 1e-2,
+        bias: tensors.get(13).map(|bias| bias.clone().reshape([-1, heads as i32, tokens as i32, tokens as i32])),
+        recompute: false,
     }
 }
 
 fn plain_block(x: Tensor<3>, parameters: BlockParameters, factors: Option<&[Tensor<1>; 2]>) -> Tensor<3> {
-    let BlockParameters { norms: [norm1, norm2], weights: [qkv, proj, fc1, fc2], biases: [b_qkv, b_proj, b1, b2], heads, eps } = parameters;
+    let BlockParameters { norms: [norm1, norm2], weights: [qkv, proj, fc1, fc2], biases: [b_qkv, b_proj, b1, b2], .. } = parameters;
+    let BlockParameters { heads, eps, bias, .. } = parameters;
     let scaled = |branch: Tensor<3>, index: usize| match factors {
         Some(factors) => branch * factors[index].clone().reshape([-1, 1, 1]),
         None => branch,
     };
-    let [weight, bias] = norm1;
-    let normed = reference::layer_norm(x.clone(), weight, bias, eps);
-    let attended = reference::attention(reference::linear(normed, qkv, Some(b_qkv)), heads);
+    let [weight, shift] = norm1;
+    let normed = reference::layer_norm(x.clone(), weight, shift, eps);
+    let attended = reference::attention(reference::linear(normed, qkv, Some(b_qkv)), bias, heads);
     let x = x + scaled(reference::linear(attended, proj, Some(b_proj)), 0);
-    let [weight, bias] = norm2;
-    let normed = reference::layer_norm(x.clone(), weight, bias, eps);
+    let [weight, shift] = norm2;
+    let normed = reference::layer_norm(x.clone(), weight, shift, eps);
     let hidden = reference::gelu(reference::linear(normed, fc1, Some(b1)));
     x + scaled(reference::linear(hidden, fc2, Some(b2)), 1)
 }
@@ -129,19 +130,23 @@ fn blocks() {
     let device = gpu.device.clone();
     for shape in [[1, 1, 1, 1, 1], [2, 5, 2, 3, 7], [2, 37, 3, 20, 50]] {
         let [batch, tokens, heads, head, _] = shape;
-        for dropped in [false, batch > 1] {
+        for (dropped, groups) in [(false, 0), (batch > 1, 0), (false, 1), (batch > 1, batch)] {
             let factors = |device: &Device| {
                 let factor = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values, [batch]), device);
                 dropped.then(|| [1.25, 0.5].map(|kept| factor((0..batch).map(|sample| if sample == 1 { 0.0 } else { kept }).collect())))
             };
             let x = |tensors: &[Tensor<1>]| tensors[0].clone().reshape([batch, tokens, heads * head]);
-            let fused =
-                |tensors: Vec<Tensor<1>>| block(&x(&tensors), block_parameters(&tensors, shape), factors(&device)).unwrap().reshape([-1]);
+            let fused = |tensors: Vec<Tensor<1>>| {
+                let parameters = BlockParameters { recompute: dropped, ..block_parameters(&tensors, shape) };
+                block(&x(&tensors), &parameters, factors(&device)).unwrap().reshape([-1])
+            };
+            let mut inputs = block_inputs(shape);
+            inputs.extend((groups > 0).then(|| random(groups * heads * tokens * tokens, 1.0, 13)));
             let plain = |tensors: Vec<Tensor<1>>| {
                 let factors = factors(&Device::flex().autodiff());
                 plain_block(x(&tensors), block_parameters(&tensors, shape), factors.as_ref()).reshape([-1])
             };
-            check(&format!("block {shape:?}, dropped {dropped}"), &device, &block_inputs(shape), &fused, &plain);
+            check(&format!("block {shape:?}, dropped {dropped}, {groups} biases"), &device, &inputs, &fused, &plain);
         }
     }
 }
@@ -182,25 +187,29 @@ fn tokens_in_any_order() {
 }
 
 #[test]
-fn masked_error() {
+fn row_errors() {
     let Some(gpu) = shared_software() else { return };
     let device = gpu.device.clone();
     let (rows, width) = (150, 13);
-    let tensors = |device: &Device| {
-        let tensor = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values.clone(), [values.len()]), device);
-        let weights = (0..rows).map(|row| (row % 3) as f32 * 0.5).collect();
-        (tensor(random(rows * width, 1.0, 5)).reshape([3, 50, width]), tensor(weights).reshape([3, 50]))
-    };
-    let inputs = [random(rows * width, 1.0, 4)];
-    let fused = |x: Vec<Tensor<1>>| {
-        let (target, weights) = tensors(&x[0].device());
-        masked_mse(&x[0].clone().reshape([3, 50, width]), &target, &weights).unwrap()
-    };
-    let plain = |x: Vec<Tensor<1>>| {
-        let (target, weights) = tensors(&x[0].device());
-        Mse { all: false }.loss(x[0].clone().reshape([3, 50, width]), target, weights)
-    };
-    check("masked error", &device, &inputs, &fused, &plain);
+    for error in [RowError::Square, RowError::Absolute, RowError::Smooth { beta: 0.7 }, RowError::Entropy] {
+        let tensors = |device: &Device| {
+            let tensor = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values.clone(), [values.len()]), device);
+            let weights = (0..rows).map(|row| (row % 3) as f32 * 0.5).collect();
+            let classes = || (0..rows).map(|row| (row * 5 % width) as f32).collect();
+            let target = if error == RowError::Entropy { classes() } else { random(rows * width, 1.0, 5) };
+            (tensor(target).reshape([3, 50, -1]), tensor(weights).reshape([3, 50]))
+        };
+        let inputs = [random(rows * width, 1.0, 4)];
+        let fused = |x: Vec<Tensor<1>>| {
+            let (target, weights) = tensors(&x[0].device());
+            row_error(&x[0].clone().reshape([3, 50, width]), &target, &weights, error, 0.25).unwrap()
+        };
+        let plain = |x: Vec<Tensor<1>>| {
+            let (target, weights) = tensors(&x[0].device());
+            reference::row_error(x[0].clone().reshape([3, 50, width]), target, weights, error, 0.25)
+        };
+        check(&format!("{error:?}"), &device, &inputs, &fused, &plain);
+    }
 }
 
 #[test]
@@ -214,7 +223,7 @@ fn a_bad_number_stays_in_its_sample() {
         inputs[0][7 * 6] = first;
         let outputs = run(
             &device,
-            &|tensors| block(&tensors[0].clone().reshape([3, 7, 6]), block_parameters(&tensors, shape), None).unwrap().reshape([-1]),
+            &|tensors| block(&tensors[0].clone().reshape([3, 7, 6]), &block_parameters(&tensors, shape), None).unwrap().reshape([-1]),
             &inputs,
         );
         [outputs[0].clone(), outputs[1].clone()]

@@ -51,7 +51,8 @@ const STEPS: &str = "2";
 /// Seconds for which the loader is measured.
 const LOADING_SECS: &str = "3";
 /// The parts of a recipe that decide how fast a step is.
-const PARTS: [&str; 6] = ["data.image", "data.channels", "augment.crop_scale", "optim.batch", "optim.accumulate", "backbone.preset"];
+const PARTS: [&str; 7] =
+    ["data.image", "data.channels", "augment.crop_scale", "optim.batch", "optim.accumulate", "optim.recompute", "backbone.preset"];
 const STAGES: [&str; 5] = ["mask", "backbone", "decoder", "target", "objective"];
 
 impl Cost {

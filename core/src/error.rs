@@ -26,6 +26,12 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// For a cure: the multiples of `step` on both sides of `value`, `224 or 240`.
+pub(crate) fn neighbors(value: usize, step: usize) -> String {
+    let (below, above) = (value / step * step, value.next_multiple_of(step));
+    if below == 0 { above.to_string() } else { format!("{below} or {above}") }
+}
+
 /// Every error of the library. The message says what failed, why, which file or field, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -22,11 +22,40 @@ impl Linear {
         Self { weight: parameter(weight, [outputs, inputs], device), bias: parameter(vec![0.0; outputs], [outputs], device) }
     }
 
+    /// Normal weights and zero bias, as Swin and PVT start their linear layers.
+    pub fn normal(inputs: usize, outputs: usize, stream: &mut Stream, device: &Device) -> Self {
+        let weight = normal(outputs * inputs, NORMAL_DEVIATION, stream);
+        Self { weight: parameter(weight, [outputs, inputs], device), bias: parameter(vec![0.0; outputs], [outputs], device) }
+    }
+
     /// Shapes: `x [.., I]` to `[.., O]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         kernel::linear(x, self.weight.val(), Some(self.bias.val()))
     }
 }
+
+/// `y = x Wᵀ`.
+#[derive(Module, Debug)]
+pub struct UnbiasedLinear {
+    /// `[O, I]`
+    pub weight: Param<Tensor<2>>,
+}
+
+impl UnbiasedLinear {
+    /// Normal weights, as [`Linear::normal`].
+    pub fn normal(inputs: usize, outputs: usize, stream: &mut Stream, device: &Device) -> Self {
+        Self { weight: parameter(normal(outputs * inputs, NORMAL_DEVIATION, stream), [outputs, inputs], device) }
+    }
+
+    /// Shapes: `x [.., I]` to `[.., O]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        kernel::linear(x, self.weight.val(), None)
+    }
+}
+
+/// The deviation of the pyramids' initial weights, tables and tokens. The papers' code cuts the distribution at ±2, which is a hundred
+/// deviations away: nothing is ever cut.
+pub const NORMAL_DEVIATION: f64 = 0.02;
 
 /// Layer normalization over the last axis.
 #[derive(Module, Debug)]
@@ -45,7 +74,12 @@ impl LayerNorm {
 
     /// Ones and zeros.
     pub fn new(width: usize, device: &Device) -> Self {
-        Self { weight: parameter(vec![1.0; width], [width], device), bias: parameter(vec![0.0; width], [width], device), eps: Self::EPS }
+        Self::with_eps(width, Self::EPS, device)
+    }
+
+    /// Ones and zeros, and another epsilon than that of plain ViTs.
+    pub fn with_eps(width: usize, eps: f64, device: &Device) -> Self {
+        Self { weight: parameter(vec![1.0; width], [width], device), bias: parameter(vec![0.0; width], [width], device), eps }
     }
 
     /// What is added to the variance.

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use super::linear::{parameter, xavier_uniform};
+use super::linear::{LayerNorm, parameter, xavier_uniform};
 use crate::kernel;
 use crate::random::Stream;
 
@@ -47,6 +47,25 @@ pub struct PatchProjection {
     pub bias: Param<Tensor<1>>,
 }
 
+impl PatchProjection {
+    /// As PyTorch starts a convolution: weight and bias uniform in ±1/sqrt(C·P·P).
+    pub fn new(channels: usize, patch: usize, width: usize, stream: &mut Stream, device: &Device) -> Self {
+        let inputs = channels * patch * patch;
+        let bound = (inputs as f64).powf(-0.5);
+        let mut uniform = |count: usize| (0..count).map(|_| stream.range(-bound, bound) as f32).collect::<Vec<_>>();
+        let weight = parameter(uniform(width * inputs), [width, channels, patch, patch], device);
+        Self { weight, bias: parameter(uniform(width), [width], device) }
+    }
+
+    /// Shapes: `patches [B, V, P·P·C]` to `[B, V, D]`.
+    pub fn forward(&self, patches: Tensor<3>) -> Tensor<3> {
+        let weight = self.weight.val();
+        let [width, channels, rows, cols] = weight.dims();
+        let weight = weight.permute([0, 2, 3, 1]).reshape([width, rows * cols * channels]);
+        kernel::linear(patches, weight, Some(self.bias.val()))
+    }
+}
+
 /// A convolution whose stride is its size: a linear map of patch vectors.
 #[derive(Module, Debug)]
 pub struct PatchEmbed {
@@ -71,10 +90,29 @@ impl PatchEmbed {
 
     /// Shapes: `patches [B, V, P·P·C]` to `[B, V, D]`.
     pub fn forward(&self, patches: Tensor<3>) -> Tensor<3> {
-        let weight = self.proj.weight.val();
-        let [width, channels, rows, cols] = weight.dims();
-        let weight = weight.permute([0, 2, 3, 1]).reshape([width, rows * cols * channels]);
-        kernel::linear(patches, weight, Some(self.proj.bias.val()))
+        self.proj.forward(patches)
+    }
+}
+
+/// A patch embedding with a layer norm after it, as pyramids have it.
+#[derive(Module, Debug)]
+pub struct NormedPatchEmbed {
+    /// The convolution.
+    pub proj: PatchProjection,
+    /// After it.
+    pub norm: LayerNorm,
+}
+
+impl NormedPatchEmbed {
+    /// PyTorch's initial convolution, and a norm with the given epsilon.
+    pub fn new([channels, patch, width]: [usize; 3], eps: f64, stream: &mut Stream, device: &Device) -> Self {
+        let proj = PatchProjection::new(channels, patch, width, stream, device);
+        Self { proj, norm: LayerNorm::with_eps(width, eps, device) }
+    }
+
+    /// Shapes: `patches [B, V, P·P·C]` to `[B, V, D]`.
+    pub fn forward(&self, patches: Tensor<3>) -> Tensor<3> {
+        self.norm.forward(self.proj.forward(patches))
     }
 }
 

@@ -1,8 +1,6 @@
 //! Parity with Hugging Face's `ViTMAEForPreTraining` on the same weights, images and noise: prediction, mask, loss, every gradient,
 //! features, attention, and the weights after two AdamW steps. `tests/golden/make_mae_fixture.py` makes the fixture.
 
-use std::path::Path;
-
 use burn::tensor::Device;
 
 use super::Network;
@@ -13,8 +11,9 @@ use crate::mask::random::{num_kept, shuffle_from_noise};
 use crate::mask::{Grid, Mask};
 use crate::optim::adamw::AdamW;
 use crate::recipe::{Base, Recipe};
-use crate::weights::model_file::{flat, to_host};
-use crate::weights::safetensors_file::{HostTensor, TensorMap, read};
+use crate::weights::golden::{self, assert_close};
+use crate::weights::model_file::to_host;
+use crate::weights::safetensors_file::{HostTensor, TensorMap};
 
 struct Fixture {
     recipe: Recipe,
@@ -37,8 +36,7 @@ impl Fixture {
         ];
         let sets = sets.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let recipe = Recipe::resolve(Base::Preset("mae"), &sets).unwrap();
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/mae.safetensors");
-        let (tensors, _) = read(&path).unwrap();
+        let tensors = golden::read("mae");
         let noise = tensors["noise"].values.chunks_exact(16);
         let masks = noise.map(|noise| {
             let noise: Vec<f64> = noise.iter().map(|&value| f64::from(value)).collect();
@@ -49,26 +47,12 @@ impl Fixture {
 
     fn network(&self, device: &Device) -> Network {
         let mut network = Network::new(&self.recipe, device).unwrap();
-        let plain = device.clone().without_autodiff();
-        network.parameters_mut().update_parameters(&mut |name, shape, _| {
-            let tensor = &self.tensors[&format!("weights.{name}")];
-            assert_eq!(tensor.shape, shape, "{name}");
-            flat(tensor, &plain)
-        });
+        golden::load_weights(network.parameters_mut(), &self.tensors, device);
         network
     }
 
     fn images(&self) -> &[f32] {
         &self.tensors["images"].values
-    }
-}
-
-#[track_caller]
-fn assert_close(what: &str, have: &[f32], want: &HostTensor, tolerance: f32) {
-    assert_eq!(have.len(), want.values.len(), "{what}");
-    let scale = want.values.iter().fold(1e-3_f32, |scale, value| scale.max(value.abs()));
-    for (index, (have, want)) in have.iter().zip(&want.values).enumerate() {
-        assert!((have - want).abs() <= tolerance * scale, "{what}[{index}]: {have} instead of {want}");
     }
 }
 
@@ -93,11 +77,7 @@ fn gradients_and_two_optimizer_steps() {
         let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         if step == 0 {
-            let expected: Vec<_> = fixture.tensors.keys().filter_map(|name| name.strip_prefix("gradient.")).collect();
-            assert_eq!(gradients.keys().map(String::as_str).collect::<Vec<_>>(), expected);
-            for (name, gradient) in &gradients {
-                assert_close(name, &to_host(gradient.clone()).unwrap(), &fixture.tensors[&format!("gradient.{name}")], 1e-4);
-            }
+            golden::assert_gradients(&gradients, &fixture.tensors, 1e-4);
         }
         optimizer.step(network.parameters_mut(), gradients, 1e-2);
     }
@@ -159,7 +139,5 @@ fn the_software_gpu_computes_the_same() {
     let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
     let gradients = network.parameters().take_gradients(&mut loss.backward());
     assert_close("loss", &to_host(loss.without_autodiff()).unwrap(), &fixture.tensors["loss"], 1e-4);
-    for (name, gradient) in &gradients {
-        assert_close(name, &to_host(gradient.clone()).unwrap(), &fixture.tensors[&format!("gradient.{name}")], 1e-3);
-    }
+    golden::assert_gradients(&gradients, &fixture.tensors, 1e-3);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{METHODS, Recipe, backbone_names, backbone_sizes};
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, neighbors};
 use crate::registry::suggestion;
 
 /// All problems between settings. A rule that looks at a setting in `faulty`, which has a problem of its own, is passed over.
@@ -176,10 +176,4 @@ fn mask(recipe: &Recipe) -> Vec<Problem> {
         Err(Error::Recipe(problems)) => problems,
         Err(other) => vec![Problem::new("mask.kind", other.to_string(), "choose another strategy")],
     }
-}
-
-/// The multiples of `step` on both sides of `value`: `224 or 240`.
-fn neighbors(value: usize, step: usize) -> String {
-    let (below, above) = (value / step * step, value.next_multiple_of(step));
-    if below == 0 { above.to_string() } else { format!("{below} or {above}") }
 }

@@ -143,11 +143,12 @@ fn a_training_step_waits_for_nothing() {
     const READS: [&str; 5] = ["into_data(", "to_data(", "into_scalar(", "to_host(", ".sync("];
     // What a step is made of. Resizing a position table happens once, when a network is opened; benches wait in order to time.
     const STEP: [&str; 6] = ["kernel", "method", "optim", "backbone", "objective", "train/engine"];
-    const ASIDE: [&str; 3] = ["core/src/backbone/vit.rs", "core/src/kernel/bench.rs", "core/src/method/parity.rs"];
+    const ASIDE: [&str; 4] =
+        ["core/src/backbone/vit.rs", "core/src/backbone/swin.rs", "core/src/backbone/pvt.rs", "core/src/kernel/bench.rs"];
     for file in product_files() {
         let place = file.place();
         let in_step = STEP.iter().any(|part| place.starts_with(&format!("core/src/{part}")));
-        if in_step && !ASIDE.contains(&place.as_str()) && !place.ends_with("tests.rs") {
+        if in_step && !ASIDE.contains(&place.as_str()) && !place.ends_with("tests.rs") && !place.ends_with("parity.rs") {
             let found = file.lines_with(|line| READS.iter().any(|read| line.contains(read)));
             assert!(found.is_empty(), "a training step reads tensors back in train/report.rs alone:\n{}", found.join("\n"));
         }

@@ -1,0 +1,159 @@
+//! PVT's block: the pre-norm transformer block in which all tokens attend to a coarser map of themselves.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::block::Mlp;
+use super::drop_path::DropPath;
+use super::linear::{LayerNorm, Linear};
+use super::patch_embed::PatchProjection;
+use super::squares;
+use crate::kernel::{self, BlockParameters};
+use crate::random::Stream;
+
+/// How a map gets coarser before it is attended to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduction {
+    /// By a convolution whose stride is its size (PVT).
+    Convolution,
+    /// By the mean of squares (UM-MAE), which has no weights and so may be of another side in fine-tuning.
+    Average,
+}
+
+/// Attention of all tokens to a reduced map.
+#[derive(Module, Debug)]
+pub struct ReducedAttention {
+    /// Queries: `[D, D]`.
+    pub q: Linear,
+    /// Keys, then values: `[2 D, D]`.
+    pub kv: Linear,
+    /// `[D, D]`
+    pub proj: Linear,
+    /// `[D, D, R, R]`, if the map is reduced by a convolution.
+    pub sr: Option<PatchProjection>,
+    /// After the reduction.
+    pub norm: Option<LayerNorm>,
+    #[module(skip)]
+    heads: usize,
+    #[module(skip)]
+    reduction: usize,
+}
+
+impl ReducedAttention {
+    /// Shapes: `x [B, N, D]` on a map of `grid` to the same. Where the map is reduced, it has no class token.
+    fn forward(&self, x: Tensor<3>, grid: [usize; 2]) -> Tensor<3> {
+        let [batch, tokens, width] = x.dims();
+        let [q, k, v] = self.parts(x, grid);
+        let mixed = kernel::attention_probabilities(q, k, None).matmul(v);
+        self.proj.forward(mixed.swap_dims(1, 2).reshape([batch, tokens, width]))
+    }
+
+    /// Queries `[B, heads, N, d]`, keys and values `[B, heads, N / R², d]`.
+    fn parts(&self, x: Tensor<3>, grid: [usize; 2]) -> [Tensor<4>; 3] {
+        let [batch, _, width] = x.dims();
+        let of_heads = |x: Tensor<3>| {
+            let tokens = x.dims()[1];
+            x.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
+        };
+        let q = self.q.forward(x.clone());
+        let kv = self.kv.forward(self.reduced(x, grid));
+        [of_heads(q), of_heads(kv.clone().narrow(2, 0, width)), of_heads(kv.narrow(2, width, width))]
+    }
+
+    /// What is attended to: `[B, N / R², D]`.
+    fn reduced(&self, x: Tensor<3>, grid: [usize; 2]) -> Tensor<3> {
+        let Some(norm) = &self.norm else { return x };
+        let [batch, tokens, width] = x.dims();
+        let (side, area) = (self.reduction, self.reduction * self.reduction);
+        norm.forward(match &self.sr {
+            Some(sr) => sr.forward(squares::patches(x, grid, side)),
+            None => squares::cut(x, grid, side).mean_dim(1).reshape([batch, tokens / area, width]),
+        })
+    }
+}
+
+/// One block.
+#[derive(Module, Debug)]
+pub struct PvtBlock {
+    /// Before attention.
+    pub norm1: LayerNorm,
+    /// Mixes tokens.
+    pub attn: ReducedAttention,
+    /// Before the MLP.
+    pub norm2: LayerNorm,
+    /// Works on each token alone.
+    pub mlp: Mlp,
+}
+
+/// The sizes of one block.
+#[derive(Debug, Clone, Copy)]
+pub struct PvtBlockConfig {
+    /// D
+    pub width: usize,
+    /// Must divide D.
+    pub heads: usize,
+    /// The MLP's hidden width over D.
+    pub mlp_ratio: f64,
+    /// R: the side of the squares that become one token; 1 for none.
+    pub reduction: usize,
+    /// How they do.
+    pub reduce_by: Reduction,
+}
+
+impl PvtBlockConfig {
+    /// PVT's initialization, a function of the stream.
+    pub fn init(&self, stream: &mut Stream, device: &Device) -> PvtBlock {
+        let Self { width, heads, mlp_ratio, reduction, reduce_by } = *self;
+        let hidden = (width as f64 * mlp_ratio) as usize;
+        let is_convolved = reduction > 1 && reduce_by == Reduction::Convolution;
+        PvtBlock {
+            norm1: LayerNorm::new(width, device),
+            attn: ReducedAttention {
+                q: Linear::normal(width, width, stream, device),
+                kv: Linear::normal(width, 2 * width, stream, device),
+                proj: Linear::normal(width, width, stream, device),
+                sr: is_convolved.then(|| PatchProjection::new(width, reduction, width, stream, device)),
+                norm: (reduction > 1).then(|| LayerNorm::new(width, device)),
+                heads,
+                reduction,
+            },
+            norm2: LayerNorm::new(width, device),
+            mlp: Mlp { fc1: Linear::normal(width, hidden, stream, device), fc2: Linear::normal(hidden, width, stream, device) },
+        }
+    }
+}
+
+impl PvtBlock {
+    /// Shapes: `x [B, N, D]` on a map of `grid` to the same. `index` is the block's place in the whole network, for `drop_path`.
+    pub fn forward(&self, x: Tensor<3>, grid: [usize; 2], index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
+        let factors = drop_path.and_then(|drop_path| drop_path.factors(index));
+        // Without a reduction it is the plain block.
+        if let (None, Some(y)) = (&self.attn.norm, self.as_plain_block(&x, factors)) {
+            return y;
+        }
+        let attended = self.attn.forward(self.norm1.forward(x.clone()), grid);
+        let x = x + DropPath::apply(drop_path, index, 0, attended);
+        let transformed = self.mlp.forward(self.norm2.forward(x.clone()));
+        x + DropPath::apply(drop_path, index, 1, transformed)
+    }
+
+    /// The attention probabilities that [`PvtBlock::forward`] uses on `x [B, N, D]`: `[B, heads, N, N / R²]`.
+    pub fn attention(&self, x: Tensor<3>, grid: [usize; 2]) -> Tensor<4> {
+        let [q, k, _] = self.attn.parts(self.norm1.forward(x), grid);
+        kernel::attention_probabilities(q, k, None)
+    }
+
+    fn as_plain_block(&self, x: &Tensor<3>, factors: Option<[Vec<f32>; 2]>) -> Option<Tensor<3>> {
+        let Self { attn: ReducedAttention { q, kv, proj, heads, .. }, mlp: Mlp { fc1, fc2 }, norm1, norm2 } = self;
+        let parameters = BlockParameters {
+            norms: [norm1, norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
+            weights: [Tensor::cat(vec![q.weight.val(), kv.weight.val()], 0), proj.weight.val(), fc1.weight.val(), fc2.weight.val()],
+            biases: [Tensor::cat(vec![q.bias.val(), kv.bias.val()], 0), proj.bias.val(), fc1.bias.val(), fc2.bias.val()],
+            heads: *heads,
+            eps: norm1.eps(),
+            bias: None,
+            recompute: false,
+        };
+        kernel::block(x, parameters, factors)
+    }
+}

@@ -1,0 +1,138 @@
+//! How a Swin block cuts its map into windows (Liu et al., *Swin Transformer*, 2021): squares, in every second block shifted by half a
+//! window, with what the shift brings together from opposite edges kept apart.
+
+use burn::tensor::Tensor;
+
+use super::squares;
+
+/// What is added to the scores of pairs that must not see each other.
+const APART: f32 = -100.0;
+
+/// The windows of one block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Windows {
+    /// Tokens down and across.
+    pub grid: [usize; 2],
+    /// Tokens along a window's side; divides both sides of the grid.
+    pub side: usize,
+    /// By how many tokens the map is rolled up and to the left first.
+    pub shift: usize,
+}
+
+impl Windows {
+    /// The windows of block `index` of a stage: those of odd blocks are shifted by half a side. A map whose shorter side is no longer than
+    /// `window` has windows of that shorter side, and none is shifted.
+    pub fn of_block(grid: [usize; 2], window: usize, index: usize) -> Self {
+        let side = side_within(grid, window);
+        let is_shifted = index % 2 == 1 && grid[0].min(grid[1]) > window;
+        Self { grid, side, shift: if is_shifted { side / 2 } else { 0 } }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.grid[0] * self.grid[1] / (self.side * self.side)
+    }
+
+    /// Shapes: `tokens [B, N, D]` to `[B·windows, side·side, D]`, the windows of a sample in raster order one after the other.
+    pub fn cut(&self, tokens: Tensor<3>) -> Tensor<3> {
+        squares::cut(self.rolled(tokens, -(self.shift as i64)), self.grid, self.side)
+    }
+
+    /// The inverse of [`Windows::cut`]. Shapes: `[B·windows, side·side, D]` to `[B, N, D]`.
+    pub fn join(&self, windows: Tensor<3>) -> Tensor<3> {
+        self.rolled(squares::join(windows, self.grid, self.side), self.shift as i64)
+    }
+
+    fn rolled(&self, tokens: Tensor<3>, shift: i64) -> Tensor<3> {
+        if shift == 0 {
+            return tokens;
+        }
+        let [batch, count, width] = tokens.dims();
+        let map: Tensor<4> = tokens.reshape([batch, self.grid[0], self.grid[1], width]);
+        map.roll(&[shift, shift], &[1, 2]).reshape([batch, count, width])
+    }
+
+    /// The raster index of every token, window by window: `[N]`.
+    pub fn order(&self) -> Vec<usize> {
+        let [rows, cols] = self.grid;
+        self.places().map(|[y, x]| (y + self.shift) % rows * cols + (x + self.shift) % cols).collect()
+    }
+
+    /// Row and column in the rolled map of every token, window by window.
+    fn places(&self) -> impl Iterator<Item = [usize; 2]> {
+        let (side, across) = (self.side, self.grid[1] / self.side);
+        (0..self.count()).flat_map(move |window| {
+            (0..side * side).map(move |token| [window / across * side + token / side, window % across * side + token % side])
+        })
+    }
+
+    /// Which of the nine parts of the rolled map a place lies in; the roll made neighbors of what borders another part.
+    fn region(&self, place: [usize; 2]) -> usize {
+        let band = |at: usize, length: usize| usize::from(at + self.side >= length) + usize::from(at + self.shift >= length);
+        band(place[0], self.grid[0]) * 3 + band(place[1], self.grid[1])
+    }
+
+    /// What is added to the scores so that pairs from opposite edges do not see each other: `[windows, side·side, side·side]`; nothing
+    /// where no window is shifted.
+    pub fn mask(&self) -> Option<Vec<f32>> {
+        if self.shift == 0 {
+            return None;
+        }
+        let regions: Vec<usize> = self.places().map(|place| self.region(place)).collect();
+        let of_window = |regions: &[usize]| {
+            let pair = |(a, b): (usize, usize)| if regions[a] == regions[b] { 0.0 } else { APART };
+            (0..regions.len()).flat_map(|a| (0..regions.len()).map(move |b| (a, b))).map(pair).collect::<Vec<_>>()
+        };
+        Some(regions.chunks_exact(self.side * self.side).flat_map(of_window).collect())
+    }
+}
+
+/// The side of the windows in a map: `window`, or the map's shorter side if that is less.
+pub fn side_within(grid: [usize; 2], window: usize) -> usize {
+    window.min(grid[0]).min(grid[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::weights::model_file::to_host;
+
+    #[test]
+    fn regions_match_g16() {
+        let windows = Windows::of_block([4, 4], 2, 1);
+        assert_eq!(windows, Windows { grid: [4, 4], side: 2, shift: 1 });
+        let regions: Vec<usize> = (0..16).map(|place| windows.region([place / 4, place % 4])).collect();
+        assert_eq!(regions, [0, 0, 1, 2, 0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8]);
+        let mask = windows.mask().unwrap();
+        assert_eq!(mask[..16], [0.0; 16]);
+        assert_eq!(mask[16..20], [0.0, APART, 0.0, APART]);
+        assert_eq!(mask[48..52], [0.0, APART, APART, APART]);
+    }
+
+    #[test]
+    fn small_maps_have_small_windows_that_are_not_shifted() {
+        assert_eq!(Windows::of_block([3, 6], 4, 1), Windows { grid: [3, 6], side: 3, shift: 0 });
+        assert_eq!(Windows::of_block([4, 8], 4, 1), Windows { grid: [4, 8], side: 4, shift: 0 });
+        assert_eq!(Windows::of_block([8, 16], 4, 2).shift, 0);
+        assert!(Windows::of_block([3, 6], 4, 1).mask().is_none());
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_cut_and_cutting_is_undone() {
+        for (grid, window) in [([4, 4], 2), ([6, 9], 3), ([8, 4], 4), ([10, 5], 5), ([10, 15], 5)] {
+            for index in 0..2 {
+                let windows = Windows::of_block(grid, window, index);
+                let count = grid[0] * grid[1];
+                let raster: Vec<f32> = (0..2 * count).map(|value| value as f32).collect();
+                let tokens = Tensor::from_data(TensorData::new(raster.clone(), [2, count, 1]), &Device::flex());
+                let cut = windows.cut(tokens);
+                assert_eq!(cut.dims(), [2 * windows.count(), windows.side * windows.side, 1]);
+                let order: Vec<f32> = windows.order().iter().map(|&place| place as f32).collect();
+                assert_eq!(to_host(cut.clone()).unwrap()[..count], order);
+                assert_eq!(to_host(windows.join(cut)).unwrap(), raster);
+            }
+        }
+    }
+}

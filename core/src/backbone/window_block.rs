@@ -1,0 +1,152 @@
+//! Swin's block: the pre-norm transformer block within windows, where every score gets a learned number for the distance of its pair.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::block::Mlp;
+use super::drop_path::DropPath;
+use super::linear::{LayerNorm, Linear, NORMAL_DEVIATION, normal, parameter};
+use super::relative_position::{DistanceMlp, PairLayout, RelativePositions};
+use super::swin::EPS;
+use crate::kernel::{self, BlockParameters};
+use crate::random::Stream;
+
+/// Self-attention within windows.
+#[derive(Module, Debug)]
+pub struct WindowAttention {
+    /// Rows 0..D make queries, D..2D keys, 2D..3D values: weight `[3D, D]`.
+    pub qkv: Linear,
+    /// `[D, D]`
+    pub proj: Linear,
+    /// `[(2 W - 1)², heads]`, if positions come from a table.
+    pub relative_position_bias_table: Option<Param<Tensor<2>>>,
+    /// If positions come from a network.
+    pub relative_position_mlp: Option<DistanceMlp>,
+    #[module(skip)]
+    heads: usize,
+}
+
+impl WindowAttention {
+    fn numbers(&self, layout: &PairLayout) -> Option<Tensor<2>> {
+        let from_network = self.relative_position_mlp.as_ref().map(|mlp| mlp.forward(layout.distances()));
+        from_network.or_else(|| self.relative_position_bias_table.as_ref().map(|table| table.val()))
+    }
+
+    /// Of tokens `[S, n, D]`: `[S, heads, n, d]` each.
+    fn queries_and_keys(&self, x: Tensor<3>) -> [Tensor<4>; 2] {
+        let [samples, tokens, width] = x.dims();
+        let qkv = self.qkv.forward(x);
+        [0, 1].map(|part| {
+            let part = qkv.clone().narrow(2, part * width, width);
+            part.reshape([samples, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
+        })
+    }
+
+    /// What is added to the scores: `[G, heads, n, n]`.
+    fn bias(&self, layout: &PairLayout) -> Option<Tensor<4>> {
+        self.numbers(layout).map(|numbers| layout.bias(numbers))
+    }
+}
+
+/// One block.
+#[derive(Module, Debug)]
+pub struct WindowBlock {
+    /// Before attention.
+    pub norm1: LayerNorm,
+    /// Mixes the tokens of a window.
+    pub attn: WindowAttention,
+    /// Before the MLP.
+    pub norm2: LayerNorm,
+    /// Works on each token alone.
+    pub mlp: Mlp,
+}
+
+/// The sizes of one block.
+#[derive(Debug, Clone, Copy)]
+pub struct WindowBlockConfig {
+    /// D
+    pub width: usize,
+    /// Must divide D.
+    pub heads: usize,
+    /// W: the side of the windows.
+    pub side: usize,
+    /// The MLP's hidden width over D.
+    pub mlp_ratio: f64,
+    /// Where the numbers of distances come from.
+    pub positions: RelativePositions,
+}
+
+impl WindowBlockConfig {
+    /// Swin's initialization, a function of the stream.
+    pub fn init(&self, stream: &mut Stream, device: &Device) -> WindowBlock {
+        let Self { width, heads, side, mlp_ratio, positions } = *self;
+        let hidden = (width as f64 * mlp_ratio) as usize;
+        let num_distances = (2 * side - 1) * (2 * side - 1);
+        let has_table = positions == RelativePositions::Table;
+        WindowBlock {
+            norm1: LayerNorm::with_eps(width, EPS, device),
+            attn: WindowAttention {
+                qkv: Linear::normal(width, 3 * width, stream, device),
+                proj: Linear::normal(width, width, stream, device),
+                relative_position_bias_table: has_table
+                    .then(|| parameter(normal(num_distances * heads, NORMAL_DEVIATION, stream), [num_distances, heads], device)),
+                relative_position_mlp: (!has_table).then(|| DistanceMlp::new(heads, stream, device)),
+                heads,
+            },
+            norm2: LayerNorm::with_eps(width, EPS, device),
+            mlp: Mlp { fc1: Linear::normal(width, hidden, stream, device), fc2: Linear::normal(hidden, width, stream, device) },
+        }
+    }
+}
+
+impl WindowBlock {
+    /// Shapes: `x [B, N, D]` to the same. `index` is the block's place in the whole network, for `drop_path`.
+    pub fn forward(&self, x: Tensor<3>, layout: &PairLayout, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
+        let num_windows = layout.windows.count();
+        let of_windows = |factors: Vec<f32>| factors.into_iter().flat_map(|factor| std::iter::repeat_n(factor, num_windows)).collect();
+        let factors = drop_path.and_then(|drop_path| drop_path.factors(index)).map(|factors| factors.map(of_windows));
+        layout.windows.join(within_windows(layout.windows.cut(x), self.parameters(layout), factors))
+    }
+
+    /// The attention probabilities that [`WindowBlock::forward`] uses on `x [B, N, D]`: `[B·windows, heads, n, n]`, tokens in the order
+    /// of [`super::window::Windows::order`].
+    pub fn attention(&self, x: Tensor<3>, layout: &PairLayout) -> Tensor<4> {
+        let [q, k] = self.attn.queries_and_keys(self.norm1.forward(layout.windows.cut(x)));
+        kernel::attention_probabilities(q, k, self.attn.bias(layout))
+    }
+
+    fn parameters(&self, layout: &PairLayout) -> BlockParameters {
+        let linears = [&self.attn.qkv, &self.attn.proj, &self.mlp.fc1, &self.mlp.fc2];
+        BlockParameters {
+            norms: [&self.norm1, &self.norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
+            weights: linears.map(|linear| linear.weight.val()),
+            biases: linears.map(|linear| linear.bias.val()),
+            heads: self.attn.heads,
+            eps: self.norm1.eps(),
+            bias: self.attn.bias(layout),
+            recompute: false,
+        }
+    }
+}
+
+/// A block on windows `[S, n, D]`, as one operation or from its parts; `factors` are `[S]` each.
+fn within_windows(x: Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
+    if let Some(y) = kernel::block(&x, parameters.clone(), factors.clone()) {
+        return y;
+    }
+    let BlockParameters { norms: [[weight1, shift1], [weight2, shift2]], weights: [qkv, proj, fc1, fc2], biases, heads, eps, bias, .. } =
+        parameters;
+    let [qkv_bias, proj_bias, fc1_bias, fc2_bias] = biases.map(Some);
+    let [scale1, scale2] = factors.map_or([None, None], |factors| factors.map(Some));
+    let normalized = kernel::layer_norm(x.clone(), weight1, shift1, eps);
+    let mixed = kernel::attention(kernel::linear(normalized, qkv, qkv_bias), bias, heads);
+    let x = x + scaled(kernel::linear(mixed, proj, proj_bias), scale1);
+    let hidden = kernel::linear(kernel::layer_norm(x.clone(), weight2, shift2, eps), fc1, fc1_bias);
+    x + scaled(kernel::linear(kernel::gelu(hidden), fc2, fc2_bias), scale2)
+}
+
+fn scaled(branch: Tensor<3>, factors: Option<Vec<f32>>) -> Tensor<3> {
+    let Some(factors) = factors else { return branch };
+    let (count, device) = (factors.len(), branch.device());
+    branch * Tensor::from_data(TensorData::new(factors, [count, 1, 1]), &device)
+}

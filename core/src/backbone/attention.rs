@@ -29,14 +29,9 @@ impl Attention {
         self.heads
     }
 
-    /// Shapes: `x [B, tokens, D]` to the same; `bias [G, heads, tokens, tokens]` as in [`kernel::attention()`].
-    pub fn forward(&self, x: Tensor<3>, bias: Option<Tensor<4>>) -> Tensor<3> {
-        self.proj.forward(kernel::attention(self.qkv.forward(x), bias, self.heads))
-    }
-
     /// What every token attends to. Shapes: `x [B, tokens, D]` to `[B, heads, tokens, tokens]`, rows sum to one.
-    pub fn probabilities(&self, x: &Tensor<3>, bias: Option<Tensor<4>>) -> Tensor<4> {
-        kernel::attention_probabilities(self.heads_of(x, 0), self.heads_of(x, 1), bias)
+    pub fn probabilities(&self, x: &Tensor<3>) -> Tensor<4> {
+        kernel::attention_probabilities(self.heads_of(x, 0), self.heads_of(x, 1), None)
     }
 
     /// Queries (0) or keys (1): `[B, heads, tokens, d]`.

@@ -61,22 +61,10 @@ impl Block {
 
     /// Shapes: `x [B, tokens, D]` to the same. `index` is the block's place in its stack, for `drop_path`.
     pub fn forward(&self, x: Tensor<3>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
-        self.forward_biased(x, None, index, drop_path)
+        kernel::block(x, self.parameters(), drop_path.and_then(|drop_path| drop_path.factors(index)))
     }
 
-    /// The same with `bias [G, heads, tokens, tokens]` added to the scores of attention, as in [`kernel::attention()`].
-    pub fn forward_biased(&self, x: Tensor<3>, bias: Option<Tensor<4>>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
-        let factors = drop_path.and_then(|drop_path| drop_path.factors(index));
-        if let Some(y) = kernel::block(&x, self.parameters(bias.clone()), factors) {
-            return y;
-        }
-        let attended = self.attn.forward(self.norm1.forward(x.clone()), bias);
-        let x = x + DropPath::apply(drop_path, index, 0, attended);
-        let transformed = self.mlp.forward(self.norm2.forward(x.clone()));
-        x + DropPath::apply(drop_path, index, 1, transformed)
-    }
-
-    fn parameters(&self, bias: Option<Tensor<4>>) -> BlockParameters {
+    fn parameters(&self) -> BlockParameters {
         let linears = [&self.attn.qkv, &self.attn.proj, &self.mlp.fc1, &self.mlp.fc2];
         BlockParameters {
             norms: [&self.norm1, &self.norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
@@ -84,13 +72,13 @@ impl Block {
             biases: linears.map(|linear| linear.bias.val()),
             heads: self.attn.heads(),
             eps: self.norm1.eps(),
-            bias,
+            bias: None,
             recompute: self.recompute,
         }
     }
 
     /// The attention probabilities that [`Block::forward`] uses on `x [B, tokens, D]`: `[B, heads, tokens, tokens]`.
     pub fn attention(&self, x: Tensor<3>) -> Tensor<4> {
-        self.attn.probabilities(&self.norm1.forward(x), None)
+        self.attn.probabilities(&self.norm1.forward(x))
     }
 }

@@ -126,10 +126,9 @@ impl PvtBlockConfig {
 impl PvtBlock {
     /// Shapes: `x [B, N, D]` on a map of `grid` to the same. `index` is the block's place in the whole network, for `drop_path`.
     pub fn forward(&self, x: Tensor<3>, grid: [usize; 2], index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
-        let factors = drop_path.and_then(|drop_path| drop_path.factors(index));
         // Without a reduction it is the plain block.
-        if let (None, Some(y)) = (&self.attn.norm, self.as_plain_block(&x, factors)) {
-            return y;
+        if self.attn.norm.is_none() {
+            return kernel::block(x, self.plain_parameters(), drop_path.and_then(|drop_path| drop_path.factors(index)));
         }
         let attended = self.attn.forward(self.norm1.forward(x.clone()), grid);
         let x = x + DropPath::apply(drop_path, index, 0, attended);
@@ -143,9 +142,9 @@ impl PvtBlock {
         kernel::attention_probabilities(q, k, None)
     }
 
-    fn as_plain_block(&self, x: &Tensor<3>, factors: Option<[Vec<f32>; 2]>) -> Option<Tensor<3>> {
+    fn plain_parameters(&self) -> BlockParameters {
         let Self { attn: ReducedAttention { q, kv, proj, heads, .. }, mlp: Mlp { fc1, fc2 }, norm1, norm2 } = self;
-        let parameters = BlockParameters {
+        BlockParameters {
             norms: [norm1, norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
             weights: [Tensor::cat(vec![q.weight.val(), kv.weight.val()], 0), proj.weight.val(), fc1.weight.val(), fc2.weight.val()],
             biases: [Tensor::cat(vec![q.bias.val(), kv.bias.val()], 0), proj.bias.val(), fc1.bias.val(), fc2.bias.val()],
@@ -153,7 +152,6 @@ impl PvtBlock {
             eps: norm1.eps(),
             bias: None,
             recompute: false,
-        };
-        kernel::block(x, parameters, factors)
+        }
     }
 }

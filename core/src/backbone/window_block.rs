@@ -1,7 +1,7 @@
 //! Swin's block: the pre-norm transformer block within windows, where every score gets a learned number for the distance of its pair.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::block::Mlp;
 use super::drop_path::DropPath;
@@ -105,7 +105,7 @@ impl WindowBlock {
         let num_windows = layout.windows.count();
         let of_windows = |factors: Vec<f32>| factors.into_iter().flat_map(|factor| std::iter::repeat_n(factor, num_windows)).collect();
         let factors = drop_path.and_then(|drop_path| drop_path.factors(index)).map(|factors| factors.map(of_windows));
-        layout.windows.join(within_windows(layout.windows.cut(x), self.parameters(layout), factors))
+        layout.windows.join(kernel::block(layout.windows.cut(x), self.parameters(layout), factors))
     }
 
     /// The attention probabilities that [`WindowBlock::forward`] uses on `x [B, N, D]`: `[B·windows, heads, n, n]`, tokens in the order
@@ -127,26 +127,4 @@ impl WindowBlock {
             recompute: false,
         }
     }
-}
-
-/// A block on windows `[S, n, D]`, as one operation or from its parts; `factors` are `[S]` each.
-fn within_windows(x: Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
-    if let Some(y) = kernel::block(&x, parameters.clone(), factors.clone()) {
-        return y;
-    }
-    let BlockParameters { norms: [[weight1, shift1], [weight2, shift2]], weights: [qkv, proj, fc1, fc2], biases, heads, eps, bias, .. } =
-        parameters;
-    let [qkv_bias, proj_bias, fc1_bias, fc2_bias] = biases.map(Some);
-    let [scale1, scale2] = factors.map_or([None, None], |factors| factors.map(Some));
-    let normalized = kernel::layer_norm(x.clone(), weight1, shift1, eps);
-    let mixed = kernel::attention(kernel::linear(normalized, qkv, qkv_bias), bias, heads);
-    let x = x + scaled(kernel::linear(mixed, proj, proj_bias), scale1);
-    let hidden = kernel::linear(kernel::layer_norm(x.clone(), weight2, shift2, eps), fc1, fc1_bias);
-    x + scaled(kernel::linear(kernel::gelu(hidden), fc2, fc2_bias), scale2)
-}
-
-fn scaled(branch: Tensor<3>, factors: Option<Vec<f32>>) -> Tensor<3> {
-    let Some(factors) = factors else { return branch };
-    let (count, device) = (factors.len(), branch.device());
-    branch * Tensor::from_data(TensorData::new(factors, [count, 1, 1]), &device)
 }

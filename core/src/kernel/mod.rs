@@ -105,20 +105,25 @@ pub struct BlockParameters {
     pub recompute: bool,
 }
 
-/// A pre-norm transformer block as one operation: `x += f attn(norm1(x))`, then `x += f mlp(norm2(x))`, where the factors f of both branches,
-/// `[B]` each, are those of stochastic depth. Shapes: `x [B, N, D]` to the same. `None` where a block is computed from its parts: with
-/// fewer samples than threads there is more to share within a sample than between them.
-pub fn block(x: &Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Option<Tensor<3>> {
-    if is_fused_on_gpu(x) {
+/// A pre-norm transformer block: `x += f attn(norm1(x))`, then `x += f mlp(norm2(x))`, where the factors f of both branches, `[B]` each, are
+/// those of stochastic depth. Shapes: `x [B, N, D]` to the same. One operation where there is one; with fewer samples than threads a CPU
+/// computes it from its parts, as there is more to share within a sample than between them.
+pub fn block(x: Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
+    const PARTS: reference::Parts = reference::Parts { layer_norm, linear, attention, gelu };
+    if is_fused_on_gpu(&x) {
         let device = x.device().without_autodiff();
         let upload = |factors: Vec<f32>| {
             let count = factors.len();
             Tensor::from_data(TensorData::new(factors, [count]), &device)
         };
-        return cube::block(x, &parameters, factors.map(|factors| factors.map(upload)));
+        if let Some(y) = cube::block(&x, &parameters, factors.clone().map(|factors| factors.map(upload))) {
+            return y;
+        }
     }
-    let fits = is_fused(x) && x.dims()[0] >= rayon::current_num_threads();
-    fits.then(|| block_on_cpu(x.clone(), parameters, factors))
+    if is_fused(&x) && x.dims()[0] >= rayon::current_num_threads() {
+        return block_on_cpu(x, parameters, factors);
+    }
+    reference::block(&PARTS, x, parameters, factors)
 }
 
 fn block_on_cpu(x: Tensor<3>, mut parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {

@@ -1,7 +1,7 @@
 //! The operations as plain tensor operations, differentiated by Burn: what the fused versions are compared with, and how a GPU
 //! computes what has no kernel of its own there.
 
-use burn::tensor::{Tensor, activation, module};
+use burn::tensor::{Tensor, TensorData, activation, module};
 
 use super::{BlockParameters, RowError, Update, is_cpu};
 
@@ -36,15 +36,39 @@ pub fn attention(qkv: Tensor<3>, bias: Option<Tensor<4>>, heads: usize) -> Tenso
     mixed.swap_dims(1, 2).reshape([batch, tokens, width])
 }
 
-/// See [`super::block()`]; no branch is dropped.
-pub fn block(x: Tensor<3>, parameters: BlockParameters) -> Tensor<3> {
+/// The operations that a block is made of.
+pub struct Parts {
+    /// See [`super::layer_norm()`].
+    pub layer_norm: fn(Tensor<3>, Tensor<1>, Tensor<1>, f64) -> Tensor<3>,
+    /// See [`super::linear()`].
+    pub linear: fn(Tensor<3>, Tensor<2>, Option<Tensor<1>>) -> Tensor<3>,
+    /// See [`super::attention()`].
+    pub attention: fn(Tensor<3>, Option<Tensor<4>>, usize) -> Tensor<3>,
+    /// See [`super::gelu()`].
+    pub gelu: fn(Tensor<3>) -> Tensor<3>,
+}
+
+/// Those of this file.
+pub const PARTS: Parts = Parts { layer_norm, linear, attention, gelu };
+
+/// See [`super::block()`].
+pub fn block(parts: &Parts, x: Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
     let BlockParameters { norms: [norm1, norm2], weights, biases, heads, eps, bias, .. } = parameters;
-    let [qkv, proj, fc1, fc2] = std::array::from_fn(|index| (weights[index].clone(), Some(biases[index].clone())));
-    let norm = |x: &Tensor<3>, [weight, shift]: [Tensor<1>; 2]| layer_norm(x.clone(), weight, shift, eps);
-    let attended = attention(linear(norm(&x, norm1), qkv.0, qkv.1), bias, heads);
-    let x = x + linear(attended, proj.0, proj.1);
-    let hidden = gelu(linear(norm(&x, norm2), fc1.0, fc1.1));
-    x + linear(hidden, fc2.0, fc2.1)
+    let [qkv, proj, fc1, fc2] = std::array::from_fn(|index| (weights[index].clone(), biases[index].clone()));
+    let norm = |x: &Tensor<3>, [weight, shift]: [Tensor<1>; 2]| (parts.layer_norm)(x.clone(), weight, shift, eps);
+    let linear = |x: Tensor<3>, (weight, bias): (Tensor<2>, Tensor<1>)| (parts.linear)(x, weight, Some(bias));
+    let [factors1, factors2] = factors.map_or([None, None], |factors| factors.map(Some));
+    let attended = linear((parts.attention)(linear(norm(&x, norm1), qkv), bias, heads), proj);
+    let x = x + scaled(attended, factors1);
+    let transformed = linear((parts.gelu)(linear(norm(&x, norm2), fc1)), fc2);
+    x + scaled(transformed, factors2)
+}
+
+/// A branch with every sample multiplied by its factor.
+fn scaled(branch: Tensor<3>, factors: Option<Vec<f32>>) -> Tensor<3> {
+    let Some(factors) = factors else { return branch };
+    let (count, device) = (factors.len(), branch.device());
+    branch * Tensor::from_data(TensorData::new(factors, [count, 1, 1]), &device)
 }
 
 /// See [`super::row_error()`].

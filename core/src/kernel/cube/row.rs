@@ -18,25 +18,17 @@ pub const STRIP: [usize; 2] = [16, 16];
 /// The sum of every unit's value, in an order that never changes.
 #[cube]
 pub fn total(value: f32) -> f32 {
-    let mut shared = Shared::<[f32]>::new_slice(UNITS);
-    let unit = UNIT_POS as usize;
-    shared[unit] = value;
-    sync_cube();
-    let mut half = UNITS.runtime() / 2;
-    while half > 0 {
-        if unit < half {
-            let other = shared[unit + half];
-            shared[unit] += other;
-        }
-        sync_cube();
-        half /= 2;
-    }
-    shared[0]
+    folded(value, true)
 }
 
 /// The largest of every unit's values.
 #[cube]
 pub fn largest(value: f32) -> f32 {
+    folded(value, false)
+}
+
+#[cube]
+fn folded(value: f32, #[comptime] into_a_sum: bool) -> f32 {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
     let unit = UNIT_POS as usize;
     shared[unit] = value;
@@ -45,7 +37,11 @@ pub fn largest(value: f32) -> f32 {
     while half > 0 {
         if unit < half {
             let other = shared[unit + half];
-            shared[unit] = max(shared[unit], other);
+            if into_a_sum {
+                shared[unit] += other;
+            } else {
+                shared[unit] = max(shared[unit], other);
+            }
         }
         sync_cube();
         half /= 2;

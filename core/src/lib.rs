@@ -58,5 +58,6 @@ pub mod registry;
 pub mod run;
 pub mod segment;
 pub mod target;
+pub mod tokenizer;
 pub mod train;
 pub mod weights;

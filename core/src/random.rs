@@ -24,6 +24,10 @@ pub enum Purpose {
     Validation = 8,
     /// Stand-in data of a benchmark or a probe.
     Bench = 9,
+    /// What a target is measured on before training.
+    Measure = 10,
+    /// The noise that makes a choice of codes differentiable.
+    Gumbel = 11,
 }
 
 /// A stream of pseudo-random numbers.

@@ -58,6 +58,9 @@ mod source;
 /// The window.
 #[path = "all/studio/mod.rs"]
 mod studio;
+/// `target` and `tokenizer`, and runs that predict such targets.
+#[path = "all/targets.rs"]
+mod targets;
 /// `pretrain`, `train`, `bench` and `doctor`.
 #[path = "all/training.rs"]
 mod training;

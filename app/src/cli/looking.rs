@@ -12,6 +12,7 @@ use maskroom_core::inspect::picture::Picture;
 use maskroom_core::method::Network;
 use maskroom_core::recipe::Recipe;
 use maskroom_core::weights::model_file::{Weights, WeightsKind};
+use maskroom_core::weights::safetensors_file::TensorMap;
 
 use super::context::Context;
 
@@ -46,6 +47,8 @@ pub struct Looking {
     pub step: u64,
     /// How images are fitted.
     pub fit: Fit,
+    /// What their target was measured to be.
+    pub measured: TensorMap,
 }
 
 impl WeightsArguments {
@@ -59,7 +62,7 @@ impl WeightsArguments {
         };
         let network = weights.network(kind, &context.looking_device()?.device)?;
         let fit = if self.fit { Fit::Stretch } else { Fit::Keep };
-        Ok(Looking { network, recipe: weights.recipe, step: weights.step, fit })
+        Ok(Looking { network, measured: weights.measured(), recipe: weights.recipe, step: weights.step, fit })
     }
 }
 

@@ -17,6 +17,7 @@ mod recipes;
 mod reconstruct;
 mod segment;
 mod target;
+mod tokenizer;
 mod train;
 
 use std::path::PathBuf;
@@ -64,6 +65,9 @@ enum Command {
     Mask(mask::Arguments),
     /// What a masked patch must be turned into.
     Target(target::Arguments),
+    /// Make codes for patches, which BEiT predicts.
+    #[command(subcommand)]
+    Tokenizer(tokenizer::TokenizerCommand),
     /// Draw what was masked.
     Reconstruct(reconstruct::Arguments),
     /// Features of images.
@@ -97,6 +101,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Data(command) => data::run(&context, &command),
         Command::Mask(arguments) => mask::run(&context, &arguments),
         Command::Target(arguments) => target::run(&context, &arguments),
+        Command::Tokenizer(command) => tokenizer::run(&context, &command),
         Command::Reconstruct(arguments) => reconstruct::run(&context, &arguments),
         Command::Embed(arguments) => embed::run(&context, &arguments),
         Command::Attend(arguments) => attend::run(&context, &arguments),

@@ -18,10 +18,10 @@ use super::train::{engine, finish};
 pub struct RecipeArguments {
     /// A preset's name or a recipe file.
     #[arg(long, default_value = "mae")]
-    recipe: String,
+    pub recipe: String,
     /// Change a setting of the recipe, such as `mask.ratio=0.8`; may be given many times.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    sets: Vec<(String, String)>,
+    pub sets: Vec<(String, String)>,
 }
 
 #[derive(Args)]

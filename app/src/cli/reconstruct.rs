@@ -10,7 +10,7 @@ use maskroom_core::error::Error;
 use maskroom_core::inspect::caption::labeled_strip;
 use maskroom_core::inspect::look::for_each_batch;
 use maskroom_core::inspect::reconstruct::reconstruct;
-use maskroom_core::inspect::strips::{BORROWED, COLUMNS, reconstruction};
+use maskroom_core::inspect::strips::{BORROWED, COLUMNS, NOT_DRAWN, reconstruction};
 use maskroom_core::mask::{Grid, Mask};
 use maskroom_core::method::Task;
 use maskroom_core::npy;
@@ -49,10 +49,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let outputs = Outputs::below(&arguments.out, &dataset);
     let (mut loss, mut count) = (0.0, 0.0);
     let (mut predictions, mut masks_written, mut files) = (Vec::new(), Vec::new(), Vec::new());
-    let mut borrowed = false;
+    let (mut borrowed, mut remark, mut accuracy) = (false, "", None);
     let all: Vec<usize> = (0..dataset.items.len()).collect();
     let unreadable = for_each_batch(&dataset, &all, recipe, looking.fit, |images, prepared| {
-        let task = Task::for_size(recipe, images.height, images.width)?;
+        let task = Task::for_size(recipe, images.height, images.width)?.with_measured(&looking.measured)?;
         let [rows, cols] = task.shape.grid();
         let grid = Grid::still(rows, cols);
         let masks = prepared
@@ -66,12 +66,16 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         let masked: usize = masks.iter().map(Mask::num_masked).sum();
         loss += drawn.loss * masked as f64;
         count += masked as f64;
+        accuracy = drawn.accuracy.map(|share| accuracy.unwrap_or(0.0) + share * masked as f64);
         borrowed = task.target.borrows_brightness();
+        remark = if borrowed { BORROWED } else { "" };
         let width = drawn.prediction.len() / prepared.len();
         for ((image, mask), prediction) in prepared.iter().zip(&masks).zip(drawn.prediction.chunks_exact(width)) {
-            let pictures = reconstruction(&task, recipe, &image.values, prediction, mask)?;
+            let pixels = task.draw(&image.values, prediction);
+            remark = if pixels.is_none() { NOT_DRAWN } else { remark };
+            let pictures = reconstruction(&task, recipe, &image.values, pixels.as_deref(), mask)?;
             let columns: Vec<_> = COLUMNS.into_iter().zip(pictures).collect();
-            files.push(outputs.save(image.sample, &labeled_strip(&columns, if borrowed { BORROWED } else { "" }))?);
+            files.push(outputs.save(image.sample, &labeled_strip(&columns, remark))?);
             if arguments.raw.is_some() {
                 predictions.push((grid, HostTensor::new([grid.len(), prediction.len() / grid.len()], prediction.to_vec())));
                 masks_written.push(mask.masked.iter().map(|&masked| f32::from(u8::from(masked))).collect::<Vec<_>>());
@@ -87,14 +91,16 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         bail!(Error::data(&arguments.out, "none of the images can be read", "see the reasons above"));
     }
     let loss = loss / f64::max(count, 1.0);
-    context.say(format!("{} strips in {}: original, masked, prediction, pasted; loss {loss:.6}", files.len(), arguments.out.display()));
-    if borrowed {
-        context.say(BORROWED);
+    let columns = if remark == NOT_DRAWN { &COLUMNS[..2] } else { &COLUMNS };
+    context.say(format!("{} strips in {}: {}; loss {loss:.6}", files.len(), arguments.out.display(), columns.join(", ")));
+    if !remark.is_empty() {
+        context.say(remark);
     }
     Ok(context.result(&json!({
         "out": arguments.out,
         "files": files,
         "loss": loss,
+        "accuracy": accuracy.map(|sum| sum / f64::max(count, 1.0)),
         "brightness_borrowed": borrowed,
         "step": looking.step,
         "unreadable": unreadable,

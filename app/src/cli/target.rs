@@ -7,10 +7,14 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 use maskroom_core::backbone::patch_embed::patchify;
+use maskroom_core::dataset::Dataset;
 use maskroom_core::error::Error;
 use maskroom_core::inspect::look::{Fit, prepare};
+use maskroom_core::method::Task;
 use maskroom_core::recipe::{Base, Recipe, stages};
-use maskroom_core::target;
+use maskroom_core::registry::suggestion;
+use maskroom_core::target::{Sample, TARGETS};
+use maskroom_core::tokenizer::file::{Facts, facts};
 use maskroom_core::weights::safetensors_file::{self, HostTensor};
 use serde_json::json;
 
@@ -20,13 +24,13 @@ use super::pretrain::key_value;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// pixels.
+    /// pixels, hog, pca or tokens.
     #[arg(long)]
     kind: String,
     /// Change a knob of the target, or a setting of the recipe such as `backbone.patch=8`; may be given many times.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     sets: Vec<(String, String)>,
-    /// Image files or globs.
+    /// Image files or globs. Principal components are measured on them.
     #[arg(long, num_args = 1.., required = true)]
     images: Vec<PathBuf>,
     /// Stretch every image to the recipe's size.
@@ -37,37 +41,75 @@ pub struct Arguments {
     out: PathBuf,
 }
 
+/// Side of the images that are not used as they are, at most, in pixels.
+const USUAL_SIDE: usize = 224;
+
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
-    let mut sets: Vec<(String, String)> = arguments.sets.iter().map(|(key, value)| (in_recipe(key), value.clone())).collect();
-    sets.push(("target.kind".into(), arguments.kind.clone()));
-    if !target::TARGETS.iter().any(|entry| entry.name == arguments.kind) {
-        let known: Vec<_> = target::TARGETS.iter().map(|entry| entry.name).collect();
-        bail!(Error::Usage(format!("unknown target `{}`: known are {}", arguments.kind, known.join(", "))));
+    if !TARGETS.iter().any(|entry| entry.name == arguments.kind) {
+        let cure = suggestion(&arguments.kind, TARGETS.iter().map(|entry| entry.name));
+        bail!(Error::Usage(format!("unknown target `{}`: {cure}", arguments.kind)));
     }
-    let recipe = Recipe::resolve(Base::Preset("mae"), &sets)?;
-    let (target, patch, channels) = (recipe.target()?, recipe.backbone.patch, recipe.data.channels);
+    let recipe = recipe_for(context, arguments)?;
     let dataset = image_files(&arguments.images)?;
     let fit = if arguments.fit { Fit::Stretch } else { Fit::Keep };
-    let (mut values, mut patches) = (Vec::new(), None);
+    let patches = |count: usize| first_patches(&dataset, &recipe, fit, count);
+    let measured = recipe.target()?.measure(&Sample { shape: recipe.shape(), seed: recipe.seed, patches: &patches })?;
+    let (mut values, mut found) = (Vec::new(), None);
     for index in 0..dataset.items.len() {
         let image = prepare(&dataset, index, &recipe, fit)?;
-        let count = (image.height / patch) * (image.width / patch);
-        if *patches.get_or_insert(count) != count {
+        let task = Task::for_size(&recipe, image.height, image.width)?.with_measured(&measured)?;
+        let (count, width) = (task.shape.num_patches(), task.output().row_width());
+        if *found.get_or_insert((count, width)) != (count, width) {
             bail!(Error::Usage(format!("{} has another grid than the first image: use --fit", dataset.items[index].name)));
         }
-        values.extend(target.rows(&patchify(&image.values, image.height, image.width, channels, patch), patch * patch * channels));
+        values.extend(task.targets(&image.values));
     }
-    let (images, patches) = (dataset.items.len(), patches.unwrap_or(0));
-    let width = target.width(patch * patch * channels);
+    let (images, (patches, width)) = (dataset.items.len(), found.unwrap_or_default());
     let tensors = BTreeMap::from([("target".to_owned(), HostTensor::new([images, patches, width], values))]);
     safetensors_file::write(&arguments.out, &tensors, &BTreeMap::new())?;
     context.say(format!("target [{images}, {patches}, {width}] in {}", arguments.out.display()));
     Ok(context.result(&json!({"out": arguments.out, "shape": [images, patches, width]})))
 }
 
+/// MAE's recipe with this target, and an objective that goes with it. With a tokenizer, what it was made for is what is not said.
+fn recipe_for(context: &Context, arguments: &Arguments) -> Result<Recipe> {
+    let mut sets: Vec<(String, String)> = arguments.sets.iter().map(|(key, value)| (in_recipe(key), value.clone())).collect();
+    sets.push(("target.kind".into(), arguments.kind.clone()));
+    if arguments.kind == "tokens" {
+        sets.push(("objective.kind".into(), "cross_entropy".into()));
+        let said = |key: &str| sets.iter().find(|(said, _)| said == key).map(|(_, value)| PathBuf::from(value));
+        if let Some(Facts { sizes, mean, std }) = said("target.tokenizer").and_then(|path| facts(&path).ok()) {
+            let of_tokenizer = [
+                ("backbone.patch", sizes.patch.to_string()),
+                ("data.channels", sizes.channels.to_string()),
+                ("data.mean", format!("{mean:?}")),
+                ("data.std", format!("{std:?}")),
+                ("data.image", (USUAL_SIDE / sizes.patch * sizes.patch).to_string()),
+            ];
+            let unsaid: Vec<_> = of_tokenizer.into_iter().filter(|(key, _)| said(key).is_none()).collect();
+            sets.extend(unsaid.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        }
+    }
+    sets.extend(context.seed.map(|seed| ("seed".into(), seed.to_string())));
+    Ok(Recipe::resolve(Base::Preset("mae"), &sets)?)
+}
+
+/// The patches of the first images, at least so many if there are.
+fn first_patches(dataset: &Dataset, recipe: &Recipe, fit: Fit, count: usize) -> Result<Vec<f32>, Error> {
+    let (shape, mut patches) = (recipe.shape(), Vec::new());
+    for index in 0..dataset.items.len() {
+        if patches.len() >= count * shape.patch_values() {
+            break;
+        }
+        let image = prepare(dataset, index, recipe, fit)?;
+        patches.extend(patchify(&image.values, image.height, image.width, shape.channels, shape.patch));
+    }
+    Ok(patches)
+}
+
 /// The recipe's path of a setting written without its table: the target's own, or what only one other table has, such as `patch`.
-fn in_recipe(key: &str) -> String {
-    let of_target = target::TARGETS.iter().any(|entry| entry.knobs.iter().any(|knob| knob.key == key));
+pub fn in_recipe(key: &str) -> String {
+    let of_target = TARGETS.iter().any(|entry| entry.knobs.iter().any(|knob| knob.key == key));
     let others: Vec<_> = stages().iter().filter(|stage| stage.knobs.iter().any(|knob| knob.key == key)).collect();
     match others[..] {
         [stage] if !of_target && !key.contains('.') => stage.path(key),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use maskroom_core::error::Error;
 use maskroom_core::files::write_atomic;
 use maskroom_core::inspect::picture::{Picture as Pixels, contact_sheet, strip};
-use maskroom_core::inspect::strips::{heat_map, reconstruction, to_picture};
+use maskroom_core::inspect::strips::{NOT_DRAWN, drawn_in_preview, heat_map, reconstruction, to_picture};
 use maskroom_core::mask::Mask;
 use maskroom_core::method::Task;
 use maskroom_core::recipe::Recipe;
@@ -119,7 +119,7 @@ fn figures(events: &[Event]) -> Option<Section> {
     };
     (!found.is_empty()).then(|| Section::Table {
         title: "Figures".into(),
-        note: "Mean squared error over masked patches of images with fixed masks, in the target's units.".into(),
+        note: "The loss over masked patches of images with fixed masks, in the target's units.".into(),
         headings: ["Step", "Loss", "Patch mean", "Nearest patch", "Below the better guess"].map(str::to_owned).to_vec(),
         rows: found.iter().map(row).collect(),
     })
@@ -134,13 +134,16 @@ fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec
     let task = Task::for_size(recipe, height, width)?;
     let (grid, heads) = (task.shape.grid(), attention.shape.get(1).copied().unwrap_or(0));
     let factor = (SHOWN_PX / height.max(width)).max(1);
-    let (mut strips, mut maps) = (Vec::new(), Vec::new());
+    let (mut strips, mut maps, mut columns) = (Vec::new(), Vec::new(), 0);
     let size = |values: &[f32]| values.len() / count.max(1);
     let rows = images.values.chunks_exact(size(&images.values)).zip(predictions.values.chunks_exact(size(&predictions.values)));
     let masks = tensor("mask")?.values.chunks_exact(task.shape.num_patches());
     for (index, ((image, prediction), mask)) in rows.zip(masks).take(SHOWN_IMAGES).enumerate() {
         let mask = Mask::in_raster_order(recipe.grid(), mask.iter().map(|&masked| masked > 0.5).collect());
-        let pictures = reconstruction(&task, recipe, image, prediction, &mask)?.map(|picture| picture.enlarged(factor));
+        let drawn = drawn_in_preview(&task, image, prediction);
+        let pictures = reconstruction(&task, recipe, image, drawn.as_deref(), &mask)?;
+        let pictures: Vec<Pixels> = pictures.iter().map(|picture| picture.enlarged(factor)).collect();
+        columns = pictures.len();
         strips.push(strip(&pictures, GUTTER, GAP));
         let mut row = vec![to_picture(image, height, width, recipe)?.enlarged(factor)];
         for head in 0..heads {
@@ -155,19 +158,21 @@ fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec
         contact_sheet(&rows, 1, GUTTER, GAP).save_png(&sheet)?;
         rows.iter().map(on_page).collect()
     });
-    let borrowed = if task.target.borrows_brightness() {
-        " The network predicts patches without their brightness and contrast: both are borrowed from the original."
+    let remark = if task.target.borrows_brightness() {
+        " The network predicts patches without their brightness and contrast: both are borrowed from the original.".to_owned()
+    } else if columns < STRIP.len() {
+        format!(" Here, {NOT_DRAWN}.")
     } else {
-        ""
+        String::new()
     };
     let heads_of: Vec<String> = std::iter::once("Original".to_owned()).chain((0..heads).map(|head| format!("Head {head}"))).collect();
     Ok(vec![
         Section::Pictures {
             title: "Reconstructions".into(),
             note: format!(
-                "Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count.{borrowed}"
+                "Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count.{remark}"
             ),
-            headings: STRIP.map(str::to_owned).to_vec(),
+            headings: STRIP.iter().take(columns).map(|&column| column.to_owned()).collect(),
             images: strips?,
         },
         Section::Pictures {

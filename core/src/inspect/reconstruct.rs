@@ -1,22 +1,22 @@
 //! What a trained masked autoencoder draws in the places it was not shown.
 
-use crate::backbone::patch_embed::{patchify, unpatchify};
 use crate::error::Result;
 use crate::mask::Mask;
 use crate::method::{Network, Task};
-use crate::target::pixels::patch_statistics;
 use crate::weights::model_file::to_host;
 
 /// Reconstructions of a batch.
 #[derive(Debug, Clone)]
 pub struct Reconstruction {
-    /// The network's output in its target space, all patches in raster order: `[B, N, width]`. Rows of visible patches carry no loss and
-    /// mean little.
+    /// The network's output in its target space, all patches in raster order: `[B, N, prediction width]`. Rows of visible patches carry
+    /// no loss and mean little.
     pub prediction: Vec<f32>,
-    /// Mean squared error per masked patch in target space; 0 for visible ones: `[B, N]`.
+    /// The objective's error per masked patch in target space; 0 for visible ones: `[B, N]`.
     pub patch_error: Vec<f32>,
     /// The objective, over the whole batch, in target space.
     pub loss: f64,
+    /// Share of the patches that are predicted right, where there is right and wrong.
+    pub accuracy: Option<f64>,
 }
 
 /// Runs the network on normalized images `[B, H, W, C]` with the given masks.
@@ -27,37 +27,25 @@ pub fn reconstruct(network: &Network, task: &Task, images: &[f32], masks: &[Mask
     let batch = task.batch_of_everything(images, masks);
     let prediction = batch.to_raster(&to_host(network.predict(&batch, None))?);
     let targets = batch.to_raster(&batch.targets);
-    let width = task.target.width(task.shape.patch_values());
+    let output = task.output();
+    let (row, width) = (output.row_width(), output.prediction_width());
     let masked: Vec<bool> = masks.iter().flat_map(|mask| mask.masked.iter().copied()).collect();
     let mut patch_error = vec![0.0; masked.len()];
-    let (mut sum, mut count) = (0.0, 0_usize);
-    for (row, error) in patch_error.iter_mut().enumerate() {
-        if masked[row] || task.objective.covers_visible() {
-            let (have, want) = (&prediction[row * width..][..width], &targets[row * width..][..width]);
-            let squares: f64 = have.iter().zip(want).map(|(&have, &want)| f64::from(have - want).powi(2)).sum();
-            *error = (squares / width as f64) as f32;
-            sum += squares / width as f64;
+    let (mut sum, mut count, mut right) = (0.0, 0_usize, None);
+    for (patch, stored) in patch_error.iter_mut().enumerate() {
+        if masked[patch] || task.objective.covers_visible() {
+            let (have, want) = (&prediction[patch * width..][..width], &targets[patch * row..][..row]);
+            let error = task.objective.error(have, want);
+            *stored = error as f32;
+            sum += error;
             count += 1;
+            if let Some(is_right) = task.objective.is_right(have, want) {
+                *right.get_or_insert(0_usize) += usize::from(is_right);
+            }
         }
     }
-    Ok(Reconstruction { prediction, patch_error, loss: sum / count.max(1) as f64 })
-}
-
-/// A prediction as a normalized image `[H, W, C]`. With per-patch normalization, each patch gets the *original* patch's mean and deviation
-/// back: brightness and contrast are borrowed, and a picture of it must say so.
-pub fn to_image(task: &Task, image: &[f32], prediction: &[f32]) -> Vec<f32> {
-    let shape = task.shape;
-    let values = shape.patch_values();
-    let mut patches = prediction.to_vec();
-    if task.target.borrows_brightness() {
-        let originals = patchify(image, shape.height, shape.width, shape.channels, shape.patch);
-        for (patch, original) in patches.chunks_exact_mut(values).zip(originals.chunks_exact(values)) {
-            let (mean, deviation) = patch_statistics(original);
-            patch.iter_mut().for_each(|value| *value = *value * deviation + mean);
-        }
-    }
-    let [rows, cols] = shape.grid();
-    unpatchify(&patches, rows, cols, shape.channels, shape.patch)
+    let mean = |sum: f64| sum / count.max(1) as f64;
+    Ok(Reconstruction { prediction, patch_error, loss: mean(sum), accuracy: right.map(|right| mean(right as f64)) })
 }
 
 /// The visible patches of `image` and, in masked places, those of `other`. Shapes: `[H, W, C]`.

@@ -2,7 +2,8 @@
 
 use super::colormap::{ColorMap, finite_range};
 use super::picture::Picture;
-use super::reconstruct::{paste, to_image};
+use super::reconstruct::paste;
+use crate::backbone::patch_embed::unpatchify;
 use crate::error::Result;
 use crate::mask::Mask;
 use crate::method::Task;
@@ -12,7 +13,9 @@ use crate::segment::upsample_map;
 
 /// What a picture of a network that predicts normalized patches must say.
 pub const BORROWED: &str = "brightness and contrast of the prediction are borrowed from the original";
-/// The columns of a reconstruction.
+/// What a picture of a network that predicts no pixels must say.
+pub const NOT_DRAWN: &str = "what the network predicts are no pixels and cannot be drawn";
+/// The columns of a reconstruction; only the first two where what is predicted cannot be drawn.
 pub const COLUMNS: [&str; 4] = ["original", "masked", "prediction", "pasted"];
 /// Gray of masked patches, as papers print them.
 pub(super) const MASKED: [u8; 3] = [127, 127, 127];
@@ -33,18 +36,32 @@ pub(super) fn from_normalized(values: &[f32], [height, width, channels]: [usize;
     Picture::from_rgb(height, width, rgb)
 }
 
-/// Original, masked, prediction and pasted of one image. Shapes: `image [H, W, C]` normalized, `prediction [N, width]` in target space.
+/// Original, masked, prediction and pasted of one image; without a prediction that can be drawn, the first two. Shapes: `image` and `drawn`
+/// `[H, W, C]`, normalized.
 ///
 /// # Errors
 /// If the sizes disagree.
-pub fn reconstruction(task: &Task, recipe: &Recipe, image: &[f32], prediction: &[f32], mask: &Mask) -> Result<[Picture; 4]> {
+pub fn reconstruction(task: &Task, recipe: &Recipe, image: &[f32], drawn: Option<&[f32]>, mask: &Mask) -> Result<Vec<Picture>> {
     let shape = task.shape;
     let picture = |values: &[f32]| to_picture(values, shape.height, shape.width, recipe);
-    let drawn = to_image(task, image, prediction);
     let original = picture(image)?;
     let mut masked = original.clone();
     masked.tint(&hidden_pixels(&mask.masked, shape), MASKED, 1.0);
-    Ok([original, masked, picture(&drawn)?, picture(&paste(task, image, &drawn, mask))?])
+    let mut pictures = vec![original, masked];
+    if let Some(drawn) = drawn {
+        pictures.extend([picture(drawn)?, picture(&paste(task, image, drawn, mask))?]);
+    }
+    Ok(pictures)
+}
+
+/// The prediction of one image as a preview file holds it, as an image `[H, W, C]`: normalized patches as they are predicted, everything else
+/// that can be drawn as pixels.
+pub fn drawn_in_preview(task: &Task, image: &[f32], stored: &[f32]) -> Option<Vec<f32>> {
+    let ([rows, cols], shape) = (task.shape.grid(), task.shape);
+    if task.target.borrows_brightness() {
+        return task.draw(image, stored);
+    }
+    (stored.len() == shape.image_values()).then(|| unpatchify(stored, rows, cols, shape.channels, shape.patch))
 }
 
 /// A mask `[N]` at the pixels `[H, W]`.

@@ -6,10 +6,10 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::Task;
 use crate::backbone::patch_embed::patchify;
 use crate::kernel::cube::Order;
 use crate::mask::Mask;
-use crate::target::Target;
 
 /// The geometry of a batch of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,19 +72,20 @@ pub struct MaskedBatch {
     pub secondary: Vec<f32>,
     /// The raster index of every token, `ids_shuffle` of each sample. `[B, N]`
     pub order: Vec<i32>,
-    /// `[B, N - first_predicted, width]`
+    /// `[B, N - first_predicted, row width]`
     pub targets: Vec<f32>,
     /// 1 where a row counts. `[B, N - first_predicted]`
     pub weights: Vec<f32>,
     values: usize,
-    target_width: usize,
+    row_width: usize,
 }
 
 impl MaskedBatch {
     /// Shapes: `images [B, H, W, C]`, normalized; one mask per image.
-    pub fn new(images: &[f32], shape: ImageShape, masks: &[Mask], target: &dyn Target, predict_visible: bool) -> Self {
+    pub fn new(task: &Task, images: &[f32], masks: &[Mask], predict_visible: bool) -> Self {
+        let shape = task.shape;
         let (num_patches, values) = (shape.num_patches(), shape.patch_values());
-        let width = target.width(values);
+        let width = task.output().row_width();
         let visible = masks.iter().map(Mask::num_visible).min().unwrap_or(0);
         let first_predicted = if predict_visible { 0 } else { visible };
         let rows = num_patches - first_predicted;
@@ -100,7 +101,7 @@ impl MaskedBatch {
             targets: vec![0.0; batch * rows * width],
             weights: vec![0.0; batch * rows],
             values,
-            target_width: width,
+            row_width: width,
         };
         let samples = (images.par_chunks_exact(shape.image_values()), masks.par_iter());
         let encoded = (this.visible_patches.par_chunks_exact_mut(visible * values), this.secondary.par_chunks_exact_mut(visible));
@@ -112,7 +113,7 @@ impl MaskedBatch {
         (samples, encoded, predicted).into_par_iter().for_each(
             |((image, mask), (visible_patches, secondary), (order, targets, weights))| {
                 let patches = patchify(image, shape.height, shape.width, shape.channels, shape.patch);
-                let all_targets = target.rows(&patches, values);
+                let all_targets = task.target.rows(&task.image(image, &patches));
                 for (place, &id) in mask.ids_shuffle.iter().enumerate() {
                     order[place] = id as i32;
                     if place < visible {
@@ -162,9 +163,9 @@ impl MaskedBatch {
         }
     }
 
-    /// `[B, N - first_predicted, width]`
+    /// `[B, N - first_predicted, row width]`
     pub fn targets(&self, device: &Device) -> Tensor<3> {
-        let shape = [self.batch, self.num_patches - self.first_predicted, self.target_width];
+        let shape = [self.batch, self.num_patches - self.first_predicted, self.row_width];
         Tensor::from_data(TensorData::new(self.targets.clone(), shape), device)
     }
 
@@ -176,7 +177,8 @@ impl MaskedBatch {
     /// Brings predicted rows back to raster order. Shapes: `rows [B, N - first_predicted, width]` to `[B, N, width]`; patches that were
     /// not predicted are zero.
     pub fn to_raster(&self, rows: &[f32]) -> Vec<f32> {
-        let (width, predicted) = (self.target_width, self.num_patches - self.first_predicted);
+        let predicted = self.num_patches - self.first_predicted;
+        let width = rows.len() / (self.batch * predicted).max(1);
         let mut raster = vec![0.0; self.batch * self.num_patches * width];
         for sample in 0..self.batch {
             for row in 0..predicted {

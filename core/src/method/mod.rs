@@ -12,14 +12,16 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::backbone::drop_path::DropPath;
+use crate::backbone::patch_embed::{patchify, unpatchify};
 use crate::backbone::vit::{Vit, VitConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mask::Mask;
 use crate::objective::Objective;
 use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
-use crate::target::Target;
+use crate::target::{Output, Target, TargetImage};
 use crate::weights::parameters::Parameters;
+use crate::weights::safetensors_file::TensorMap;
 use mae::{Mae, MaeConfig};
 use masked_batch::{ImageShape, MaskedBatch};
 
@@ -39,6 +41,8 @@ pub struct Task {
     pub target: Box<dyn Target>,
     /// How far a prediction is from it.
     pub objective: Box<dyn Objective>,
+    /// `[C]` each: what is subtracted from pixels of 0..1, and what they are divided by then.
+    normalization: (Vec<f32>, Vec<f32>),
 }
 
 impl Task {
@@ -47,9 +51,12 @@ impl Task {
     /// # Errors
     /// If the recipe names a part that does not exist or does not fit.
     pub fn new(recipe: &Recipe) -> Result<Self> {
-        let [height, width] = recipe.data.image;
-        let shape = ImageShape { height, width, channels: recipe.data.channels, patch: recipe.backbone.patch };
-        Ok(Self { shape, target: recipe.target()?, objective: recipe.objective()? })
+        Ok(Self {
+            shape: recipe.shape(),
+            target: recipe.target()?,
+            objective: recipe.objective()?,
+            normalization: recipe.data.normalization(),
+        })
     }
 
     /// The same task on images of another size, whose sides are multiples of the patch.
@@ -58,14 +65,55 @@ impl Task {
         Ok(Self { shape: ImageShape { height, width, ..task.shape }, ..task })
     }
 
+    /// The task with what its target was measured to be: see [`Target::measure`].
+    ///
+    /// # Errors
+    /// If that is not of this target.
+    pub fn with_measured(mut self, measured: &TensorMap) -> Result<Self> {
+        self.target.restore(measured)?;
+        match self.target.problems(self.shape) {
+            problems if problems.is_empty() => Ok(self),
+            problems => Err(Error::Recipe(problems)),
+        }
+    }
+
+    /// What is asked for in each patch.
+    pub fn output(&self) -> Output {
+        self.target.output(self.shape)
+    }
+
     /// Prepares a step. Shapes: `images [B, H, W, C]`, normalized; one mask per image.
     pub fn batch(&self, images: &[f32], masks: &[Mask]) -> MaskedBatch {
-        MaskedBatch::new(images, self.shape, masks, self.target.as_ref(), self.objective.covers_visible())
+        MaskedBatch::new(self, images, masks, self.objective.covers_visible())
     }
 
     /// Prepares a look at every patch, visible ones too.
     pub fn batch_of_everything(&self, images: &[f32], masks: &[Mask]) -> MaskedBatch {
-        MaskedBatch::new(images, self.shape, masks, self.target.as_ref(), true)
+        MaskedBatch::new(self, images, masks, true)
+    }
+
+    /// The rows to be predicted of one image. Shapes: `[H, W, C]`, normalized, to `[N, row width]`.
+    pub fn targets(&self, image: &[f32]) -> Vec<f32> {
+        self.target.rows(&self.image(image, &self.patches(image)))
+    }
+
+    /// Predictions of one image as a normalized image, where they determine one. Shapes: `image [H, W, C]`,
+    /// `predictions [N, prediction width]`; returns `[H, W, C]`.
+    pub fn draw(&self, image: &[f32], predictions: &[f32]) -> Option<Vec<f32>> {
+        let patches = self.target.draw(&self.image(image, &self.patches(image)), predictions)?;
+        let [rows, cols] = self.shape.grid();
+        Some(unpatchify(&patches, rows, cols, self.shape.channels, self.shape.patch))
+    }
+
+    /// An image as its target sees it. Shapes: `[H, W, C]` and, of the same image, `[N, P·P·C]`.
+    pub fn image<'a>(&'a self, values: &'a [f32], patches: &'a [f32]) -> TargetImage<'a> {
+        let (mean, std) = &self.normalization;
+        TargetImage { values, patches, shape: self.shape, mean, std }
+    }
+
+    fn patches(&self, image: &[f32]) -> Vec<f32> {
+        let ImageShape { height, width, channels, patch } = self.shape;
+        patchify(image, height, width, channels, patch)
     }
 }
 
@@ -93,7 +141,7 @@ pub fn sizes(recipe: &Recipe) -> Result<MaeConfig> {
         decoder_width: recipe.decoder.width,
         decoder_depth: recipe.decoder.depth,
         decoder_heads: recipe.decoder.heads,
-        target_width: task.target.width(task.shape.patch_values()),
+        target_width: task.output().prediction_width(),
         mask_tokens_in_encoder: backbone.tokens == "mask",
         secondary_masking: recipe.masks_secondarily(),
     })

@@ -17,6 +17,7 @@ pub use stages::{Augment, Backbone, Data, Decoder, Optim, Part, Stage, Train, st
 
 use crate::error::{Error, Problem, Result};
 use crate::mask::{Grid, MASKS, MaskStrategy};
+use crate::method::masked_batch::ImageShape;
 use crate::objective::{OBJECTIVES, Objective};
 use crate::registry::{self, Entry};
 use crate::target::{TARGETS, Target};
@@ -115,6 +116,12 @@ impl Recipe {
     pub fn grid(&self) -> Grid {
         let patch = self.backbone.patch.max(1);
         Grid::still(self.data.image[0] / patch, self.data.image[1] / patch)
+    }
+
+    /// The geometry of its images.
+    pub fn shape(&self) -> ImageShape {
+        let [height, width] = self.data.image;
+        ImageShape { height, width, channels: self.data.channels, patch: self.backbone.patch }
     }
 
     /// The highest learning rate: `base_lr` scaled by the images of one step per 256, accumulated ones included.

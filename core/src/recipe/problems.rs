@@ -29,6 +29,10 @@ pub(super) fn across(recipe: &Recipe, faulty: &BTreeSet<&str>) -> Vec<Problem> {
     if size_known && !faulty.iter().any(|key| key.starts_with("mask.")) {
         found.extend(mask(recipe));
     }
+    let target_known = !faulty.iter().any(|key| key.starts_with("target.") || key.starts_with("objective."));
+    if target_known && ["data.channels", "backbone.patch"].iter().all(sound) {
+        found.extend(target(recipe));
+    }
     found
 }
 
@@ -176,4 +180,21 @@ fn mask(recipe: &Recipe) -> Vec<Problem> {
         Err(Error::Recipe(problems)) => problems,
         Err(other) => vec![Problem::new("mask.kind", other.to_string(), "choose another strategy")],
     }
+}
+
+/// What the target has against its knobs or the patches, and the objective against the target.
+fn target(recipe: &Recipe) -> Vec<Problem> {
+    let unexpected = |error: Error| match error {
+        Error::Recipe(problems) => problems,
+        other => vec![Problem::new("target.kind", other.to_string(), "choose another target")],
+    };
+    let (target, objective) = match (recipe.target(), recipe.objective()) {
+        (Ok(target), Ok(objective)) => (target, objective),
+        (target, objective) => {
+            return [target.err(), objective.err()].into_iter().flatten().flat_map(unexpected).collect();
+        }
+    };
+    let mut found = target.problems(recipe.shape());
+    found.extend(objective.objection(target.output(recipe.shape())));
+    found
 }

@@ -47,6 +47,11 @@ impl RunFolder {
     /// Makes a run that `maskroom train` can start: `recipe.toml` and `run.json` in a new or empty folder. Never touches an existing run:
     /// [`Error::Usage`] says how to go on with it.
     pub fn create(path: &Path, recipe_toml: &str, info: &RunInfo) -> Result<Self> {
+        Self::create_with(path, recipe_toml, info, |_| Ok(()))
+    }
+
+    /// The same for a run that has more files from the beginning on, which `write` writes.
+    pub fn create_with(path: &Path, recipe_toml: &str, info: &RunInfo, write: impl FnOnce(&Self) -> Result<()>) -> Result<Self> {
         let run = Self { root: path.to_path_buf() };
         if path.exists() && !path.is_dir() {
             return Err(Error::Usage(format!("{} is a file, and a run is a folder; give --out another path", path.display())));
@@ -66,6 +71,7 @@ impl RunFolder {
             Error::Io { source, .. } => not_writable(path, &source),
             other => other,
         })?;
+        write(&run)?;
         // Last, because it is what makes the folder a run: a creation that was killed can simply be repeated.
         run.write_info(info)?;
         Ok(run)
@@ -108,6 +114,11 @@ impl RunFolder {
     /// `recipe.toml`: complete and resolved.
     pub fn recipe_path(&self) -> PathBuf {
         self.root.join("recipe.toml")
+    }
+
+    /// `target.safetensors`: what the target was measured to be before training; only of runs whose target needs it.
+    pub fn target_path(&self) -> PathBuf {
+        self.root.join("target.safetensors")
     }
 
     /// `run.json`: see [`RunInfo`].
@@ -184,7 +195,8 @@ impl RunFolder {
         let names = std::fs::read_dir(&self.root)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         let names = names.collect::<std::io::Result<Vec<_>>>()?;
         let exists = self.exists();
-        Ok(names.into_iter().filter(|name| exists || (name != "recipe.toml" && !is_leftover(name))).min())
+        let begun = ["recipe.toml", "target.safetensors"];
+        Ok(names.into_iter().filter(|name| exists || (!begun.contains(&name.as_str()) && !is_leftover(name))).min())
     }
 }
 

@@ -1,22 +1,138 @@
 //! What a masked patch must be turned into.
 
+mod principal_components;
+#[cfg(test)]
+mod tests;
+
+use crate::error::{Problem, Result};
+use crate::method::masked_batch::ImageShape;
 use crate::registry;
+use crate::registry::Settings;
+use crate::weights::safetensors_file::TensorMap;
 
 registry! {
     /// Every target.
-    TARGETS: dyn Target { pixels }
+    TARGETS: dyn Target { pixels, hog, pca, tokens }
 }
 
-/// Turns the patches of one image into rows to be predicted.
+/// Turns the patches of an image into rows to be predicted.
 pub trait Target: Send + Sync {
-    /// Numbers per patch, for patches of `values = P·P·C` numbers.
-    fn width(&self, values: usize) -> usize;
+    /// What it asks for in each patch of such images.
+    fn output(&self, shape: ImageShape) -> Output;
 
-    /// Shapes: `patches [N, P·P·C]` of one normalized image to `[N, width]`.
-    fn rows(&self, patches: &[f32], values: usize) -> Vec<f32>;
+    /// Shape: `[N, row width]`, patches in raster order.
+    fn rows(&self, image: &TargetImage<'_>) -> Vec<f32>;
 
-    /// True if a prediction can be shown only with the original patch's brightness and contrast.
+    /// Why it cannot be made of such images.
+    fn problems(&self, shape: ImageShape) -> Vec<Problem> {
+        let _ = shape;
+        Vec::new()
+    }
+
+    /// Predictions `[N, prediction width]` of an image as normalized pixels `[N, P·P·C]`; `None` where they do not determine any.
+    fn draw(&self, image: &TargetImage<'_>, predictions: &[f32]) -> Option<Vec<f32>> {
+        let _ = (image, predictions);
+        None
+    }
+
+    /// True if a prediction can be drawn only with the original patch's brightness and contrast.
     fn borrows_brightness(&self) -> bool {
         false
     }
+
+    /// The squared error, or the cross-entropy of a class, of a network that has learned nothing but the most obvious, where that is known.
+    fn trivial_loss(&self, shape: ImageShape) -> Option<f64> {
+        let _ = shape;
+        None
+    }
+
+    /// What has to be known before training and is kept with the weights: measured on images, or read from elsewhere. Empty for most
+    /// targets.
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    fn measure(&self, sample: &Sample<'_>) -> Result<TensorMap> {
+        let _ = sample;
+        Ok(TensorMap::new())
+    }
+
+    /// Takes what [`Target::measure`] gave. Until then, a target that needs it gives rows of the right shape that mean nothing, which is
+    /// enough to time a step.
+    ///
+    /// # Errors
+    /// If it is not of this target.
+    fn restore(&mut self, measured: &TensorMap) -> Result<()> {
+        let _ = measured;
+        Ok(())
+    }
+
+    /// Writes into its own settings what [`Target::measure`] has made superfluous or known, so that a recipe stays without paths.
+    fn settle(&self, settings: &mut Settings) {
+        let _ = settings;
+    }
+}
+
+/// What a target asks for in each patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// So many real numbers.
+    Values {
+        /// Numbers per patch.
+        width: usize,
+    },
+    /// One class of so many. The row is the class's number, the prediction a score for each.
+    Classes {
+        /// Number of classes.
+        count: usize,
+    },
+}
+
+impl Output {
+    /// Numbers of a row that is to be predicted.
+    pub fn row_width(self) -> usize {
+        match self {
+            Self::Values { width } => width,
+            Self::Classes { .. } => 1,
+        }
+    }
+
+    /// Numbers that a network gives for each patch.
+    pub fn prediction_width(self) -> usize {
+        match self {
+            Self::Values { width } => width,
+            Self::Classes { count } => count,
+        }
+    }
+}
+
+/// One normalized image, whole and cut.
+#[derive(Debug, Clone, Copy)]
+pub struct TargetImage<'a> {
+    /// `[H, W, C]`
+    pub values: &'a [f32],
+    /// The same as patches, `[N, P·P·C]`, as [`patchify`](crate::backbone::patch_embed::patchify) cuts them.
+    pub patches: &'a [f32],
+    /// Its geometry.
+    pub shape: ImageShape,
+    /// `[C]`: what was subtracted from pixels of 0..1; empty where nobody has measured it yet.
+    pub mean: &'a [f32],
+    /// `[C]`: what they were divided by then; empty as `mean`.
+    pub std: &'a [f32],
+}
+
+impl TargetImage<'_> {
+    /// What was subtracted from a channel and what it was divided by.
+    pub fn normalization(&self, channel: usize) -> (f32, f32) {
+        (self.mean.get(channel).copied().unwrap_or(0.0), self.std.get(channel).copied().unwrap_or(1.0))
+    }
+}
+
+/// What a target may be measured on.
+pub struct Sample<'a> {
+    /// The geometry of the images.
+    pub shape: ImageShape,
+    /// The recipe's seed.
+    pub seed: u64,
+    /// Up to so many normalized patches, drawn from all over the data: `[n, P·P·C]`.
+    pub patches: &'a dyn Fn(usize) -> Result<Vec<f32>>,
 }

@@ -3,7 +3,8 @@
 use crate::knob::{Default, Knob, Range};
 use crate::registry::Entry;
 
-use super::Target;
+use super::{Output, Target, TargetImage};
+use crate::method::masked_batch::ImageShape;
 
 /// The registry's line.
 pub const ENTRY: Entry<dyn Target> = Entry {
@@ -27,20 +28,37 @@ pub struct Pixels {
 }
 
 impl Target for Pixels {
-    fn width(&self, values: usize) -> usize {
-        values
+    fn output(&self, shape: ImageShape) -> Output {
+        Output::Values { width: shape.patch_values() }
     }
 
-    fn rows(&self, patches: &[f32], values: usize) -> Vec<f32> {
-        let mut rows = patches.to_vec();
+    fn rows(&self, image: &TargetImage<'_>) -> Vec<f32> {
+        let mut rows = image.patches.to_vec();
         if self.norm_pix {
-            rows.chunks_exact_mut(values).for_each(norm_pix);
+            rows.chunks_exact_mut(image.shape.patch_values()).for_each(norm_pix);
         }
         rows
     }
 
+    fn draw(&self, image: &TargetImage<'_>, predictions: &[f32]) -> Option<Vec<f32>> {
+        let mut patches = predictions.to_vec();
+        if self.norm_pix {
+            let values = image.shape.patch_values();
+            for (patch, original) in patches.chunks_exact_mut(values).zip(image.patches.chunks_exact(values)) {
+                let (mean, deviation) = patch_statistics(original);
+                patch.iter_mut().for_each(|value| *value = *value * deviation + mean);
+            }
+        }
+        Some(patches)
+    }
+
     fn borrows_brightness(&self) -> bool {
         self.norm_pix
+    }
+
+    /// A normalized patch of n numbers has mean square 1 - 1/n: what predicting its mean scores.
+    fn trivial_loss(&self, shape: ImageShape) -> Option<f64> {
+        self.norm_pix.then(|| 1.0 - 1.0 / shape.patch_values() as f64)
     }
 }
 
@@ -66,19 +84,35 @@ fn norm_pix(patch: &mut [f32]) {
 mod tests {
     use super::*;
 
+    fn image(patches: &[f32]) -> TargetImage<'_> {
+        let shape = ImageShape { height: 2, width: patches.len() / 2, channels: 1, patch: 2 };
+        TargetImage { values: &[], patches, shape, mean: &[], std: &[] }
+    }
+
     #[test]
     fn norm_pix_matches_g2() {
-        let rows = Pixels { norm_pix: true }.rows(&[0.0, 1.0, 2.0, 5.0, 3.0, 3.0, 3.0, 3.0], 4);
+        let rows = Pixels { norm_pix: true }.rows(&image(&[0.0, 1.0, 2.0, 5.0, 3.0, 3.0, 3.0, 3.0]));
         for (have, want) in rows.iter().zip([-0.92582, -0.46291, 0.0, 1.38873, 0.0, 0.0, 0.0, 0.0]) {
             assert!((have - want).abs() < 1e-5, "{rows:?}");
         }
-        let zero_loss = rows[..4].iter().map(|value| value * value).sum::<f32>() / 4.0;
+        let zero_loss = f64::from(rows[..4].iter().map(|value| value * value).sum::<f32>() / 4.0);
         assert!((zero_loss - 0.75).abs() < 1e-6, "predicting zero scores 1 - 1/n: {zero_loss}");
+        assert_eq!(Pixels { norm_pix: true }.trivial_loss(image(&[0.0; 4]).shape), Some(0.75));
     }
 
     #[test]
     fn raw_pixels_stay_as_they_are() {
         let patches = [0.25, -1.0, 3.5, 0.0];
-        assert_eq!(Pixels { norm_pix: false }.rows(&patches, 2), patches);
+        assert_eq!(Pixels { norm_pix: false }.rows(&image(&patches)), patches);
+    }
+
+    #[test]
+    fn what_was_normalized_is_drawn_as_it_was() {
+        let patches = [0.0, 1.0, 2.0, 5.0, 3.0, 3.0, 3.0, 3.0];
+        for norm_pix in [false, true] {
+            let (target, image) = (Pixels { norm_pix }, image(&patches));
+            let drawn = target.draw(&image, &target.rows(&image)).unwrap();
+            assert!(drawn.iter().zip(patches).all(|(have, want)| (have - want).abs() < 1e-5), "{drawn:?}");
+        }
     }
 }

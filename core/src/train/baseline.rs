@@ -1,58 +1,80 @@
 //! What a network that has learned nothing would score, computed from the data: the floor every report holds a run against.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::mask::Mask;
+use crate::objective::Objective;
+use crate::target::Output;
 
-/// Mean squared errors over masked patches, in the target's own units.
+/// Errors over masked patches, as the objective measures them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Baselines {
-    /// Predicting, for every masked patch, the visible patches' mean color (their mean target, averaged over the patch, per channel).
+    /// Predicting, for every masked patch, the visible patches' mean color (their mean target, averaged over the patch, per channel), or
+    /// their mean row where a target is no pixels. Where it is a class: knowing how frequent each is, and no more.
     pub patch_mean: f64,
-    /// Copying the target of the nearest visible patch (Euclidean distance on the grid, ties by raster order).
+    /// Copying the target of the nearest visible patch (Euclidean distance on the grid, ties by raster order). NaN where it is a class.
     pub nearest: f64,
 }
 
 /// Sums over images, so that baselines of many batches can be averaged patch by patch.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct BaselineTally {
+pub struct BaselineTally<'a> {
+    objective: &'a dyn Objective,
+    output: Output,
+    period: usize,
     patch_mean: f64,
     nearest: f64,
     patches: usize,
+    /// How often each class is masked.
+    classes: BTreeMap<usize, usize>,
 }
 
-impl BaselineTally {
-    /// Adds one image. Shapes: `targets [N, width]` in raster order; the numbers of a row are ordered (.., channel).
-    pub fn add(&mut self, targets: &[f32], width: usize, channels: usize, mask: &Mask) {
-        let rows: Vec<&[f32]> = targets.chunks_exact(width).collect();
-        let visible: Vec<usize> = (0..rows.len()).filter(|&id| !mask.masked[id]).collect();
-        let mean = channel_means(&rows, &visible, channels);
-        for id in (0..rows.len()).filter(|&id| mask.masked[id]) {
-            let error = |value: f32, guess: f64| (f64::from(value) - guess).powi(2) / width as f64;
-            self.patch_mean += rows[id].iter().enumerate().map(|(i, &value)| error(value, mean[i % channels])).sum::<f64>();
+impl<'a> BaselineTally<'a> {
+    /// No image yet. `period` is after how many numbers of a row the same feature comes again: the channels of pixels, else all of them.
+    pub fn new(objective: &'a dyn Objective, output: Output, period: usize) -> Self {
+        Self { objective, output, period, patch_mean: 0.0, nearest: 0.0, patches: 0, classes: BTreeMap::new() }
+    }
+
+    /// Adds one image. Shapes: `targets [N, row width]` in raster order.
+    pub fn add(&mut self, targets: &[f32], mask: &Mask) {
+        let rows: Vec<&[f32]> = targets.chunks_exact(self.output.row_width()).collect();
+        let (masked, visible): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|&id| mask.masked[id]);
+        self.patches += masked.len();
+        if let Output::Classes { .. } = self.output {
+            masked.iter().for_each(|&id| *self.classes.entry(rows[id][0] as usize).or_default() += 1);
+            return;
+        }
+        let mean = self.mean_row(&rows, &visible);
+        for id in masked {
+            self.patch_mean += self.objective.error(&mean, rows[id]);
             if let Some(nearest) = nearest_visible(id, mask.grid.cols, &visible) {
-                self.nearest += rows[id].iter().zip(rows[nearest]).map(|(&value, &guess)| error(value, f64::from(guess))).sum::<f64>();
+                self.nearest += self.objective.error(rows[nearest], rows[id]);
             }
-            self.patches += 1;
         }
     }
 
     /// The averages; `None` before any masked patch was seen.
     pub fn finish(&self) -> Option<Baselines> {
         let patches = self.patches as f64;
-        (self.patches > 0).then(|| Baselines { patch_mean: self.patch_mean / patches, nearest: self.nearest / patches })
+        let entropy = || self.classes.values().map(|&count| count as f64 / patches).map(|share| -share * share.ln()).sum();
+        (self.patches > 0).then(|| match self.output {
+            Output::Values { .. } => Baselines { patch_mean: self.patch_mean / patches, nearest: self.nearest / patches },
+            Output::Classes { .. } => Baselines { patch_mean: entropy(), nearest: f64::NAN },
+        })
     }
-}
 
-fn channel_means(rows: &[&[f32]], visible: &[usize], channels: usize) -> Vec<f64> {
-    let mut sums = vec![(0.0, 0_usize); channels];
-    for &id in visible {
-        for (i, &value) in rows[id].iter().enumerate() {
-            sums[i % channels].0 += f64::from(value);
-            sums[i % channels].1 += 1;
+    fn mean_row(&self, rows: &[&[f32]], visible: &[usize]) -> Vec<f32> {
+        let mut sums = vec![(0.0, 0_usize); self.period];
+        for &id in visible {
+            for (i, &value) in rows[id].iter().enumerate() {
+                sums[i % self.period].0 += f64::from(value);
+                sums[i % self.period].1 += 1;
+            }
         }
+        let mean = |i: usize| (sums[i % self.period].0 / sums[i % self.period].1.max(1) as f64) as f32;
+        (0..self.output.row_width()).map(mean).collect()
     }
-    sums.iter().map(|&(sum, count)| sum / count.max(1) as f64).collect()
 }
 
 fn nearest_visible(id: usize, cols: usize, visible: &[usize]) -> Option<usize> {
@@ -67,16 +89,36 @@ fn nearest_visible(id: usize, cols: usize, visible: &[usize]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::mask::Grid;
+    use crate::objective::cross_entropy::CrossEntropy;
+    use crate::objective::mse::Mse;
 
     #[test]
     fn both_baselines_by_hand() {
         // A 1x4 grid of one-pixel patches with one channel: 1 and 3 are visible, 2 and 10 are masked.
         let masked = vec![false, true, false, true];
         let mask = Mask { grid: Grid { frames: 1, rows: 1, cols: 4 }, masked, secondary: vec![false; 4], ids_shuffle: vec![0, 2, 1, 3] };
-        let mut tally = BaselineTally::default();
-        tally.add(&[1.0, 2.0, 3.0, 10.0], 1, 1, &mask);
+        let mut tally = BaselineTally::new(&Mse { all: false }, Output::Values { width: 1 }, 1);
+        tally.add(&[1.0, 2.0, 3.0, 10.0], &mask);
         let baselines = tally.finish().expect("two masked patches");
         assert_eq!(baselines.patch_mean, (0.0 + 64.0) / 2.0);
         assert_eq!(baselines.nearest, (1.0 + 49.0) / 2.0);
+    }
+
+    #[test]
+    fn classes_are_guessed_by_their_frequency() {
+        let mask = Mask::in_raster_order(Grid::still(1, 4), vec![true, true, false, true]);
+        let mut tally = BaselineTally::new(&CrossEntropy { all: false }, Output::Classes { count: 8 }, 1);
+        tally.add(&[3.0, 7.0, 5.0, 3.0], &mask);
+        let baselines = tally.finish().expect("three masked patches");
+        let (a, b) = (2.0_f64 / 3.0, 1.0_f64 / 3.0);
+        assert!((baselines.patch_mean + a * a.ln() + b * b.ln()).abs() < 1e-12 && baselines.nearest.is_nan(), "{baselines:?}");
+    }
+
+    #[test]
+    fn features_are_not_mixed_up_with_each_other() {
+        let mask = Mask::in_raster_order(Grid::still(1, 3), vec![false, false, true]);
+        let mut tally = BaselineTally::new(&Mse { all: false }, Output::Values { width: 2 }, 2);
+        tally.add(&[1.0, 10.0, 3.0, 30.0, 2.0, 20.0], &mask);
+        assert_eq!(tally.finish().expect("a masked patch").patch_mean, 0.0);
     }
 }

@@ -65,6 +65,8 @@ pub struct Checkpoint<'a> {
     pub progress: &'a Progress,
     /// How it was made.
     pub recipe: &'a Recipe,
+    /// What its target was measured to be.
+    pub measured: &'a TensorMap,
 }
 
 impl Checkpoint<'_> {
@@ -74,9 +76,10 @@ impl Checkpoint<'_> {
     /// If there is too little space or the folder cannot be written; the checkpoints before it stay as they are.
     pub fn save(&self, run: &RunFolder) -> Result<PathBuf> {
         let tensors = model_file::tensors_of(self.network.parameters(), self.ema.map(|ema| &ema.values))?;
+        let moments = self.moments(&tensors)?;
+        let tensors = tensors.into_iter().chain(model_file::measured_tensors(self.measured)).collect();
         let model = safetensors_file::to_bytes(&tensors, &model_file::metadata(self.recipe, self.progress.step));
-        let optimizer =
-            safetensors_file::to_bytes(&self.moments(&tensors)?, &BTreeMap::from([("steps".into(), self.optimizer.steps.to_string())]));
+        let optimizer = safetensors_file::to_bytes(&moments, &BTreeMap::from([("steps".into(), self.optimizer.steps.to_string())]));
         let state =
             serde_json::to_vec_pretty(self.progress).map_err(|error| Error::Failed(format!("the state cannot be written: {error}")))?;
         let needed = (model.len() + optimizer.len() + state.len()) as u64;

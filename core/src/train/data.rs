@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+use crate::augment::prepare_eval;
+use crate::dataset::decode::Need;
 use crate::dataset::images::ImageSource;
 use crate::dataset::loader::{Loader, LoaderOptions};
 use crate::dataset::{Dataset, Split};
@@ -76,6 +78,14 @@ impl TrainingData {
         let per_epoch = self.batches_per_epoch(recipe);
         let start = (micro_batch / per_epoch, micro_batch % per_epoch);
         Loader::start(Arc::clone(&self.source), self.train.clone(), loader_options(recipe, threads, start))
+    }
+
+    /// One image as evaluations see it, scaled, center-cropped and normalized: `[H, W, C]`; `None` if it cannot be read.
+    pub fn look(&self, sample: usize, recipe: &Recipe) -> Option<Vec<f32>> {
+        let [height, width] = recipe.data.image;
+        let (mean, std) = recipe.data.normalization();
+        let picture = self.source.picture(sample, &|_, _| Need::whole(1)).ok()?.picture;
+        prepare_eval(&picture, height, width, recipe.data.channels, &mean, &std).ok()
     }
 
     /// Micro-batches in an epoch; incomplete ones are left out, and a set smaller than one batch makes one.

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 
 use super::checkpoint::{self, Checkpoint, Progress};
 use super::data::TrainingData;
+use super::measured;
 use super::report::Reporter;
 use super::trial;
 use super::validate::FixedSet;
@@ -25,6 +26,7 @@ use crate::recipe::Recipe;
 use crate::run::RunFolder;
 use crate::weights::model_file::{Weights, WeightsKind};
 use crate::weights::parameters::Named;
+use crate::weights::safetensors_file::TensorMap;
 
 /// What one micro-batch and its backward pass give.
 pub struct Gradients {
@@ -73,6 +75,7 @@ pub struct Engine {
     pub device: OpenDevice,
     /// Where it is.
     pub progress: Progress,
+    measured: TensorMap,
     strategy: Box<dyn MaskStrategy>,
     optimizer: AdamW,
     ema: Option<Ema>,
@@ -110,10 +113,12 @@ impl Engine {
             progress = Progress { recipe_hash: recipe.hash(), ..restored.progress };
             warnings.extend(restored.warnings);
         }
+        let measured = measured::read(run)?;
         Ok(Self {
             run: RunFolder { root: run.root.clone() },
             plan: Plan::new(&recipe, data.train.len()),
-            task: Task::new(&recipe)?,
+            task: Task::new(&recipe)?.with_measured(&measured)?,
+            measured,
             strategy: recipe.mask()?,
             recipe,
             data,
@@ -225,6 +230,7 @@ impl Engine {
             ema: self.ema.as_ref(),
             progress: &self.progress,
             recipe: &self.recipe,
+            measured: &self.measured,
         };
         let path = checkpoint.save(&self.run)?;
         let best = self.progress.best.map(|(step, _)| step).filter(|_| self.recipe.train.keep_best);

@@ -7,6 +7,7 @@ pub mod control;
 pub mod data;
 pub mod engine;
 pub mod launches;
+pub mod measured;
 pub mod pretrain;
 pub mod report;
 pub mod session;

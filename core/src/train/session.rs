@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::control::Ending;
 use super::data::listed;
 use super::engine::Engine;
+use super::measured;
 use super::pretrain::pretrain;
 use super::report::{Reporter, Tick};
 use crate::dataset::health::channel_statistics;
@@ -173,7 +174,8 @@ fn crash(run: &RunFolder, panic: &(dyn std::any::Any + Send)) -> String {
     )
 }
 
-/// Makes a run folder that [`train`] can start. A mean and deviation that the recipe leaves empty are measured on the data.
+/// Makes a run folder that [`train`] can start. A mean and deviation that the recipe leaves empty are measured on the data, and so is what the
+/// recipe's target has to know of them.
 ///
 /// # Errors
 /// An existing run, an unwritable folder, unreadable data, or an invalid recipe with all its problems.
@@ -193,9 +195,10 @@ pub fn prepare(path: &Path, data: &Path, recipe: &Recipe, info: RunInfo) -> Resu
         })?;
         (recipe.data.mean, recipe.data.std) = (measured.mean, measured.std.iter().map(|std| std.max(1e-3)).collect());
     }
+    let measured = measured::measure(data, &mut recipe)?;
     let data = std::path::absolute(data).map_err(Error::io("resolve", data))?;
     let info = RunInfo { data: Some(data), seed: recipe.seed, created: now_secs(), ..info };
-    RunFolder::create(path, &recipe.to_toml(), &info)
+    RunFolder::create_with(path, &recipe.to_toml(), &info, |run| measured::write(run, &measured))
 }
 
 /// Images that a mean and deviation are measured on at most.

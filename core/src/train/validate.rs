@@ -6,16 +6,16 @@ use rayon::prelude::*;
 
 use super::baseline::{BaselineTally, Baselines};
 use super::data::TrainingData;
-use crate::augment::prepare_eval;
 use crate::backbone::patch_embed::patchify;
-use crate::dataset::decode::Need;
 use crate::error::Result;
 use crate::inspect::encoder::{Images, Query, attention};
 use crate::inspect::reconstruct::reconstruct;
 use crate::mask::{Grid, Mask, MaskStrategy};
+use crate::method::masked_batch::ImageShape;
 use crate::method::{Network, Task};
 use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
+use crate::target::Output;
 use crate::weights::safetensors_file::{self, HostTensor};
 
 /// Fixed images with fixed masks.
@@ -33,14 +33,8 @@ pub struct FixedSet {
 impl FixedSet {
     /// Loads images (scaled and center-cropped) and draws each one's mask from (seed, index). Images that cannot be read are left out.
     pub fn load(data: &TrainingData, samples: &[usize], recipe: &Recipe, strategy: &dyn MaskStrategy) -> Self {
-        let [height, width] = recipe.data.image;
         let grid = recipe.grid();
-        let (mean, std) = recipe.data.normalization();
-        let prepare = |&sample: &usize| {
-            let picture = data.source.picture(sample, &|_, _| Need::whole(1)).ok()?.picture;
-            let image = prepare_eval(&picture, height, width, recipe.data.channels, &mean, &std).ok()?;
-            Some((sample, image, fixed_mask(strategy, grid, recipe.seed, sample)))
-        };
+        let prepare = |&sample: &usize| Some((sample, data.look(sample, recipe)?, fixed_mask(strategy, grid, recipe.seed, sample)));
         let loaded: Vec<_> = samples.par_iter().filter_map(prepare).collect();
         let mut set = Self { images: Vec::new(), masks: Vec::new(), samples: Vec::new(), names: Vec::new() };
         for (sample, image, mask) in loaded {
@@ -54,33 +48,38 @@ impl FixedSet {
 
     /// What no network scores on this set, in the task's target units.
     pub fn baselines(&self, task: &Task) -> Option<Baselines> {
-        let shape = task.shape;
-        let width = task.target.width(shape.patch_values());
-        let mut tally = BaselineTally::default();
-        for (image, mask) in self.images.chunks_exact(shape.image_values()).zip(&self.masks) {
-            let patches = patchify(image, shape.height, shape.width, shape.channels, shape.patch);
-            tally.add(&task.target.rows(&patches, shape.patch_values()), width, shape.channels, mask);
+        let output = task.output();
+        // Pixels are ordered (row, column, channel); of other rows every number is a feature of its own.
+        let pixels = output == Output::Values { width: task.shape.patch_values() };
+        let period = if pixels { task.shape.channels } else { output.row_width() };
+        let mut tally = BaselineTally::new(task.objective.as_ref(), output, period);
+        for (image, mask) in self.images.chunks_exact(task.shape.image_values()).zip(&self.masks) {
+            tally.add(&task.targets(image), mask);
         }
         tally.finish()
     }
 
-    /// The objective over the set, images weighted by their predicted patches; `None` for an empty set.
+    /// The objective over the set, images weighted by their predicted patches, and with it the share of them that is right, where there is
+    /// right and wrong; `None` for an empty set.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn loss(&self, network: &Network, task: &Task, batch: usize) -> Result<Option<f64>> {
-        let (mut sum, mut weight) = (0.0, 0.0);
+    pub fn loss(&self, network: &Network, task: &Task, batch: usize) -> Result<Option<(f64, Option<f64>)>> {
+        let (mut sum, mut weight, mut right) = (0.0, 0.0, None);
         let images = self.images.chunks(task.shape.image_values() * batch.max(1));
         for (images, masks) in images.zip(self.masks.chunks(batch.max(1))) {
-            let patches: usize = masks.iter().map(Mask::num_masked).sum();
-            sum += reconstruct(network, task, images, masks)?.loss * patches as f64;
-            weight += patches as f64;
+            let patches = masks.iter().map(Mask::num_masked).sum::<usize>() as f64;
+            let drawn = reconstruct(network, task, images, masks)?;
+            sum += drawn.loss * patches;
+            weight += patches;
+            right = drawn.accuracy.map(|accuracy| right.unwrap_or(0.0) + accuracy * patches);
         }
-        Ok((weight > 0.0).then(|| sum / weight))
+        Ok((weight > 0.0).then(|| (sum / weight, right.map(|right| right / weight))))
     }
 
     /// Writes `images [K, H, W, C]` (normalized), `mask [K, N]`, `prediction [K, N, width]`, `patch_error [K, N]` and the last layer's
-    /// `attention [K, heads, N]` of the class token.
+    /// `attention [K, heads, N]` of the class token. Predictions that can be drawn without borrowing from the original are written as
+    /// pixels, others as they are.
     ///
     /// # Errors
     /// If the device fails or the file cannot be written.
@@ -95,12 +94,14 @@ impl FixedSet {
                 rows.extend_from_slice(maps.query(image, head, Query::Cls)?);
             }
         }
-        let (patches, width) = (shape.num_patches(), task.target.width(shape.patch_values()));
+        let patches = shape.num_patches();
+        let prediction = self.as_pixels(task, &drawn.prediction).unwrap_or(drawn.prediction);
+        let width = prediction.len() / (count * patches).max(1);
         let mask = self.masks.iter().flat_map(|mask| mask.masked.iter().map(|&masked| f32::from(u8::from(masked)))).collect();
         let tensors = BTreeMap::from([
             ("images".to_owned(), HostTensor::new([count, shape.height, shape.width, shape.channels], self.images.clone())),
             ("mask".to_owned(), HostTensor::new([count, patches], mask)),
-            ("prediction".to_owned(), HostTensor::new([count, patches, width], drawn.prediction)),
+            ("prediction".to_owned(), HostTensor::new([count, patches, width], prediction)),
             ("patch_error".to_owned(), HostTensor::new([count, patches], drawn.patch_error)),
             ("attention".to_owned(), HostTensor::new([count, maps.heads, patches], rows)),
         ]);
@@ -113,6 +114,18 @@ impl FixedSet {
             ("brightness_borrowed".to_owned(), task.target.borrows_brightness().to_string()),
         ]);
         safetensors_file::write(path, &tensors, &metadata)
+    }
+
+    /// Predictions `[K, N, prediction width]` as normalized pixels `[K, N, P·P·C]`.
+    fn as_pixels(&self, task: &Task, predictions: &[f32]) -> Option<Vec<f32>> {
+        if task.target.borrows_brightness() {
+            return None;
+        }
+        let width = task.shape.num_patches() * task.output().prediction_width();
+        let images = self.images.chunks_exact(task.shape.image_values()).zip(predictions.chunks_exact(width));
+        let ImageShape { height, width, channels, patch } = task.shape;
+        let drawn = images.map(|(image, predictions)| Some(patchify(&task.draw(image, predictions)?, height, width, channels, patch)));
+        Some(drawn.collect::<Option<Vec<_>>>()?.concat())
     }
 }
 

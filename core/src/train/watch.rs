@@ -42,9 +42,9 @@ impl Watch {
         reporter.off_the_clock(|reporter| {
             let Some(baselines) = self.validation(engine).1 else { return Ok(()) };
             let mut figures = Figures::from([("patch_mean".into(), baselines.patch_mean), ("nearest".into(), baselines.nearest)]);
-            if engine.task.target.borrows_brightness() {
-                // A normalized patch of n numbers has mean square 1 - 1/n: what predicting its mean scores.
-                figures.insert("trivial".into(), 1.0 - 1.0 / engine.task.shape.patch_values() as f64);
+            let known = matches!(engine.recipe.objective.kind.as_str(), "mse" | "cross_entropy");
+            if let Some(trivial) = engine.task.target.trivial_loss(engine.task.shape).filter(|_| known) {
+                figures.insert("trivial".into(), trivial);
             }
             reporter.event(&Event::Probe(Probe { step: engine.progress.step, protocol: "baselines".into(), figures }))
         })
@@ -58,16 +58,18 @@ impl Watch {
         reporter.off_the_clock(|reporter| {
             let (set, baselines) = self.validation(engine);
             let batch = engine.recipe.optim.batch.min(64);
-            let (Some(loss), Some(baselines)) = (set.loss(&engine.judged(), &engine.task, batch)?, baselines) else {
+            let (Some((loss, accuracy)), Some(baselines)) = (set.loss(&engine.judged(), &engine.task, batch)?, baselines) else {
                 return Ok(false);
             };
             let step = engine.progress.step;
+            let mut metrics = Figures::from([("held_out".into(), f64::from(u8::from(engine.data.held_out)))]);
+            metrics.extend(accuracy.map(|accuracy| ("accuracy".into(), accuracy)));
             reporter.event(&Event::Validation(Validation {
                 step,
                 loss,
                 baseline_patch_mean: baselines.patch_mean,
                 baseline_nearest: baselines.nearest,
-                metrics: Figures::from([("held_out".into(), f64::from(u8::from(engine.data.held_out)))]),
+                metrics,
                 ..Validation::default()
             }))?;
             let better = engine.progress.best.is_none_or(|(_, best)| loss < best);

@@ -16,6 +16,8 @@ use crate::run::RunFolder;
 const FORMAT: &str = "1";
 /// Prefix of the running average's tensors.
 const EMA: &str = "ema.";
+/// Prefix of what the target was measured to be.
+const TARGET: &str = "target.";
 
 /// Which of a file's weights to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +57,11 @@ pub fn tensors_of(model: &dyn Parameters, ema: Option<&Named<Tensor<1>>>) -> Res
         }
     });
     failed.map_or(Ok(tensors), Err)
+}
+
+/// What a target was measured to be, under the names that a model file has for it.
+pub fn measured_tensors(measured: &TensorMap) -> TensorMap {
+    measured.iter().map(|(name, tensor)| (format!("{TARGET}{name}"), tensor.clone())).collect()
 }
 
 /// Reads a tensor back from the device.
@@ -144,6 +151,11 @@ impl Weights {
             WeightsKind::Best | WeightsKind::Ema => EMA,
         };
         load_parameters(model, device, &self.path, |name| self.tensors.get(&format!("{prefix}{name}")))
+    }
+
+    /// What the target was measured to be, for [`Target::restore`](crate::target::Target::restore); empty for most targets.
+    pub fn measured(&self) -> TensorMap {
+        self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(TARGET)?.to_owned(), tensor.clone()))).collect()
     }
 
     /// The running average, flat, if there is one.

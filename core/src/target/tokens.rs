@@ -1,0 +1,169 @@
+//! The code that a tokenizer has for the patch, as BEiT predicts it (Bao et al., 2021).
+
+use std::path::{Path, PathBuf};
+
+use super::{Output, Sample, Target, TargetImage};
+use crate::error::{Error, Problem, Result};
+use crate::knob::{Knob, Value};
+use crate::method::masked_batch::ImageShape;
+use crate::objective::cross_entropy::largest;
+use crate::registry::{Entry, Settings};
+use crate::tokenizer::file::facts;
+use crate::tokenizer::{Sizes, Tokenizer};
+use crate::weights::safetensors_file::TensorMap;
+
+const TOKENIZER: Knob = Knob::text("tokenizer", "file of `maskroom tokenizer train`; a run has it inside and says \"\"", "");
+const CODES: Knob = Knob::int("codes", "how many codes it has; 0: as its file says", "", (0, 65_536), 0);
+
+/// The registry's line.
+pub const ENTRY: Entry<dyn Target> = Entry {
+    name: "tokens",
+    summary: "which of a tokenizer's codes the patch has",
+    source: "Bao et al., BEiT: BERT Pre-Training of Image Transformers, 2021",
+    knobs: &[TOKENIZER, CODES],
+    build: |settings| match build(settings) {
+        Ok(tokens) => Ok(Box::new(tokens)),
+        Err(problem) => Err(vec![problem]),
+    },
+};
+
+fn build(settings: &Settings) -> Result<Tokens, Problem> {
+    let (tokenizer, codes) = (TOKENIZER.of(settings), CODES.count_of(settings));
+    let path = tokenizer.as_text().filter(|path| !path.is_empty()).map(PathBuf::from);
+    let Some(path) = path else {
+        return if codes > 0 { Ok(Tokens { path: None, codes, sizes: None, tokenizer: None }) } else { Err(unnamed()) };
+    };
+    let sizes = facts(&path).map_err(|error| unusable(&path, &error))?.sizes;
+    if codes > 0 && codes != sizes.codes {
+        let what = format!("{codes} codes are asked for, and {} has {}", path.display(), sizes.codes);
+        return Err(Problem::new("target.codes", what, "remove the setting"));
+    }
+    Ok(Tokens { path: Some(path), codes: sizes.codes, sizes: Some(sizes), tokenizer: None })
+}
+
+fn unnamed() -> Problem {
+    let cure = "train one by `maskroom tokenizer train --data DIR --out FILE` and set target.tokenizer to that file";
+    Problem::new("target.tokenizer", "no tokenizer is named", cure)
+}
+
+fn unusable(path: &Path, error: &Error) -> Problem {
+    let cure = "name a file that `maskroom tokenizer train` wrote";
+    Problem::new("target.tokenizer", format!("{} cannot be used ({error})", path.display()), cure)
+}
+
+/// Codes as classes.
+pub struct Tokens {
+    path: Option<PathBuf>,
+    codes: usize,
+    /// What the file says, or the tokenizer has.
+    sizes: Option<Sizes>,
+    tokenizer: Option<Tokenizer>,
+}
+
+impl Target for Tokens {
+    fn output(&self, _: ImageShape) -> Output {
+        Output::Classes { count: self.codes }
+    }
+
+    fn problems(&self, shape: ImageShape) -> Vec<Problem> {
+        let Some(sizes) = self.sizes else { return Vec::new() };
+        let misfit = |key: &str, what: &str, wanted: usize, has: usize| {
+            let what = format!("the tokenizer is made for {what} {has}, and the recipe has {wanted}");
+            (wanted != has).then(|| Problem::new(key, what, format!("set {key} to {has}, or train another tokenizer")))
+        };
+        let patch = misfit("backbone.patch", "a patch, in px, of", shape.patch, sizes.patch);
+        patch.into_iter().chain(misfit("data.channels", "a number of channels of", shape.channels, sizes.channels)).collect()
+    }
+
+    fn rows(&self, image: &TargetImage<'_>) -> Vec<f32> {
+        let count = image.shape.num_patches();
+        let Some(tokenizer) = &self.tokenizer else { return vec![0.0; count] };
+        let patches = renormalized(image.patches, (image.mean, image.std), (&tokenizer.mean, &tokenizer.std));
+        match tokenizer.ids(&patches, image.shape.grid()) {
+            Ok(ids) => ids.into_iter().map(|id| id as f32).collect(),
+            Err(error) => {
+                tracing::error!("the codes of an image could not be computed: {error}");
+                vec![0.0; count]
+            }
+        }
+    }
+
+    fn draw(&self, image: &TargetImage<'_>, predictions: &[f32]) -> Option<Vec<f32>> {
+        let tokenizer = self.tokenizer.as_ref()?;
+        let ids: Vec<usize> = predictions.chunks_exact(self.codes).map(largest).collect();
+        let drawn = tokenizer.draw(&ids, image.shape.grid()).ok()?;
+        Some(renormalized(&drawn, (&tokenizer.mean, &tokenizer.std), (image.mean, image.std)))
+    }
+
+    /// All codes are equally probable.
+    fn trivial_loss(&self, _: ImageShape) -> Option<f64> {
+        Some((self.codes as f64).ln())
+    }
+
+    fn measure(&self, _: &Sample<'_>) -> Result<TensorMap> {
+        let path = self.path.as_deref().ok_or_else(|| Error::Recipe(vec![unnamed()]))?;
+        Tokenizer::open(path)?.tensors()
+    }
+
+    fn restore(&mut self, measured: &TensorMap) -> Result<()> {
+        let tokenizer = Tokenizer::from_tensors(measured)
+            .map_err(|reason| Error::Failed(format!("the tokenizer of the run cannot be used: {reason}; start the run anew")))?;
+        if tokenizer.sizes.codes != self.codes {
+            let sizes = format!("{} codes, and its recipe has {}", tokenizer.sizes.codes, self.codes);
+            return Err(Error::Failed(format!("the tokenizer of the run has {sizes}: start the run anew")));
+        }
+        self.sizes = Some(tokenizer.sizes);
+        self.tokenizer = Some(tokenizer);
+        Ok(())
+    }
+
+    fn settle(&self, settings: &mut Settings) {
+        settings.insert(TOKENIZER.key.into(), Value::Text(String::new()));
+        settings.insert(CODES.key.into(), Value::Int(self.codes as i64));
+    }
+}
+
+/// Pixels of one normalization, each a mean and a deviation for every channel, in another.
+fn renormalized(pixels: &[f32], from: (&[f32], &[f32]), to: (&[f32], &[f32])) -> Vec<f32> {
+    if from == to {
+        return pixels.to_vec();
+    }
+    let channels = from.0.len().max(to.0.len());
+    let at = |(mean, std): (&[f32], &[f32]), channel: usize| {
+        (mean.get(channel).copied().unwrap_or(0.0), std.get(channel).copied().unwrap_or(1.0))
+    };
+    let steps: Vec<(f32, f32)> = (0..channels)
+        .map(|channel| {
+            let ((mean, std), (to_mean, to_std)) = (at(from, channel), at(to, channel));
+            (std / to_std, (mean - to_mean) / to_std)
+        })
+        .collect();
+    pixels.iter().enumerate().map(|(index, &value)| value * steps[index % channels].0 + steps[index % channels].1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_mean_the_same_in_either_normalization() {
+        let (from, to) = ((&[0.5, 0.2][..], &[0.25, 0.1][..]), (&[0.4, 0.0][..], &[0.2, 1.0][..]));
+        // 0.5 and 0.3 of white.
+        let pixels = renormalized(&[0.0, 1.0], from, to);
+        assert!((pixels[0] - 0.5).abs() < 1e-6 && (pixels[1] - 0.3).abs() < 1e-6, "{pixels:?}");
+        let back = renormalized(&pixels, to, from);
+        assert!(back[0].abs() < 1e-6 && (back[1] - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn without_a_tokenizer_there_is_a_problem_with_its_cure() {
+        let problem = |sets: &[(&str, Value)]| {
+            let settings = sets.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+            (ENTRY.build)(&settings).err().map(|problems| problems[0].to_string())
+        };
+        assert!(problem(&[]).unwrap().contains("maskroom tokenizer train"));
+        let absent = problem(&[("tokenizer", Value::Text("/nonexistent/file".into()))]).unwrap();
+        assert!(absent.starts_with("target.tokenizer") && absent.contains("/nonexistent/file"), "{absent}");
+        assert_eq!(problem(&[("codes", Value::Int(16))]), None, "a prepared run has its tokenizer inside");
+    }
+}

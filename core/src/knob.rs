@@ -20,7 +20,7 @@ pub enum Range {
     Choice(&'static [&'static str]),
     /// Any text.
     Text,
-    /// That many whole numbers, each in the range, both ends included.
+    /// That many whole numbers, each in the range, both ends included; any number of them where it is 0.
     Ints(usize, i64, i64),
     /// A list of real numbers, each in the range, both ends included; any length.
     Floats(f64, f64),
@@ -176,6 +176,7 @@ impl Range {
             Self::Bool => "true or false".into(),
             Self::Choice(_) => "a word".into(),
             Self::Text => "a text".into(),
+            Self::Ints(0, ..) => "a list of whole numbers".into(),
             Self::Ints(count, ..) => format!("a list of {count} whole numbers"),
             Self::Floats(..) => "a list of numbers".into(),
             Self::Texts => "a list of texts".into(),
@@ -189,9 +190,9 @@ impl Range {
             (Self::Float(..), value) => Value::Float(value.as_float()?),
             (Self::Bool, &Value::Bool(x)) => Value::Bool(x),
             (Self::Choice(_) | Self::Text, Value::Text(x)) => Value::Text(x.clone()),
-            (Self::Ints(count, ..), &Value::Int(x)) => Value::Ints(vec![x; *count]),
-            (Self::Ints(count, ..), Value::Ints(x)) if x.len() == *count => Value::Ints(x.clone()),
-            (Self::Ints(count, ..), Value::Floats(x)) if x.len() == *count => {
+            (Self::Ints(count, ..), &Value::Int(x)) => Value::Ints(vec![x; (*count).max(1)]),
+            (Self::Ints(count, ..), Value::Ints(x)) if *count == 0 || x.len() == *count => Value::Ints(x.clone()),
+            (Self::Ints(count, ..), Value::Floats(x)) if *count == 0 || x.len() == *count => {
                 Value::Ints(x.iter().map(|&x| whole(x)).collect::<Option<_>>()?)
             }
             (Self::Floats(..), Value::Floats(x)) => Value::Floats(x.clone()),

@@ -1,5 +1,6 @@
 //! `maskroom attend`: what the network attends to.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -89,7 +90,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
             if !to_file {
                 let picture = to_picture(&image.values, image.height, image.width, recipe)?;
                 let mut columns = vec![("image".to_owned(), picture)];
-                let head = |(index, map): (usize, &&[f32])| (format!("head {index}"), heat_map(map, maps.grid, image.height, image.width));
+                let head =
+                    |(index, map): (usize, &Cow<'_, [f32]>)| (format!("head {index}"), heat_map(map, maps.grid, image.height, image.width));
                 columns.extend(heads.iter().enumerate().map(head));
                 columns.push((String::new(), legend(ColorMap::Inferno, image.height, (image.height / 16).max(4))));
                 outputs.save(image.sample, &labeled_strip(&columns, SCALE))?;

@@ -11,7 +11,7 @@ use maskroom_core::method::sizes;
 use maskroom_core::random::{Purpose, Stream};
 use maskroom_core::recipe::{self, METHODS, Recipe, backbone_names};
 use maskroom_core::train::bench::bench_train;
-use maskroom_core::train::throughput::mae_flops_per_image;
+use maskroom_core::train::throughput::flops_per_image;
 use maskroom_core::train::trial;
 use serde_json::json;
 
@@ -117,14 +117,16 @@ impl Speed {
 fn flops(recipe: &Recipe) -> f64 {
     let masked = recipe.mask().map_or(0, |mask| mask.num_masked(recipe.grid()).0);
     let patches = recipe.grid().len();
-    sizes(recipe).map_or(f64::INFINITY, |sizes| mae_flops_per_image(&sizes, patches - masked, masked))
+    sizes(recipe).map_or(f64::INFINITY, |sizes| flops_per_image(&sizes, patches - masked, masked))
 }
 
 pub fn run(context: &Context, command: &RecipeCommand) -> Result<ExitCode> {
     match command {
         RecipeCommand::Show { name } => {
-            let recipe = Recipe::preset(name)?;
+            let (recipe, open) = Recipe::unchecked_preset(name)?;
             context.say(recipe.to_toml().trim_end());
+            // What a method needs besides, such as BEiT's tokenizer, is for the person to say.
+            open.iter().for_each(|problem| context.say(format!("# still to be said: {problem}")));
             Ok(context.result(&json!({"name": name, "recipe": recipe.to_toml(), "hash": recipe.hash()})))
         }
         RecipeCommand::Check { file } => check(context, file),

@@ -62,7 +62,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
                 None => Ok(fixed_mask(strategy.as_ref(), grid, seed, image.sample)),
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let drawn = reconstruct(&network.for_grid([rows, cols]), &task, &images.values, &masks)?;
+        let drawn = reconstruct(&network.for_image([images.height, images.width])?, &task, &images.values, &masks)?;
         let masked: usize = masks.iter().map(Mask::num_masked).sum();
         loss += drawn.loss * masked as f64;
         count += masked as f64;

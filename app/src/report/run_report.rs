@@ -85,7 +85,11 @@ fn verdict(events: &[Event]) -> Verdict {
 fn in_words(recipe: &Recipe) -> String {
     let ([height, width], backbone) = (recipe.data.image, &recipe.backbone);
     let ratio = recipe.mask.number("ratio").map_or(String::new(), |ratio| format!(" {:.0} %", ratio * 100.0));
-    let network = if backbone.preset.is_empty() { format!("{}x{}", backbone.width, backbone.depth) } else { backbone.preset.clone() };
+    let network = if backbone.preset.is_empty() {
+        format!("{} of {} blocks", backbone.sizes.kind, backbone.num_blocks())
+    } else {
+        backbone.preset.clone()
+    };
     format!(
         "{} on {network}, {height}x{width} px in {} px patches, {} mask{ratio}",
         recipe.method.to_uppercase(),

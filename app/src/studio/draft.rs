@@ -320,7 +320,7 @@ mod tests {
         let mut draft = Draft::default();
         draft.apply(Edit::Text(draft.recipe().to_toml()));
         set(&mut draft, "backbone.preset", "vit-nano");
-        assert_eq!((draft.recipe().backbone.width, draft.is_valid()), (96, true), "{:?}", draft.problems());
+        assert_eq!((draft.recipe().backbone.sizes.count("width"), draft.is_valid()), (96, true), "{:?}", draft.problems());
     }
 
     #[test]

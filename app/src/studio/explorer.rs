@@ -106,7 +106,7 @@ impl Explorer {
     fn look(&mut self, question: &Question, choice: &WeightsChoice) -> Result<Look> {
         let (key, weights) = self.weights.open(choice)?;
         let place = (key, question.sample);
-        let depth = weights.network.encoder().blocks.len();
+        let depth = weights.network.encoder().config().num_blocks();
         let layer = resolve_layer(question.layer, depth).unwrap_or(depth.saturating_sub(1));
         let known = self.overviews.get(&place).map(Arc::clone);
         let overview = if let Some(known) = known {

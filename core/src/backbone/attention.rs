@@ -1,9 +1,11 @@
 //! Multi-head self-attention with one qkv matrix, as timm and the papers' code lay it out.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::linear::Linear;
+use super::score_bias::ScoreBias;
+use super::vit::{Relative, VitConfig};
 use crate::kernel;
 use crate::random::Stream;
 
@@ -14,14 +16,37 @@ pub struct Attention {
     pub qkv: Linear,
     /// `[D, D]`
     pub proj: Linear,
+    /// What the scores get for the distance of two patches, where every block has its own numbers.
+    pub rel_pos_bias: Option<ScoreBias>,
     #[module(skip)]
     heads: usize,
+    #[module(skip)]
+    key_bias: bool,
 }
 
 impl Attention {
-    /// `width` must be a multiple of `heads`.
-    pub fn new(width: usize, heads: usize, stream: &mut Stream, device: &Device) -> Self {
-        Self { qkv: Linear::new(width, 3 * width, stream, device), proj: Linear::new(width, width, stream, device), heads }
+    /// Of block `index` of a transformer.
+    pub fn new(config: &VitConfig, index: usize, stream: &mut Stream, device: &Device) -> Self {
+        let &VitConfig { width, heads, init, key_bias, grid, relative, .. } = config;
+        Self {
+            qkv: init.linear(width, 3 * width, stream, device),
+            proj: init.last_linear(width, width, index, stream, device),
+            rel_pos_bias: (relative == Relative::Own).then(|| ScoreBias::new(grid, heads, device)),
+            heads,
+            key_bias,
+        }
+    }
+
+    /// The bias of queries, keys and values: `[3D]`.
+    pub fn qkv_bias(&self) -> Tensor<1> {
+        let bias = self.qkv.bias.val();
+        if self.key_bias {
+            return bias;
+        }
+        let width = bias.dims()[0] / 3;
+        let device = bias.device().without_autodiff();
+        let kept: Vec<f32> = (0..3 * width).map(|place| if place / width == 1 { 0.0 } else { 1.0 }).collect();
+        bias * Tensor::<1>::from_data(TensorData::new(kept, [3 * width]), &device)
     }
 
     /// Into how many heads the width is split.
@@ -29,9 +54,9 @@ impl Attention {
         self.heads
     }
 
-    /// What every token attends to. Shapes: `x [B, tokens, D]` to `[B, heads, tokens, tokens]`, rows sum to one.
-    pub fn probabilities(&self, x: &Tensor<3>) -> Tensor<4> {
-        kernel::attention_probabilities(self.heads_of(x, 0), self.heads_of(x, 1), None)
+    /// What every token attends to, with `bias [1, heads, tokens, tokens]` added to the scores. Shapes: `x [B, tokens, D]` to `[B, heads, tokens, tokens]`, rows sum to one.
+    pub fn probabilities(&self, x: &Tensor<3>, bias: Option<Tensor<4>>) -> Tensor<4> {
+        kernel::attention_probabilities(self.heads_of(x, 0), self.heads_of(x, 1), bias)
     }
 
     /// Queries (0) or keys (1): `[B, heads, tokens, d]`.
@@ -39,7 +64,7 @@ impl Attention {
         let [batch, tokens, width] = x.dims();
         let rows = part * width..(part + 1) * width;
         let weight = self.qkv.weight.val().slice([rows.clone(), 0..width]);
-        let projected = kernel::linear(x.clone(), weight, Some(self.qkv.bias.val().slice([rows])));
+        let projected = kernel::linear(x.clone(), weight, Some(self.qkv_bias().slice([rows])));
         projected.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
     }
 }

@@ -1,11 +1,12 @@
 //! The pre-norm transformer block of every plain ViT: `x += attn(norm1(x))`, then `x += mlp(norm2(x))`.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::attention::Attention;
 use super::drop_path::DropPath;
-use super::linear::{LayerNorm, Linear};
+use super::linear::{LayerNorm, Linear, parameter};
+use super::vit::VitConfig;
 use crate::kernel::{self, BlockParameters};
 use crate::random::Stream;
 
@@ -25,7 +26,8 @@ impl Mlp {
     }
 }
 
-/// One transformer block.
+/// One transformer block. Where `recompute` is asked for, nothing but its input is kept for the backward pass (Chen et al., *Training Deep
+/// Nets with Sublinear Memory Cost*, 2016).
 #[derive(Module, Debug)]
 pub struct Block {
     /// Before attention.
@@ -36,49 +38,74 @@ pub struct Block {
     pub norm2: LayerNorm,
     /// Works on each token alone.
     pub mlp: Mlp,
+    /// Of the first branch.
+    pub ls1: Option<LayerScale>,
+    /// Of the second branch.
+    pub ls2: Option<LayerScale>,
     #[module(skip)]
     recompute: bool,
 }
 
+/// Learned factors of a branch's numbers (Touvron et al., *Going Deeper with Image Transformers*, 2021).
+#[derive(Module, Debug)]
+pub struct LayerScale {
+    /// `[D]`
+    pub gamma: Param<Tensor<1>>,
+}
+
+impl LayerScale {
+    /// Weight and bias of the layer that ends the branch, with the factors multiplied in: one operation less on all tokens.
+    fn folded(&self, last: &Linear) -> (Tensor<2>, Tensor<1>) {
+        let gamma = self.gamma.val();
+        let width = gamma.dims()[0];
+        (last.weight.val() * gamma.clone().reshape([width, 1]), last.bias.val() * gamma)
+    }
+}
+
 impl Block {
-    /// `width` must be a multiple of `heads`; the MLP's hidden width is `mlp_ratio · width`, truncated.
-    pub fn new(width: usize, heads: usize, mlp_ratio: f64, stream: &mut Stream, device: &Device) -> Self {
-        let hidden = (width as f64 * mlp_ratio) as usize;
+    /// Block `index` of a transformer whose width is a multiple of its heads; the MLP's hidden width is `mlp_ratio · width`, truncated.
+    pub fn new(config: &VitConfig, index: usize, stream: &mut Stream, device: &Device) -> Self {
+        let &VitConfig { width, init, eps, .. } = config;
+        let hidden = (width as f64 * config.mlp_ratio) as usize;
+        let scale = || {
+            let gamma = || parameter(vec![config.layer_scale as f32; width], [width], device);
+            (config.layer_scale > 0.0).then(|| LayerScale { gamma: gamma() })
+        };
         Self {
-            norm1: LayerNorm::new(width, device),
-            attn: Attention::new(width, heads, stream, device),
-            norm2: LayerNorm::new(width, device),
-            mlp: Mlp { fc1: Linear::new(width, hidden, stream, device), fc2: Linear::new(hidden, width, stream, device) },
-            recompute: false,
+            norm1: init.norm(width, eps, device),
+            attn: Attention::new(config, index, stream, device),
+            norm2: init.norm(width, eps, device),
+            mlp: Mlp { fc1: init.linear(width, hidden, stream, device), fc2: init.last_linear(hidden, width, index, stream, device) },
+            ls1: scale(),
+            ls2: scale(),
+            recompute: config.recompute,
         }
     }
 
-    /// The same block, of which nothing but the input is kept for the backward pass if `recompute` is true (Chen et al., *Training Deep
-    /// Nets with Sublinear Memory Cost*, 2016).
-    pub fn recomputed(self, recompute: bool) -> Self {
-        Self { recompute, ..self }
+    /// Shapes: `x [B, tokens, D]` to the same, `bias [1, heads, tokens, tokens]` is added to the scores of attention. `index` is the
+    /// block's place in its stack, for `drop_path`.
+    pub fn forward(&self, x: Tensor<3>, bias: Option<Tensor<4>>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
+        kernel::block(x, self.parameters(bias), drop_path.and_then(|drop_path| drop_path.factors(index)))
     }
 
-    /// Shapes: `x [B, tokens, D]` to the same. `index` is the block's place in its stack, for `drop_path`.
-    pub fn forward(&self, x: Tensor<3>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
-        kernel::block(x, self.parameters(), drop_path.and_then(|drop_path| drop_path.factors(index)))
-    }
-
-    fn parameters(&self) -> BlockParameters {
-        let linears = [&self.attn.qkv, &self.attn.proj, &self.mlp.fc1, &self.mlp.fc2];
+    fn parameters(&self, bias: Option<Tensor<4>>) -> BlockParameters {
+        let plain = |linear: &Linear| (linear.weight.val(), linear.bias.val());
+        let last = |linear: &Linear, scale: &Option<LayerScale>| scale.as_ref().map_or_else(|| plain(linear), |scale| scale.folded(linear));
+        let (proj, proj_bias) = last(&self.attn.proj, &self.ls1);
+        let (fc2, fc2_bias) = last(&self.mlp.fc2, &self.ls2);
         BlockParameters {
             norms: [&self.norm1, &self.norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
-            weights: linears.map(|linear| linear.weight.val()),
-            biases: linears.map(|linear| linear.bias.val()),
+            weights: [self.attn.qkv.weight.val(), proj, self.mlp.fc1.weight.val(), fc2],
+            biases: [self.attn.qkv_bias(), proj_bias, self.mlp.fc1.bias.val(), fc2_bias],
             heads: self.attn.heads(),
             eps: self.norm1.eps(),
-            bias: None,
+            bias,
             recompute: self.recompute,
         }
     }
 
     /// The attention probabilities that [`Block::forward`] uses on `x [B, tokens, D]`: `[B, heads, tokens, tokens]`.
-    pub fn attention(&self, x: Tensor<3>) -> Tensor<4> {
-        self.attn.probabilities(&self.norm1.forward(x))
+    pub fn attention(&self, x: Tensor<3>, bias: Option<Tensor<4>>) -> Tensor<4> {
+        self.attn.probabilities(&self.norm1.forward(x), bias)
     }
 }

@@ -5,6 +5,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::drop_path::DropPath;
+use super::encoder::{Attended, BlockView, Look};
 use super::linear::{LayerNorm, NORMAL_DEVIATION, normal, parameter};
 use super::patch_embed::NormedPatchEmbed;
 use super::pos_embed;
@@ -42,6 +43,8 @@ pub struct PvtConfig {
     pub has_class_token: bool,
     /// Drop-path rate of the last block.
     pub drop_path: f64,
+    /// Blocks are computed again in the backward pass.
+    pub recompute: bool,
 }
 
 /// Blocks that work on maps of one size.
@@ -95,6 +98,7 @@ impl PvtConfig {
             learned_pos: true,
             has_class_token: true,
             drop_path: 0.0,
+            recompute: false,
         })
     }
 
@@ -136,6 +140,7 @@ impl PvtConfig {
                 mlp_ratio: self.mlp_ratios[stage],
                 reduction: self.reductions[stage],
                 reduce_by: self.reduce_by,
+                recompute: self.recompute,
             };
             PvtStage {
                 patch_embed: NormedPatchEmbed::new([inputs, side, width], LayerNorm::EPS, stream, device),
@@ -216,20 +221,23 @@ impl Pvt {
         tokens
     }
 
-    /// The attention of one block, counted over all stages, as it is used on the patch tokens of `map`: `[B, heads, N, N / R²]`, the last
-    /// stage's with the class token on both sides. `None` if there is no such block.
-    pub fn attention(&self, tokens: Tensor<3>, map: &TokenMap, block: usize) -> Option<Tensor<4>> {
-        let (mut tokens, mut map, mut left) = (tokens, map.clone(), block);
+    /// See [`Encoder::each_block`](super::encoder::Encoder::each_block).
+    pub(super) fn each_block(&self, tokens: Tensor<3>, look: Look<'_>) -> Result<()> {
+        let (mut tokens, mut map, mut index) = (tokens, self.whole_map(), 0);
         for (stage, layer) in self.stages.iter().enumerate() {
             (tokens, map) = self.enter(stage, tokens, map);
-            let before = &layer.blocks[..left.min(layer.blocks.len())];
-            tokens = before.iter().fold(tokens, |x, block| block.forward(x, map.grid, 0, None));
-            if let Some(wanted) = layer.blocks.get(left) {
-                return Some(wanted.attention(tokens, map.grid));
+            for block in &layer.blocks {
+                let before = tokens.clone();
+                tokens = block.forward(tokens, map.grid, index, None);
+                let (side, prefix) = (self.config.reductions[stage], self.config.num_prefix(stage));
+                let attention = || Attended::Reduced(block.attention(before.clone(), map.grid), side);
+                if !look(BlockView { index, grid: map.grid, prefix, tokens: tokens.clone(), attention: &attention })? {
+                    return Ok(());
+                }
+                index += 1;
             }
-            left -= before.len();
         }
-        None
+        Ok(())
     }
 
     /// What a stage's blocks get: the tokens of the stage before merged, and positions, and the class token in the last one.

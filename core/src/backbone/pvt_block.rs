@@ -83,6 +83,8 @@ pub struct PvtBlock {
     pub norm2: LayerNorm,
     /// Works on each token alone.
     pub mlp: Mlp,
+    #[module(skip)]
+    recompute: bool,
 }
 
 /// The sizes of one block.
@@ -98,12 +100,14 @@ pub struct PvtBlockConfig {
     pub reduction: usize,
     /// How they do.
     pub reduce_by: Reduction,
+    /// A block without reduction is computed again in the backward pass.
+    pub recompute: bool,
 }
 
 impl PvtBlockConfig {
     /// PVT's initialization, a function of the stream.
     pub fn init(&self, stream: &mut Stream, device: &Device) -> PvtBlock {
-        let Self { width, heads, mlp_ratio, reduction, reduce_by } = *self;
+        let Self { width, heads, mlp_ratio, reduction, reduce_by, recompute } = *self;
         let hidden = (width as f64 * mlp_ratio) as usize;
         let is_convolved = reduction > 1 && reduce_by == Reduction::Convolution;
         PvtBlock {
@@ -119,6 +123,7 @@ impl PvtBlockConfig {
             },
             norm2: LayerNorm::new(width, device),
             mlp: Mlp { fc1: Linear::normal(width, hidden, stream, device), fc2: Linear::normal(hidden, width, stream, device) },
+            recompute,
         }
     }
 }
@@ -143,7 +148,7 @@ impl PvtBlock {
     }
 
     fn plain_parameters(&self) -> BlockParameters {
-        let Self { attn: ReducedAttention { q, kv, proj, heads, .. }, mlp: Mlp { fc1, fc2 }, norm1, norm2 } = self;
+        let Self { attn: ReducedAttention { q, kv, proj, heads, .. }, mlp: Mlp { fc1, fc2 }, norm1, norm2, .. } = self;
         BlockParameters {
             norms: [norm1, norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
             weights: [Tensor::cat(vec![q.weight.val(), kv.weight.val()], 0), proj.weight.val(), fc1.weight.val(), fc2.weight.val()],
@@ -151,7 +156,7 @@ impl PvtBlock {
             heads: *heads,
             eps: norm1.eps(),
             bias: None,
-            recompute: false,
+            recompute: self.recompute,
         }
     }
 }

@@ -4,6 +4,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
+use super::encoder::{Attended, BlockView, Encoder};
 use super::linear::parameter;
 use super::patch_embed::patchify;
 use super::pvt::{Pvt, PvtConfig};
@@ -58,6 +59,17 @@ struct WithMaskToken {
     mask_token: Param<Tensor<3>>,
 }
 
+/// The attention of one block, if there is such a block.
+fn attention_of(encoder: &Encoder, tokens: Tensor<3>, wanted: usize) -> Option<Attended> {
+    let mut found = None;
+    let look = |block: BlockView<'_>| {
+        found = (block.index == wanted).then(|| (block.attention)());
+        Ok(found.is_none())
+    };
+    encoder.each_block(tokens.without_autodiff(), &mut { look }).unwrap();
+    found
+}
+
 #[test]
 fn swin_on_wide_images_with_mask_tokens_is_hugging_faces() {
     let fixture = golden::read("swin_hf");
@@ -72,6 +84,7 @@ fn swin_on_wide_images_with_mask_tokens_is_hugging_faces() {
         mlp_ratio: 4.0,
         positions: RelativePositions::Table,
         drop_path: 0.0,
+        recompute: false,
     };
     assert_eq!(config.problems([16, 32]), []);
     for (device, tolerances) in devices() {
@@ -84,7 +97,8 @@ fn swin_on_wide_images_with_mask_tokens_is_hugging_faces() {
         let tokens = tokens * (hidden.clone() * -1.0 + 1.0) + model.mask_token.val() * hidden;
         compare(&model, &swin.encode(tokens.clone(), &map, None), &fixture, tolerances);
 
-        let (windows, attention) = swin.attention(tokens.without_autodiff(), &map, 1).unwrap();
+        let attended = attention_of(&Encoder::Swin(swin.clone()), tokens, 1);
+        let Some(Attended::Windows(attention, windows)) = attended else { panic!("attention of windows") };
         assert_eq!(windows, Windows { grid: [8, 16], side: 4, shift: 2 });
         assert_close("attention", &to_host(attention.without_autodiff()).unwrap(), &fixture["attention"], tolerances[0]);
     }
@@ -104,6 +118,7 @@ fn swin_with_maps_smaller_than_windows_is_timms() {
         mlp_ratio: 4.0,
         positions: RelativePositions::Table,
         drop_path: 0.0,
+        recompute: false,
     };
     assert_eq!(config.problems([24, 24]), []);
     let device = Device::flex().autodiff();
@@ -133,6 +148,7 @@ fn pvt_on_wide_images_is_hugging_faces() {
         learned_pos: true,
         has_class_token: true,
         drop_path: 0.0,
+        recompute: false,
     };
     assert_eq!(config.problems([16, 64]), []);
     for (device, tolerances) in devices() {
@@ -141,9 +157,10 @@ fn pvt_on_wide_images_is_hugging_faces() {
         let tokens = pvt.tokens(patches(&fixture, 4, &device));
         compare(&pvt, &pvt.encode(tokens.clone(), &pvt.whole_map(), None), &fixture, tolerances);
         for (name, block) in [("attention", 1), ("attention.last", 4)] {
-            let attention = pvt.attention(tokens.clone().without_autodiff(), &pvt.whole_map(), block).unwrap();
+            let attended = attention_of(&Encoder::Pvt(pvt.clone()), tokens.clone(), block);
+            let Some(Attended::Reduced(attention, _)) = attended else { panic!("attention to a reduced map") };
             assert_close(name, &to_host(attention.without_autodiff()).unwrap(), &fixture[name], tolerances[0]);
         }
-        assert!(pvt.attention(tokens.without_autodiff(), &pvt.whole_map(), 5).is_none());
+        assert!(attention_of(&Encoder::Pvt(pvt.clone()), tokens, 5).is_none());
     }
 }

@@ -5,6 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::drop_path::DropPath;
+use super::encoder::{Attended, BlockView, Look};
 use super::linear::{LayerNorm, parameter};
 use super::patch_embed::NormedPatchEmbed;
 use super::patch_merging::PatchMerging;
@@ -43,6 +44,8 @@ pub struct SwinConfig {
     pub positions: RelativePositions,
     /// Drop-path rate of the last block.
     pub drop_path: f64,
+    /// Blocks are computed again in the backward pass.
+    pub recompute: bool,
 }
 
 /// Blocks that work on maps of one size.
@@ -81,7 +84,7 @@ impl SwinConfig {
         };
         let (patch, grid, window) = if name == "swin-nano" { (2, 16, 4) } else { (4, 56, 7) };
         let (grid, positions) = ([grid; 2], RelativePositions::Table);
-        Some(Self { grid, channels: 3, patch, width, depths, heads, window, mlp_ratio: 4.0, positions, drop_path: 0.0 })
+        Some(Self { grid, channels: 3, patch, width, depths, heads, window, mlp_ratio: 4.0, positions, drop_path: 0.0, recompute: false })
     }
 
     /// Number of blocks of all stages, for drop-path.
@@ -104,7 +107,8 @@ impl SwinConfig {
         let mut stage = |(stage, (&depth, &heads)): (usize, (&usize, &usize))| {
             let width = self.width << stage;
             let side = side_within(self.grid.map(|side| side >> stage), self.window);
-            let block = WindowBlockConfig { width, heads, side, mlp_ratio: self.mlp_ratio, positions: self.positions };
+            let block =
+                WindowBlockConfig { width, heads, side, mlp_ratio: self.mlp_ratio, positions: self.positions, recompute: self.recompute };
             SwinStage {
                 downsample: (stage > 0).then(|| PatchMerging::new(width / 2, stream, device)),
                 blocks: (0..depth).map(|_| block.init(stream, device)).collect(),
@@ -170,22 +174,23 @@ impl Swin {
         tokens
     }
 
-    /// The attention of one block, counted over all stages, as it is used on the patch tokens of `map`: its windows, and the probabilities
-    /// `[B·windows, heads, n, n]`. `None` if there is no such block.
-    pub fn attention(&self, tokens: Tensor<3>, map: &TokenMap, block: usize) -> Option<(Windows, Tensor<4>)> {
-        let (mut tokens, mut map, mut left) = (tokens, map.clone(), block);
+    /// See [`Encoder::each_block`](super::encoder::Encoder::each_block).
+    pub(super) fn each_block(&self, tokens: Tensor<3>, look: Look<'_>) -> Result<()> {
+        let (mut tokens, mut map, mut index) = (tokens, self.whole_map(), 0);
         for layer in &self.layers {
             (tokens, map) = layer.enter(tokens, map);
             let layouts = layer.layouts(&map, &self.config, &tokens.device());
-            let before = &layer.blocks[..left.min(layer.blocks.len())];
-            tokens = before.iter().enumerate().fold(tokens, |x, (place, block)| block.forward(x, &layouts[place % 2], place, None));
-            if let Some(wanted) = layer.blocks.get(left) {
-                let layout = &layouts[left % 2];
-                return Some((layout.windows, wanted.attention(tokens, layout)));
+            for (place, block) in layer.blocks.iter().enumerate() {
+                let (layout, before) = (&layouts[place % 2], tokens.clone());
+                tokens = block.forward(tokens, layout, index, None);
+                let attention = || Attended::Windows(block.attention(before.clone(), layout), layout.windows);
+                if !look(BlockView { index, grid: map.grid, prefix: 0, tokens: tokens.clone(), attention: &attention })? {
+                    return Ok(());
+                }
+                index += 1;
             }
-            left -= before.len();
         }
-        None
+        Ok(())
     }
 
     /// The same network for images of `grid` patches and for other windows: tables are resampled where the side of a stage's windows

@@ -5,9 +5,13 @@ use burn::tensor::{Device, Int, Tensor};
 
 use super::block::Block;
 use super::drop_path::DropPath;
+use super::encoder::{Attended, BlockView, Look};
+use super::init::Init;
 use super::linear::{LayerNorm, normal, parameter};
 use super::patch_embed::PatchEmbed;
 use super::pos_embed;
+use super::score_bias::ScoreBias;
+use crate::error::Result;
 use crate::random::Stream;
 
 /// The sizes of a ViT.
@@ -29,12 +33,44 @@ pub struct VitConfig {
     pub mlp_ratio: f64,
     /// Register tokens: no position, dropped from every output.
     pub registers: usize,
-    /// Learned positions instead of the fixed sine-cosine code.
-    pub learned_pos: bool,
+    /// What is added to tokens for their place.
+    pub positions: Positions,
+    /// What is added to attention scores for the distance of two patches; not with registers.
+    pub relative: Relative,
+    /// Start of the learned factors of every branch; 0 for none.
+    pub layer_scale: f64,
+    /// Keys have a bias.
+    pub key_bias: bool,
+    /// Whose initial weights.
+    pub init: Init,
+    /// What norms add to the variance.
+    pub eps: f64,
     /// Drop-path rate of the last block.
     pub drop_path: f64,
     /// Blocks are computed again in the backward pass.
     pub recompute: bool,
+}
+
+/// Position codes of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// Sine and cosine of rows and columns, never trained.
+    Fixed,
+    /// A learned table.
+    Learned,
+    /// None: a table of zeros, never trained.
+    Absent,
+}
+
+/// Position codes of attention scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relative {
+    /// None.
+    Absent,
+    /// One table for all blocks.
+    Shared,
+    /// One table for each block.
+    Own,
 }
 
 /// A plain vision transformer. Token order: class token, R registers, patches.
@@ -48,6 +84,8 @@ pub struct Vit {
     pub pos_embed: Param<Tensor<3>>,
     /// Patches to tokens.
     pub patch_embed: PatchEmbed,
+    /// What the scores of all blocks get for the distance of two patches.
+    pub rel_pos_bias: Option<ScoreBias>,
     /// The blocks, first to last.
     pub blocks: Vec<Block>,
     /// After the last block.
@@ -57,24 +95,46 @@ pub struct Vit {
 }
 
 impl VitConfig {
-    /// MAE's initialization, a function of the stream.
+    /// A transformer without registers or anything that is not MAE's.
+    pub fn plain(grid: [usize; 2], [channels, patch]: [usize; 2], [width, depth, heads]: [usize; 3]) -> Self {
+        Self {
+            grid,
+            channels,
+            patch,
+            width,
+            depth,
+            heads,
+            mlp_ratio: 4.0,
+            registers: 0,
+            positions: Positions::Fixed,
+            relative: Relative::Absent,
+            layer_scale: 0.0,
+            key_bias: true,
+            init: Init::Mae,
+            eps: LayerNorm::EPS,
+            drop_path: 0.0,
+            recompute: false,
+        }
+    }
+
+    /// Its initialization, a function of the stream.
     pub fn init(&self, stream: &mut Stream, device: &Device) -> Vit {
-        let (width, [rows, cols]) = (self.width, self.grid);
-        let pos_embed = if self.learned_pos {
-            parameter(normal((1 + rows * cols) * width, 0.02, stream), [1, 1 + rows * cols, width], device)
-        } else {
-            parameter(pos_embed::sincos_2d(width, rows, cols), [1, 1 + rows * cols, width], device).set_require_grad(false)
+        let (width, [rows, cols], init) = (self.width, self.grid, self.init);
+        let shape = [1, 1 + rows * cols, width];
+        let pos_embed = match self.positions {
+            Positions::Learned => parameter(init.values(shape[1] * width, stream), shape, device),
+            Positions::Fixed => parameter(pos_embed::sincos_2d(width, rows, cols), shape, device).set_require_grad(false),
+            Positions::Absent => parameter(vec![0.0; shape[1] * width], shape, device).set_require_grad(false),
         };
         Vit {
-            cls_token: parameter(normal(width, 0.02, stream), [1, 1, width], device),
+            cls_token: parameter(init.values(width, stream), [1, 1, width], device),
             reg_token: (self.registers > 0)
                 .then(|| parameter(normal(self.registers * width, 1e-6, stream), [1, self.registers, width], device)),
             pos_embed,
-            patch_embed: PatchEmbed::new(self.channels, self.patch, width, stream, device),
-            blocks: (0..self.depth)
-                .map(|_| Block::new(width, self.heads, self.mlp_ratio, stream, device).recomputed(self.recompute))
-                .collect(),
-            norm: LayerNorm::new(width, device),
+            patch_embed: init.patch_embed([self.channels, self.patch, width], stream, device),
+            rel_pos_bias: (self.relative == Relative::Shared).then(|| ScoreBias::new(self.grid, self.heads, device)),
+            blocks: (0..self.depth).map(|index| Block::new(self, index, stream, device)).collect(),
+            norm: init.norm(width, self.eps, device),
             config: self.clone(),
         }
     }
@@ -112,9 +172,39 @@ impl Vit {
     }
 
     /// All blocks and the final norm. Shapes: `[B, tokens, D]` to the same.
+    ///
+    /// With a position code of scores, the tokens are those of whole images in raster order.
     pub fn encode(&self, tokens: Tensor<3>, drop_path: Option<&DropPath>) -> Tensor<3> {
+        self.norm.forward(self.through(tokens, drop_path))
+    }
+
+    fn through(&self, tokens: Tensor<3>, drop_path: Option<&DropPath>) -> Tensor<3> {
+        let shared = self.shared_bias();
         let blocks = self.blocks.iter().enumerate();
-        self.norm.forward(blocks.fold(tokens, |x, (index, block)| block.forward(x, index, drop_path)))
+        blocks.fold(tokens, |x, (index, block)| block.forward(x, self.bias_of(block, &shared), index, drop_path))
+    }
+
+    /// See [`Encoder::each_block`](super::encoder::Encoder::each_block).
+    pub(super) fn each_block(&self, mut tokens: Tensor<3>, look: Look<'_>) -> Result<()> {
+        let shared = self.shared_bias();
+        for (index, block) in self.blocks.iter().enumerate() {
+            let (bias, before) = (self.bias_of(block, &shared), tokens.clone());
+            tokens = block.forward(tokens, bias.clone(), index, None);
+            let attention = || Attended::All(block.attention(before.clone(), bias.clone()));
+            let (grid, prefix) = (self.config.grid, self.num_prefix());
+            if !look(BlockView { index, grid, prefix, tokens: tokens.clone(), attention: &attention })? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn shared_bias(&self) -> Option<Tensor<4>> {
+        self.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid))
+    }
+
+    fn bias_of(&self, block: &Block, shared: &Option<Tensor<4>>) -> Option<Tensor<4>> {
+        block.attn.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid)).or_else(|| shared.clone())
     }
 
     /// Tokens of whole images, ready for the blocks. Shapes: `patches [B, N, P·P·C]` to `[B, 1 + R + N, D]`.
@@ -123,10 +213,14 @@ impl Vit {
         self.with_prefix(self.patch_embed.forward(patches) + self.pos_embed.val().narrow(1, 1, count))
     }
 
-    /// The same network for images of another size: its position table is resized to `grid`.
+    /// The same network for images of another size: its position tables are resized to `grid`.
     pub fn for_grid(mut self, grid: [usize; 2]) -> Self {
-        self.pos_embed = resized(&self.pos_embed, self.config.grid, grid);
-        self.config.grid = grid;
+        let from = std::mem::replace(&mut self.config.grid, grid);
+        self.pos_embed = resized(&self.pos_embed, from, grid);
+        self.rel_pos_bias = self.rel_pos_bias.map(|bias| bias.for_grid(from, grid));
+        for block in &mut self.blocks {
+            block.attn.rel_pos_bias = block.attn.rel_pos_bias.take().map(|bias| bias.for_grid(from, grid));
+        }
         self
     }
 }

@@ -59,6 +59,8 @@ pub struct WindowBlock {
     pub norm2: LayerNorm,
     /// Works on each token alone.
     pub mlp: Mlp,
+    #[module(skip)]
+    recompute: bool,
 }
 
 /// The sizes of one block.
@@ -74,12 +76,14 @@ pub struct WindowBlockConfig {
     pub mlp_ratio: f64,
     /// Where the numbers of distances come from.
     pub positions: RelativePositions,
+    /// It is computed again in the backward pass.
+    pub recompute: bool,
 }
 
 impl WindowBlockConfig {
     /// Swin's initialization, a function of the stream.
     pub fn init(&self, stream: &mut Stream, device: &Device) -> WindowBlock {
-        let Self { width, heads, side, mlp_ratio, positions } = *self;
+        let Self { width, heads, side, mlp_ratio, positions, recompute } = *self;
         let hidden = (width as f64 * mlp_ratio) as usize;
         let num_distances = (2 * side - 1) * (2 * side - 1);
         let has_table = positions == RelativePositions::Table;
@@ -95,6 +99,7 @@ impl WindowBlockConfig {
             },
             norm2: LayerNorm::with_eps(width, EPS, device),
             mlp: Mlp { fc1: Linear::normal(width, hidden, stream, device), fc2: Linear::normal(hidden, width, stream, device) },
+            recompute,
         }
     }
 }
@@ -124,7 +129,7 @@ impl WindowBlock {
             heads: self.attn.heads,
             eps: self.norm1.eps(),
             bias: self.attn.bias(layout),
-            recompute: false,
+            recompute: self.recompute,
         }
     }
 }

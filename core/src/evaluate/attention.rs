@@ -32,7 +32,7 @@ impl Where {
 
     /// The same in every block.
     pub fn in_every_layer(&self, network: &Network) -> Vec<Self> {
-        (0..network.encoder().blocks.len() as i64).map(|layer| Self { layer, rollout: false, ..*self }).collect()
+        (0..network.encoder().config().num_blocks() as i64).map(|layer| Self { layer, rollout: false, ..*self }).collect()
     }
 
     /// Refuses a layer that the network does not have.
@@ -40,7 +40,7 @@ impl Where {
     /// # Errors
     /// [`Error::Usage`] naming the layers there are.
     pub fn check(&self, network: &Network) -> Result<()> {
-        resolve_layer(self.layer, network.encoder().blocks.len()).map(drop)
+        resolve_layer(self.layer, network.encoder().config().num_blocks()).map(drop)
     }
 }
 
@@ -72,7 +72,7 @@ pub fn attention_jaccard(
             let size = [truth.height, truth.width];
             let heads = maps.iter().zip(places).flat_map(|(maps, place)| (0..maps.heads).map(move |head| (maps, place, head)));
             let masks: Vec<Vec<bool>> = heads
-                .map(|(maps, place, head)| Ok(rule.mask(maps.query(index, head, place.query)?, maps.grid, size)))
+                .map(|(maps, place, head)| Ok(rule.mask(&maps.query(index, head, place.query)?, maps.grid, size)))
                 .collect::<Result<_>>()?;
             let tally = match &mut tally {
                 Some(tally) => tally,

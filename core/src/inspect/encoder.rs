@@ -1,9 +1,11 @@
 //! What the encoder makes of whole images: features and attention, of any layer.
 
+use std::borrow::Cow;
+
 use burn::tensor::{Tensor, TensorData};
 
+use crate::backbone::encoder::Attended;
 use crate::backbone::patch_embed::patchify;
-use crate::backbone::vit::Vit;
 use crate::error::{Error, Result};
 use crate::method::Network;
 use crate::weights::model_file::to_host;
@@ -41,9 +43,9 @@ pub struct AttentionMaps {
     pub batch: usize,
     /// Heads.
     pub heads: usize,
-    /// 1 + R + N
+    /// Prefix and N.
     pub tokens: usize,
-    /// 1 + R
+    /// 1 + R; 0 for pyramids, but for the last stage of a PVT.
     pub prefix: usize,
     /// Patches down and across.
     pub grid: [usize; 2],
@@ -60,93 +62,159 @@ pub fn resolve_layer(layer: i64, depth: usize) -> Result<usize> {
     })
 }
 
-/// The network for the images' grid, and their tokens ready for the first block: `[B, 1 + R + N, D]`.
-fn tokens_of(network: &Network, images: &Images) -> (Network, Tensor<3>) {
+/// The network for the images' size, and their tokens ready for the first block: `[B, prefix + N, D]`.
+fn tokens_of(network: &Network, images: &Images) -> Result<(Network, Tensor<3>)> {
     let config = network.encoder().config();
-    let (patch, channels) = (config.patch, config.channels);
-    let grid = [images.height / patch, images.width / patch];
-    let network = network.for_grid(grid);
+    let (patch, channels) = (config.patch(), config.channels());
+    let network = network.for_image([images.height, images.width])?;
     let pixels = images.height * images.width * channels;
     let patches: Vec<f32> =
         images.values.chunks_exact(pixels).flat_map(|image| patchify(image, images.height, images.width, channels, patch)).collect();
-    let shape = [images.batch, grid[0] * grid[1], patch * patch * channels];
+    let shape = [images.batch, (images.height / patch) * (images.width / patch), patch * patch * channels];
     let patches = Tensor::from_data(TensorData::new(patches, shape), network.device());
     let tokens = network.encoder().tokens(patches);
-    (network, tokens)
+    Ok((network, tokens))
 }
 
-fn through(vit: &Vit, tokens: Tensor<3>, blocks: usize) -> Tensor<3> {
-    vit.blocks[..blocks].iter().enumerate().fold(tokens, |x, (index, block)| block.forward(x, index, None))
-}
-
-/// Features after block `layer`, through the final norm. Shapes: `[B, D]`, or `[B, N, D]` for patches.
+/// The number of values that [`features`] gives for a token of block `layer`.
 ///
 /// # Errors
-/// If the layer does not exist or the device fails.
-pub fn features(network: &Network, images: &Images, layer: i64, pool: Pool) -> Result<Vec<f32>> {
-    let layer = resolve_layer(layer, network.encoder().blocks.len())?;
-    let (network, tokens) = tokens_of(network, images);
-    let vit = network.encoder();
-    let tokens = vit.norm.forward(through(vit, tokens, layer + 1));
-    let patches = tokens.dims()[1] - vit.num_prefix();
-    match pool {
-        Pool::Cls => to_host(tokens.narrow(1, 0, 1)),
-        Pool::Mean => to_host(tokens.narrow(1, vit.num_prefix(), patches).mean_dim(1)),
-        Pool::Patches => to_host(tokens.narrow(1, vit.num_prefix(), patches)),
-    }
+/// If the layer does not exist.
+pub fn feature_width(network: &Network, layer: i64) -> Result<usize> {
+    let config = network.encoder().config();
+    Ok(config.width_of(resolve_layer(layer, config.num_blocks())?))
 }
 
-/// The attention of block `layer`, as it is used.
+/// Features after block `layer`, through the final norm, which a pyramid has for its last stage only. Shapes: `[B, D]`, or `[B, N, D]` for
+/// patches, which in a pyramid are the tokens of the block's stage.
+///
+/// # Errors
+/// If the layer does not exist, there is no class token to ask for, or the device fails.
+pub fn features(network: &Network, images: &Images, layer: i64, pool: Pool) -> Result<Vec<f32>> {
+    let layer = resolve_layer(layer, network.encoder().config().num_blocks())?;
+    let (network, tokens) = tokens_of(network, images)?;
+    let mut values = Vec::new();
+    network.encoder().each_block(tokens, &mut |block| {
+        if block.index < layer {
+            return Ok(true);
+        }
+        let tokens = network.encoder().normed(block.tokens);
+        let patches = block.grid[0] * block.grid[1];
+        values = match pool {
+            Pool::Cls if block.prefix == 0 => {
+                let why = "this network has no class token there: use --pool mean, or a layer that has one";
+                return Err(Error::Usage(why.into()));
+            }
+            Pool::Cls => to_host(tokens.narrow(1, 0, 1))?,
+            Pool::Mean => to_host(tokens.narrow(1, block.prefix, patches).mean_dim(1))?,
+            Pool::Patches => to_host(tokens.narrow(1, block.prefix, patches))?,
+        };
+        Ok(false)
+    })?;
+    Ok(values)
+}
+
+/// The attention of block `layer`, as it is used, between all tokens of its stage.
 ///
 /// # Errors
 /// If the layer does not exist or the device fails.
 pub fn attention(network: &Network, images: &Images, layer: i64) -> Result<AttentionMaps> {
-    let layer = resolve_layer(layer, network.encoder().blocks.len())?;
-    let (network, tokens) = tokens_of(network, images);
-    let vit = network.encoder();
-    maps(vit, vit.blocks[layer].attention(through(vit, tokens, layer)))
+    let layer = resolve_layer(layer, network.encoder().config().num_blocks())?;
+    let (network, tokens) = tokens_of(network, images)?;
+    let mut maps = Err(Error::Usage("this network has no blocks".into()));
+    network.encoder().each_block(tokens, &mut |block| {
+        if block.index < layer {
+            return Ok(true);
+        }
+        maps = maps_of((block.attention)(), images.batch, block.grid, block.prefix);
+        Ok(false)
+    })?;
+    maps
 }
 
 /// Attention rollout (Abnar and Zuidema, 2020): the product over all blocks of half the head-averaged attention and half the identity.
 /// One head.
 ///
 /// # Errors
-/// If the device fails.
+/// If the network is a pyramid, whose blocks do not see the same tokens, or if the device fails.
 pub fn rollout(network: &Network, images: &Images) -> Result<AttentionMaps> {
-    roll(network, images, |_, _, _| Ok(()))
+    attention_of_all_layers(network, images, |_, _| Ok(()), false)?.ok_or_else(|| {
+        Error::Usage("rollout needs blocks that all see the same tokens, and those of a pyramid do not: choose a layer".into())
+    })
 }
 
-/// Hands the attention of every block to `look`, first to last, and returns the rollout: one pass for all of it. One block at a time,
-/// because the maps of all blocks together may be larger than memory.
+/// Hands the attention of every block to `look`, first to last, and returns the rollout, which pyramids do not have: one pass for all of
+/// it. One block at a time, because the maps of all blocks together may be larger than memory.
 ///
 /// # Errors
 /// What `look` returns, or if the device fails.
-pub fn attention_of_all_layers(
+pub fn attention_of_every_block(
+    network: &Network,
+    images: &Images,
+    look: impl FnMut(usize, AttentionMaps) -> Result<()>,
+) -> Result<Option<AttentionMaps>> {
+    attention_of_all_layers(network, images, look, true)
+}
+
+fn attention_of_all_layers(
     network: &Network,
     images: &Images,
     mut look: impl FnMut(usize, AttentionMaps) -> Result<()>,
-) -> Result<AttentionMaps> {
-    roll(network, images, |vit, layer, probabilities| look(layer, maps(vit, probabilities.clone())?))
-}
-
-fn roll(network: &Network, images: &Images, mut look: impl FnMut(&Vit, usize, &Tensor<4>) -> Result<()>) -> Result<AttentionMaps> {
-    let (network, mut tokens) = tokens_of(network, images);
-    let vit = network.encoder();
+    wants_maps: bool,
+) -> Result<Option<AttentionMaps>> {
+    let (network, tokens) = tokens_of(network, images)?;
     let [batch, count, _] = tokens.dims();
     let half_identity = Tensor::<2>::eye(count, network.device()).reshape([1, 1, count, count]) * 0.5;
-    let mut product = half_identity.clone().expand([batch, 1, count, count]) * 2.0;
-    for (index, block) in vit.blocks.iter().enumerate() {
-        let probabilities = block.attention(tokens.clone());
-        look(vit, index, &probabilities)?;
-        product = (probabilities.mean_dim(1) * 0.5 + half_identity.clone()).matmul(product);
-        tokens = block.forward(tokens, index, None);
-    }
-    maps(vit, product)
+    let mut rolled: Option<(Tensor<4>, [usize; 2], usize)> = None;
+    network.encoder().each_block(tokens, &mut |block| {
+        let attended = (block.attention)();
+        if let Attended::All(probabilities) = &attended {
+            let factor = probabilities.clone().mean_dim(1) * 0.5 + half_identity.clone();
+            let product = match rolled.take() {
+                Some((product, ..)) => factor.matmul(product),
+                None => factor,
+            };
+            rolled = Some((product, block.grid, block.prefix));
+        }
+        if wants_maps {
+            look(block.index, maps_of(attended, batch, block.grid, block.prefix)?)?;
+        }
+        Ok(true)
+    })?;
+    rolled.map(|(product, grid, prefix)| maps_of(Attended::All(product), batch, grid, prefix)).transpose()
 }
 
-fn maps(vit: &Vit, probabilities: Tensor<4>) -> Result<AttentionMaps> {
-    let [batch, heads, tokens, _] = probabilities.dims();
-    Ok(AttentionMaps { values: to_host(probabilities)?, batch, heads, tokens, prefix: vit.num_prefix(), grid: vit.config().grid })
+/// Attention between all tokens of a map: of windows it is zero between different ones, and what goes to the mean of a square goes to its
+/// tokens in equal parts.
+fn maps_of(attended: Attended, batch: usize, grid: [usize; 2], prefix: usize) -> Result<AttentionMaps> {
+    let tokens = prefix + grid[0] * grid[1];
+    let (values, heads) = match attended {
+        Attended::All(probabilities) | Attended::Reduced(probabilities, 1) => {
+            let heads = probabilities.dims()[1];
+            (to_host(probabilities)?, heads)
+        }
+        Attended::Windows(probabilities, windows) => {
+            let [_, heads, area, _] = probabilities.dims();
+            let (own, order) = (to_host(probabilities)?, windows.order());
+            let mut values = vec![0.0; batch * heads * tokens * tokens];
+            for (row, own) in own.chunks_exact(area).enumerate() {
+                let (window, head, query) = (row / area / heads, row / area % heads, row % area);
+                let (sample, window) = (window / windows.count(), window % windows.count());
+                let places = &order[window * area..][..area];
+                let to = &mut values[((sample * heads + head) * tokens + places[query]) * tokens..][..tokens];
+                places.iter().zip(own).for_each(|(&place, &value)| to[place] = value);
+            }
+            (values, heads)
+        }
+        Attended::Reduced(probabilities, side) => {
+            let [_, heads, _, squares] = probabilities.dims();
+            let (own, share) = (to_host(probabilities)?, 1.0 / (side * side) as f32);
+            let across = grid[1] / side;
+            let square = |token: usize| token / grid[1] / side * across + token % grid[1] / side;
+            (own.chunks_exact(squares).flat_map(|own| (0..tokens).map(move |token| own[square(token)] * share)).collect(), heads)
+        }
+    };
+    Ok(AttentionMaps { values, batch, heads, tokens, prefix, grid })
 }
 
 /// The token whose attention is asked for.
@@ -160,21 +228,30 @@ pub enum Query {
 
 impl AttentionMaps {
     /// What one head's query attends to, over patches: `[N]`. What goes to the class token and the registers is left out, so the numbers
-    /// need not sum to one.
+    /// need not sum to one. Without a class token, what stands for its attention is the mean over all patches.
     ///
     /// # Errors
     /// [`Error::Usage`] if the query lies outside the grid.
-    pub fn query(&self, image: usize, head: usize, query: Query) -> Result<&[f32]> {
+    pub fn query(&self, image: usize, head: usize, query: Query) -> Result<Cow<'_, [f32]>> {
         let [rows, cols] = self.grid;
-        let token = match query {
-            Query::Cls => 0,
-            Query::Patch(row, col) if row < rows && col < cols => self.prefix + row * cols + col,
-            Query::Patch(row, col) => {
-                return Err(Error::Usage(format!("there is no patch {row},{col}: the grid has {rows} rows and {cols} columns")));
-            }
+        let of_token = |token: usize| {
+            let start = ((image * self.heads + head) * self.tokens + token) * self.tokens;
+            &self.values[start + self.prefix..start + self.tokens]
         };
-        let start = ((image * self.heads + head) * self.tokens + token) * self.tokens;
-        Ok(&self.values[start + self.prefix..start + self.tokens])
+        match query {
+            Query::Cls if self.prefix == 0 => {
+                let mut mean = vec![0.0; rows * cols];
+                for token in 0..self.tokens {
+                    mean.iter_mut().zip(of_token(token)).for_each(|(sum, value)| *sum += value / self.tokens as f32);
+                }
+                Ok(Cow::Owned(mean))
+            }
+            Query::Cls => Ok(Cow::Borrowed(of_token(0))),
+            Query::Patch(row, col) if row < rows && col < cols => Ok(Cow::Borrowed(of_token(self.prefix + row * cols + col))),
+            Query::Patch(row, col) => {
+                Err(Error::Usage(format!("there is no patch {row},{col}: the grid has {rows} rows and {cols} columns")))
+            }
+        }
     }
 }
 
@@ -200,7 +277,7 @@ mod tests {
         let values = (0..16 * 24 * 3).map(|index| (index as f32 * 0.37).sin()).collect();
         let images = Images { values, batch: 1, height: 16, width: 24 };
         let mut layers = Vec::new();
-        let rolled = attention_of_all_layers(&network, &images, |layer, maps| {
+        let rolled = attention_of_every_block(&network, &images, |layer, maps| {
             assert_eq!(layer, layers.len());
             layers.push(maps.values);
             Ok(())
@@ -209,6 +286,6 @@ mod tests {
         for (layer, values) in layers.into_iter().enumerate() {
             assert_eq!(values, attention(&network, &images, layer as i64).unwrap().values, "layer {layer}");
         }
-        assert_eq!(rolled.unwrap().values, rollout(&network, &images).unwrap().values);
+        assert_eq!(rolled.unwrap().unwrap().values, rollout(&network, &images).unwrap().values);
     }
 }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::encoder::{Images, Pool, features};
+use super::encoder::{Images, Pool, feature_width, features};
 use crate::augment::{Area, Resizer, fit, prepare_eval};
 use crate::dataset::{Dataset, Limits, Picture, Unreadable};
 use crate::error::{Error, Result};
@@ -47,7 +47,7 @@ pub fn prepare(dataset: &Dataset, sample: usize, recipe: &Recipe, how: Fit) -> R
     let data = &recipe.data;
     let (height, width) = match how {
         Fit::Crop => data.image.into(),
-        Fit::Keep | Fit::Stretch => fit(picture.height, picture.width, data.image, recipe.backbone.patch, how == Fit::Stretch),
+        Fit::Keep | Fit::Stretch => fit(picture.height, picture.width, data.image, recipe.backbone.step(), how == Fit::Stretch),
     };
     let (source_height, source_width) = (picture.height, picture.width);
     let values = match how {
@@ -137,15 +137,15 @@ pub fn embed_all(
     layer: i64,
     pool: Pool,
 ) -> Result<Features> {
-    let mut all = Features { width: network.encoder().config().width, ..Features::default() };
+    let mut all = Features { width: feature_width(network, layer)?, ..Features::default() };
     all.unreadable = for_each_batch(dataset, samples, recipe, how, |images, prepared| {
-        let patch = recipe.backbone.patch;
-        let patches = (images.height / patch) * (images.width / patch);
+        let values = features(network, images, layer, pool)?;
+        let patches = values.len() / (all.width * images.batch).max(1);
         if pool == Pool::Patches && *all.patches.get_or_insert(patches) != patches {
             let name = &dataset.items[prepared[0].sample].name;
             return Err(Error::Usage(format!("{name} has another number of patches than the first image: use --fit")));
         }
-        all.values.extend(features(network, images, layer, pool)?);
+        all.values.extend(values);
         all.samples.extend(prepared.iter().map(|image| image.sample));
         Ok(())
     })?;

@@ -22,9 +22,9 @@ pub struct Reconstruction {
 /// Runs the network on normalized images `[B, H, W, C]` with the given masks.
 ///
 /// # Errors
-/// If the device fails.
+/// If the masks are to be packed and cannot be, or the device fails.
 pub fn reconstruct(network: &Network, task: &Task, images: &[f32], masks: &[Mask]) -> Result<Reconstruction> {
-    let batch = task.batch_of_everything(images, masks);
+    let batch = task.batch_of_everything(images, masks)?;
     let prediction = batch.to_raster(&to_host(network.predict(&batch, None))?);
     let targets = batch.to_raster(&batch.targets);
     let output = task.output();

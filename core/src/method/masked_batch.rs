@@ -2,12 +2,15 @@
 //!
 //! Attention does not care about the order of tokens, so nothing is ever shuffled back: each sample's tokens stand in the order of its
 //! `ids_shuffle`, visible ones first, and take their positions with them. Dropping, restoring and picking the masked ones are then slices.
+//! Where the encoder is shown everything, and knows places by where they stand, tokens are in raster order.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::Task;
+use crate::backbone::compact::Compact;
 use crate::backbone::patch_embed::patchify;
+use crate::error::Result;
 use crate::kernel::cube::Order;
 use crate::mask::Mask;
 
@@ -55,97 +58,174 @@ pub enum Lead {
     Rows(usize),
 }
 
+/// What an encoder is given of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// The visible patches.
+    Visible,
+    /// Every patch; those that are hidden are known.
+    Everything {
+        /// Every patch is predicted, whether it counts or not, because the network cannot leave any out.
+        predicts_all: bool,
+    },
+    /// The visible units, one of each cell of 2×2, packed into a map of half the size.
+    Packed {
+        /// Side of the encoder's patches in pixels, of which a unit consists.
+        patch: usize,
+        /// Decoders add positions in raster order to tokens that are in the packed map's, as UM-MAE's released code does.
+        official_order: bool,
+    },
+}
+
 /// One batch, ready to be uploaded. Rows of `order`, `targets` and `weights` belong together.
 #[derive(Debug, Clone)]
 pub struct MaskedBatch {
     /// B
     pub batch: usize,
-    /// N
+    /// N: what is masked and predicted as a whole, patches or units of several.
     pub num_patches: usize,
+    /// The same down and across.
+    pub units: [usize; 2],
     /// V: the smallest count of visible patches in the batch; what a sample shows beyond it is neither encoded nor counted.
     pub visible: usize,
     /// The first predicted row: V, or 0 if visible patches are predicted too.
     pub first_predicted: usize,
-    /// `[B, V, P·P·C]`
-    pub visible_patches: Vec<f32>,
-    /// 1 where a visible patch is replaced by the mask token before encoding (UM-MAE's secondary masking). `[B, V]`
-    pub secondary: Vec<f32>,
-    /// The raster index of every token, `ids_shuffle` of each sample. `[B, N]`
+    /// What is visible of each image where it is packed.
+    pub compact: Option<Compact>,
+    /// The raster index of every row: visible ones first, as in `ids_shuffle` of each sample or as a packed map has them. `[B, N]`
     pub order: Vec<i32>,
     /// `[B, N - first_predicted, row width]`
     pub targets: Vec<f32>,
     /// 1 where a row counts. `[B, N - first_predicted]`
     pub weights: Vec<f32>,
+    /// `[B, n, P·P·C]`: what the encoder is given.
+    patches: Vec<f32>,
+    /// 1 where it must not see what it is given. `[B, n]`
+    hidden: Vec<f32>,
+    /// The order of positions, where it is not that of rows. `[B, N]`
+    official_order: Option<Vec<i32>>,
     values: usize,
     row_width: usize,
 }
 
 impl MaskedBatch {
     /// Shapes: `images [B, H, W, C]`, normalized; one mask per image.
-    pub fn new(task: &Task, images: &[f32], masks: &[Mask], predict_visible: bool) -> Self {
-        let shape = task.shape;
-        let (num_patches, values) = (shape.num_patches(), shape.patch_values());
-        let width = task.output().row_width();
+    ///
+    /// # Errors
+    /// If the masks cannot be packed and have to be.
+    pub fn new(task: &Task, images: &[f32], masks: &[Mask], predict_visible: bool) -> Result<Self> {
+        let (shape, batch) = (task.shape, masks.len());
+        let num_patches = shape.num_patches();
+        let (values, width) = (shape.patch_values(), task.output().row_width());
         let visible = masks.iter().map(Mask::num_visible).min().unwrap_or(0);
-        let first_predicted = if predict_visible { 0 } else { visible };
+        let in_raster = matches!(task.feed, Feed::Everything { predicts_all } if predicts_all || predict_visible);
+        let first_predicted = if predict_visible || in_raster { 0 } else { visible };
         let rows = num_patches - first_predicted;
-        let batch = masks.len();
+        let packed = match task.feed {
+            Feed::Packed { patch, official_order } => Some(Packed::new(shape, images, masks, patch, official_order)?),
+            _ => None,
+        };
+        let given = match task.feed {
+            Feed::Visible => visible,
+            Feed::Everything { .. } => num_patches,
+            Feed::Packed { .. } => 0,
+        };
         let mut this = Self {
             batch,
             num_patches,
+            units: shape.grid(),
             visible,
             first_predicted,
-            visible_patches: vec![0.0; batch * visible * values],
-            secondary: vec![0.0; batch * visible],
             order: vec![0; batch * num_patches],
             targets: vec![0.0; batch * rows * width],
             weights: vec![0.0; batch * rows],
+            patches: vec![0.0; batch * given * values],
+            hidden: vec![0.0; batch * given],
+            compact: None,
+            official_order: None,
             values,
             row_width: width,
         };
-        let samples = (images.par_chunks_exact(shape.image_values()), masks.par_iter());
-        let encoded = (this.visible_patches.par_chunks_exact_mut(visible * values), this.secondary.par_chunks_exact_mut(visible));
+        let order_of = |mask: &Mask, sample: usize| match &packed {
+            Some(packed) => packed.order(mask, sample),
+            None if in_raster => (0..num_patches).collect(),
+            None => mask.ids_shuffle.clone(),
+        };
+        let samples = (images.par_chunks_exact(shape.image_values()), masks.par_iter().enumerate());
+        let encoded = (chunks(&mut this.patches, given * values, batch), chunks(&mut this.hidden, given, batch));
         let predicted = (
             this.order.par_chunks_exact_mut(num_patches),
-            this.targets.par_chunks_exact_mut(rows * width),
-            this.weights.par_chunks_exact_mut(rows),
+            chunks(&mut this.targets, rows * width, batch),
+            chunks(&mut this.weights, rows, batch),
         );
         (samples, encoded, predicted).into_par_iter().for_each(
-            |((image, mask), (visible_patches, secondary), (order, targets, weights))| {
+            |((image, (sample, mask)), (encoded, hidden), (order, targets, weights))| {
                 let patches = patchify(image, shape.height, shape.width, shape.channels, shape.patch);
                 let all_targets = task.target.rows(&task.image(image, &patches));
-                for (place, &id) in mask.ids_shuffle.iter().enumerate() {
+                for (place, id) in order_of(mask, sample).into_iter().enumerate() {
                     order[place] = id as i32;
-                    if place < visible {
-                        visible_patches[place * values..][..values].copy_from_slice(&patches[id * values..][..values]);
-                        secondary[place] = f32::from(u8::from(mask.secondary[id]));
-                    }
                     if let Some(row) = place.checked_sub(first_predicted) {
                         targets[row * width..][..width].copy_from_slice(&all_targets[id * width..][..width]);
                         weights[row] = f32::from(u8::from(predict_visible || mask.masked[id]));
                     }
+                    // What is given in part stands in the order of rows, what is given whole in raster order.
+                    let at = if given < num_patches { place } else { id };
+                    if at < given {
+                        encoded[at * values..][..values].copy_from_slice(&patches[id * values..][..values]);
+                        hidden[at] = f32::from(u8::from(mask.secondary[id] || mask.masked[id]));
+                    }
                 }
             },
         );
-        this
+        if let Some(packed) = packed {
+            this.official_order = packed.official_order.then(|| this.order_with_visible_sorted());
+            (this.patches, this.hidden, this.compact, this.values) = (packed.patches, packed.hidden, Some(packed.compact), packed.values);
+        }
+        Ok(this)
     }
 
-    /// `[B, V, P·P·C]`
-    pub fn visible_patches(&self, device: &Device) -> Tensor<3> {
-        Tensor::from_data(TensorData::new(self.visible_patches.clone(), [self.batch, self.visible, self.values]), device)
+    fn order_with_visible_sorted(&self) -> Vec<i32> {
+        let mut orders = self.order.clone();
+        orders.chunks_exact_mut(self.num_patches).for_each(|order| order[..self.visible].sort_unstable());
+        orders
     }
 
-    /// `[B, V, 1]`, or nothing if no visible patch is hidden by secondary masking.
-    pub fn secondary(&self, device: &Device) -> Option<Tensor<3>> {
-        let any = self.secondary.iter().any(|&hidden| hidden > 0.0);
-        any.then(|| Tensor::from_data(TensorData::new(self.secondary.clone(), [self.batch, self.visible, 1]), device))
+    /// What the encoder is given: `[B, n, P·P·C]`.
+    pub fn patches(&self, device: &Device) -> Tensor<3> {
+        let given = self.hidden.len() / self.batch.max(1);
+        Tensor::from_data(TensorData::new(self.patches.clone(), [self.batch, given, self.values]), device)
     }
 
-    /// The raster indices of the tokens `from..to` of every sample, flat: `[B·(to - from)]`.
-    pub fn places(&self, from: usize, to: usize, device: &Device) -> Tensor<1, Int> {
-        let places: Vec<i32> = self.order.chunks_exact(self.num_patches).flat_map(|order| order[from..to].iter().copied()).collect();
-        let count = places.len();
-        Tensor::from_data(TensorData::new(places, [count]), device)
+    /// 1 where the encoder must see the mask token instead of what it is given, `[B, n, 1]`; nothing if that is nowhere.
+    pub fn hidden(&self, device: &Device) -> Option<Tensor<3>> {
+        let (any, given) = (self.hidden.iter().any(|&hidden| hidden > 0.0), self.hidden.len() / self.batch.max(1));
+        any.then(|| Tensor::from_data(TensorData::new(self.hidden.clone(), [self.batch, given, 1]), device))
+    }
+
+    /// The position codes of the first `count` rows of every sample. Shapes: `table [1, 1 + N, W]` to `[B, count, W]`.
+    pub fn positions(&self, table: &Tensor<3>, count: usize, device: &Device) -> Tensor<3> {
+        let [_, rows, width] = table.dims();
+        let order = self.official_order.as_ref().unwrap_or(&self.order);
+        let places: Vec<i32> =
+            order.chunks_exact(self.num_patches).flat_map(|order| order[..count].iter().map(|place| place + 1)).collect();
+        let places: Tensor<1, Int> = Tensor::from_data(TensorData::new(places, [self.batch * count]), device);
+        table.clone().reshape([rows, width]).select(0, places).reshape([self.batch, count, width])
+    }
+
+    /// The predicted rows out of all patches in raster order, as a product with ones and zeros: no device has to scatter gradients then.
+    /// Shapes: `tokens [B, N, D]` to `[B, N - first_predicted, D]`.
+    pub fn pick(&self, tokens: Tensor<3>, device: &Device) -> Tensor<3> {
+        if self.first_predicted == 0 {
+            return tokens;
+        }
+        let rows = self.num_patches - self.first_predicted;
+        let mut chosen = vec![0.0_f32; self.batch * rows * self.num_patches];
+        for (order, chosen) in self.order.chunks_exact(self.num_patches).zip(chosen.chunks_exact_mut(rows * self.num_patches)) {
+            for (row, &id) in order[self.first_predicted..].iter().enumerate() {
+                chosen[row * self.num_patches + id as usize] = 1.0;
+            }
+        }
+        Tensor::<3>::from_data(TensorData::new(chosen, [self.batch, rows, self.num_patches]), device).matmul(tokens)
     }
 
     /// The class token and the first tokens of every sample, with their positions: what the encoder is shown, `visible` of them, or what
@@ -188,5 +268,45 @@ impl MaskedBatch {
             }
         }
         raster
+    }
+}
+
+/// The samples' shares of a list, of any length, even none.
+fn chunks(values: &mut [f32], each: usize, count: usize) -> impl IndexedParallelIterator<Item = &mut [f32]> {
+    let mut rest = values;
+    let mut shares = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (share, others) = std::mem::take(&mut rest).split_at_mut(each);
+        shares.push(share);
+        rest = others;
+    }
+    shares.into_par_iter()
+}
+
+/// What the encoder is given where the visible units are packed.
+struct Packed {
+    patches: Vec<f32>,
+    hidden: Vec<f32>,
+    compact: Compact,
+    values: usize,
+    official_order: bool,
+}
+
+impl Packed {
+    fn new(shape: ImageShape, images: &[f32], masks: &[Mask], patch: usize, official_order: bool) -> Result<Self> {
+        let compact = Compact::new(masks, shape.patch / patch)?;
+        let values = patch * patch * shape.channels;
+        let images = images.par_chunks_exact(shape.image_values());
+        let cut = |image: &[f32]| patchify(image, shape.height, shape.width, shape.channels, patch);
+        let patches: Vec<f32> = images.flat_map_iter(cut).collect();
+        Ok(Self { patches: compact.pack(&patches, values), hidden: compact.secondary(), compact, values, official_order })
+    }
+
+    /// Raster indices of a sample's units, the visible ones first, as the packed map has them.
+    fn order(&self, mask: &Mask, sample: usize) -> Vec<usize> {
+        let visible = mask.masked.len() / 4;
+        let mut order = self.compact.visible_units()[sample * visible..][..visible].to_vec();
+        order.extend((0..mask.masked.len()).filter(|&id| mask.masked[id]));
+        order
     }
 }

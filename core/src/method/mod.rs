@@ -1,8 +1,16 @@
 //! One paper, one file: how data, mask, network, target and objective are wired together.
 
+pub mod beit;
+pub mod decoder;
 pub mod mae;
 pub mod masked_batch;
+pub mod masked_model;
+pub mod maskfeat;
+pub mod simmim;
+pub mod um_mae;
 
+#[cfg(test)]
+mod every_method;
 #[cfg(test)]
 mod parity;
 #[cfg(test)]
@@ -12,8 +20,14 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use crate::backbone::drop_path::DropPath;
+use crate::backbone::encoder::{Encoder, EncoderConfig};
+use crate::backbone::init::Init;
 use crate::backbone::patch_embed::{patchify, unpatchify};
-use crate::backbone::vit::{Vit, VitConfig};
+use crate::backbone::pvt::PvtConfig;
+use crate::backbone::pvt_block::Reduction;
+use crate::backbone::relative_position::RelativePositions;
+use crate::backbone::swin::SwinConfig;
+use crate::backbone::vit::{Positions, Relative, VitConfig};
 use crate::error::{Error, Result};
 use crate::mask::Mask;
 use crate::objective::Objective;
@@ -22,14 +36,15 @@ use crate::recipe::Recipe;
 use crate::target::{Output, Target, TargetImage};
 use crate::weights::parameters::Parameters;
 use crate::weights::safetensors_file::TensorMap;
-use mae::{Mae, MaeConfig};
-use masked_batch::{ImageShape, MaskedBatch};
+use decoder::DecoderConfig;
+use masked_batch::{Feed, ImageShape, MaskedBatch};
+use masked_model::{Hidden, MaskedConfig, MaskedModel};
 
 /// A masked method ready to train or to look at: network, target and objective of one recipe.
 #[derive(Debug, Clone)]
 pub struct Network {
     /// The trained part.
-    pub model: Mae,
+    pub model: MaskedModel,
     device: Device,
 }
 
@@ -41,6 +56,8 @@ pub struct Task {
     pub target: Box<dyn Target>,
     /// How far a prediction is from it.
     pub objective: Box<dyn Objective>,
+    /// What the encoder is given.
+    pub feed: Feed,
     /// `[C]` each: what is subtracted from pixels of 0..1, and what they are divided by then.
     normalization: (Vec<f32>, Vec<f32>),
 }
@@ -55,6 +72,7 @@ impl Task {
             shape: recipe.shape(),
             target: recipe.target()?,
             objective: recipe.objective()?,
+            feed: feed(recipe),
             normalization: recipe.data.normalization(),
         })
     }
@@ -83,12 +101,18 @@ impl Task {
     }
 
     /// Prepares a step. Shapes: `images [B, H, W, C]`, normalized; one mask per image.
-    pub fn batch(&self, images: &[f32], masks: &[Mask]) -> MaskedBatch {
+    ///
+    /// # Errors
+    /// If the masks are to be packed and cannot be.
+    pub fn batch(&self, images: &[f32], masks: &[Mask]) -> Result<MaskedBatch> {
         MaskedBatch::new(self, images, masks, self.objective.covers_visible())
     }
 
     /// Prepares a look at every patch, visible ones too.
-    pub fn batch_of_everything(&self, images: &[f32], masks: &[Mask]) -> MaskedBatch {
+    ///
+    /// # Errors
+    /// If the masks are to be packed and cannot be.
+    pub fn batch_of_everything(&self, images: &[f32], masks: &[Mask]) -> Result<MaskedBatch> {
         MaskedBatch::new(self, images, masks, true)
     }
 
@@ -117,34 +141,111 @@ impl Task {
     }
 }
 
+/// What the recipe's encoder is given.
+fn feed(recipe: &Recipe) -> Feed {
+    let backbone = &recipe.backbone;
+    match hidden(recipe) {
+        Hidden::Dropped => Feed::Visible,
+        Hidden::MaskTokens => Feed::Everything { predicts_all: backbone.num_stages() > 1 },
+        Hidden::Packed => Feed::Packed { patch: backbone.patch, official_order: recipe.decoder.word("pos_order") == Some("official") },
+    }
+}
+
+fn hidden(recipe: &Recipe) -> Hidden {
+    match recipe.backbone.tokens.as_str() {
+        "mask" => Hidden::MaskTokens,
+        "compact" => Hidden::Packed,
+        _ => Hidden::Dropped,
+    }
+}
+
 /// The sizes of the recipe's network.
 ///
 /// # Errors
 /// If the recipe's target does not exist.
-pub fn sizes(recipe: &Recipe) -> Result<MaeConfig> {
-    let task = Task::new(recipe)?;
-    let backbone = &recipe.backbone;
-    Ok(MaeConfig {
-        encoder: VitConfig {
-            grid: task.shape.grid(),
-            channels: recipe.data.channels,
-            patch: backbone.patch,
-            width: backbone.width,
-            depth: backbone.depth,
-            heads: backbone.heads,
-            mlp_ratio: backbone.mlp_ratio,
-            registers: backbone.registers,
-            learned_pos: backbone.pos == "learned",
-            drop_path: backbone.drop_path,
+pub fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
+    let mlp_ratio = recipe.backbone.sizes.number("mlp_ratio").unwrap_or(4.0);
+    let decoder = match recipe.decoder.kind.as_str() {
+        "linear" => DecoderConfig::Linear,
+        _ => DecoderConfig::Transformer {
+            width: recipe.decoder.count("width"),
+            depth: recipe.decoder.count("depth"),
+            heads: recipe.decoder.count("heads"),
+            mlp_ratio,
             recompute: recipe.optim.recompute,
         },
-        decoder_width: recipe.decoder.width,
-        decoder_depth: recipe.decoder.depth,
-        decoder_heads: recipe.decoder.heads,
-        target_width: task.output().prediction_width(),
-        mask_tokens_in_encoder: backbone.tokens == "mask",
+    };
+    Ok(MaskedConfig {
+        encoder: encoder_sizes(recipe),
+        decoder,
+        prediction_width: Task::new(recipe)?.output().prediction_width(),
+        hidden: hidden(recipe),
         secondary_masking: recipe.masks_secondarily(),
     })
+}
+
+/// The sizes of the recipe's encoder.
+pub fn encoder_sizes(recipe: &Recipe) -> EncoderConfig {
+    let backbone = &recipe.backbone;
+    let (sizes, patch, channels, drop_path) = (&backbone.sizes, backbone.patch, recipe.data.channels, backbone.drop_path);
+    let grid = recipe.data.image.map(|side| side / patch.max(1));
+    let mlp_ratio = sizes.number("mlp_ratio").unwrap_or(4.0);
+    match sizes.kind.as_str() {
+        "swin" => EncoderConfig::Swin(SwinConfig {
+            grid,
+            channels,
+            patch,
+            width: sizes.count("width"),
+            depths: sizes.counts("depths"),
+            heads: sizes.counts("heads"),
+            window: sizes.count("window"),
+            mlp_ratio,
+            positions: if sizes.word("positions") == Some("network") { RelativePositions::Network } else { RelativePositions::Table },
+            drop_path,
+            recompute: recipe.optim.recompute,
+        }),
+        "pvt" => EncoderConfig::Pvt(PvtConfig {
+            grid,
+            channels,
+            patch,
+            widths: sizes.counts("widths"),
+            depths: sizes.counts("depths"),
+            heads: sizes.counts("heads"),
+            mlp_ratios: sizes.numbers("mlp_ratios"),
+            reductions: sizes.counts("reductions"),
+            reduce_by: if sizes.word("reduce_by") == Some("mean") { Reduction::Average } else { Reduction::Convolution },
+            learned_pos: sizes.word("pos") != Some("sincos"),
+            has_class_token: sizes.flag("class_token").unwrap_or(true),
+            drop_path,
+            recompute: recipe.optim.recompute,
+        }),
+        _ => EncoderConfig::Vit(VitConfig {
+            grid,
+            channels,
+            patch,
+            width: sizes.count("width"),
+            depth: sizes.count("depth"),
+            heads: sizes.count("heads"),
+            mlp_ratio,
+            registers: sizes.count("registers"),
+            positions: match sizes.word("pos") {
+                Some("learned") => Positions::Learned,
+                Some("none") => Positions::Absent,
+                _ => Positions::Fixed,
+            },
+            relative: match sizes.word("relative") {
+                Some("shared") => Relative::Shared,
+                Some("own") => Relative::Own,
+                _ => Relative::Absent,
+            },
+            layer_scale: sizes.number("layer_scale").unwrap_or(0.0),
+            key_bias: sizes.flag("key_bias").unwrap_or(true),
+            init: sizes.word("init").and_then(Init::named).unwrap_or_default(),
+            eps: sizes.number("eps").unwrap_or(1e-6),
+            drop_path,
+            recompute: recipe.optim.recompute,
+        }),
+    }
 }
 
 impl Network {
@@ -170,12 +271,27 @@ impl Network {
         Self { model: self.model.valid(), device: self.device.clone().without_autodiff() }
     }
 
-    /// The same network for images of `grid` patches.
-    pub fn for_grid(&self, grid: [usize; 2]) -> Self {
-        if self.encoder().config().grid == grid {
-            return self.clone();
+    /// The same network for images of [height, width] in pixels.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] if a pyramid cannot encode them, or if the device fails to hand out a table of positions.
+    pub fn for_image(&self, image: [usize; 2]) -> Result<Self> {
+        let (config, packed) = (self.encoder().config(), self.model.config().hidden == Hidden::Packed);
+        let grid = image.map(|side| side / config.patch().max(1));
+        if config.grid() == grid {
+            return Ok(self.clone());
         }
-        Self { model: self.model.clone().for_grid(grid), device: self.device.clone() }
+        let problems = config.problems(image, packed);
+        if !problems.is_empty() {
+            return Err(Error::Recipe(problems));
+        }
+        Ok(Self { model: self.model.clone().for_grid(grid)?, device: self.device.clone() })
+    }
+
+    /// Which branches of which samples are dropped in a step of these keys.
+    pub fn drop_path(&self, seed: u64, epoch: u64, keys: &[u64]) -> Option<DropPath> {
+        let config = self.encoder().config();
+        DropPath::sample(config.drop_path(), config.num_blocks(), seed, epoch, keys)
     }
 
     /// Where it computes.
@@ -184,7 +300,7 @@ impl Network {
     }
 
     /// The encoder, which is what is kept after pre-training.
-    pub fn encoder(&self) -> &Vit {
+    pub fn encoder(&self) -> &Encoder {
         &self.model.encoder
     }
 

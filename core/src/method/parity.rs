@@ -73,7 +73,7 @@ fn gradients_and_two_optimizer_steps() {
     let mut network = fixture.network(&Device::flex().autodiff());
     let mut optimizer = AdamW::new(&fixture.recipe.optim);
     for step in 0..2 {
-        let batch = fixture.task.batch(fixture.images(), &fixture.masks);
+        let batch = fixture.task.batch(fixture.images(), &fixture.masks).unwrap();
         let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         if step == 0 {
@@ -123,7 +123,7 @@ fn the_order_of_visible_patches_does_not_matter() {
 fn predicting_only_the_masked_gives_the_same_loss() {
     let fixture = Fixture::load();
     let network = fixture.network(&Device::flex());
-    let batch = fixture.task.batch(fixture.images(), &fixture.masks);
+    let batch = fixture.task.batch(fixture.images(), &fixture.masks).unwrap();
     assert_eq!((batch.visible, batch.first_predicted), (4, 4));
     let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
     assert_close("loss", &to_host(loss).unwrap(), &fixture.tensors["loss"], 1e-5);
@@ -135,7 +135,7 @@ fn the_software_gpu_computes_the_same() {
     let Some(gpu) = crate::device::shared_software() else { return };
     let fixture = Fixture::load();
     let network = fixture.network(&gpu.device.clone().autodiff());
-    let batch = fixture.task.batch(fixture.images(), &fixture.masks);
+    let batch = fixture.task.batch(fixture.images(), &fixture.masks).unwrap();
     let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
     let gradients = network.parameters().take_gradients(&mut loss.backward());
     assert_close("loss", &to_host(loss.without_autodiff()).unwrap(), &fixture.tensors["loss"], 1e-4);

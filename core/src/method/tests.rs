@@ -28,7 +28,7 @@ fn recipe(sets: &[(&str, &str)]) -> Recipe {
 }
 
 /// Smooth images, so that what is masked can be told from what is visible.
-fn images(task: &Task, count: usize) -> Vec<f32> {
+pub(super) fn images(task: &Task, count: usize) -> Vec<f32> {
     let mut stream = Stream::new(3, 0, 0, Purpose::Bench);
     (0..count)
         .flat_map(|_| {
@@ -42,18 +42,18 @@ fn images(task: &Task, count: usize) -> Vec<f32> {
         .collect()
 }
 
-fn masks(recipe: &Recipe, count: usize) -> Vec<Mask> {
+pub(super) fn masks(recipe: &Recipe, count: usize) -> Vec<Mask> {
     let strategy = recipe.mask().unwrap();
     (0..count as u64).map(|sample| strategy.sample(recipe.grid(), &mut Stream::new(1, 0, sample, Purpose::Mask))).collect()
 }
 
-fn overfit(recipe: &Recipe, steps: usize) -> [f32; 2] {
+pub(super) fn overfit(recipe: &Recipe, steps: usize) -> [f32; 2] {
     let (task, mut network) = (Task::new(recipe).unwrap(), Network::new(recipe, &Device::flex().autodiff()).unwrap());
     let (images, masks) = (images(&task, 8), masks(recipe, 8));
     let mut optimizer = AdamW::new(&recipe.optim);
     let mut losses = Vec::new();
     for step in 0..steps {
-        let loss = network.loss(&task.batch(&images, &masks), task.objective.as_ref(), None);
+        let loss = network.loss(&task.batch(&images, &masks).unwrap(), task.objective.as_ref(), None);
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         losses.push(to_host(loss.without_autodiff()).unwrap()[0]);
         // Without a slow end, the last steps would jitter around the minimum.
@@ -93,7 +93,7 @@ fn all_parameters_but_fixed_positions_get_gradients() {
     {
         let recipe = recipe(sets);
         let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
-        let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)), task.objective.as_ref(), None);
+        let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)).unwrap(), task.objective.as_ref(), None);
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         let mut without = Vec::new();
         network.parameters().visit_parameters(&mut |name, _, _| {
@@ -112,7 +112,7 @@ fn accumulated_halves_are_the_whole_batch() {
     let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
     let (images, masks) = (images(&task, 4), masks(&recipe, 4));
     let gradients = |images: &[f32], masks: &[Mask], share: f64| {
-        let loss = network.loss(&task.batch(images, masks), task.objective.as_ref(), None) * share;
+        let loss = network.loss(&task.batch(images, masks).unwrap(), task.objective.as_ref(), None) * share;
         network.parameters().take_gradients(&mut loss.backward())
     };
     let whole = gradients(&images, &masks, 1.0);
@@ -130,7 +130,7 @@ fn accumulated_halves_are_the_whole_batch() {
 fn clipping_bounds_the_global_norm_and_leaves_small_gradients_alone() {
     let recipe = recipe(&[]);
     let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
-    let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)), task.objective.as_ref(), None);
+    let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)).unwrap(), task.objective.as_ref(), None);
     let gradients = network.parameters().take_gradients(&mut loss.backward());
     let norm = global_norm(&gradients).unwrap();
     let value = to_host(norm.clone()).unwrap()[0];
@@ -159,7 +159,7 @@ fn the_running_average_follows_the_weights() {
 fn dropped_branches_change_the_loss_and_only_by_their_key() {
     let recipe = recipe(&[("backbone.drop_path", "0.5")]);
     let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex()).unwrap());
-    let batch = task.batch(&images(&task, 4), &masks(&recipe, 4));
+    let batch = task.batch(&images(&task, 4), &masks(&recipe, 4)).unwrap();
     let loss = |epoch: u64| {
         let drop_path = DropPath::sample(0.5, 2, 7, epoch, &[0, 1, 2, 3]);
         to_host(network.loss(&batch, task.objective.as_ref(), drop_path.as_ref())).unwrap()[0]
@@ -171,9 +171,9 @@ fn dropped_branches_change_the_loss_and_only_by_their_key() {
 #[test]
 fn other_image_sizes_resize_the_positions() {
     let recipe = recipe(&[]);
-    let network = Network::new(&recipe, &Device::flex()).unwrap().for_grid([3, 5]);
+    let network = Network::new(&recipe, &Device::flex()).unwrap().for_image([12, 20]).unwrap();
     let task = Task::for_size(&recipe, 12, 20).unwrap();
     let mask = Mask::in_raster_order(crate::mask::Grid::still(3, 5), (0..15).map(|patch| patch % 4 != 0).collect());
-    let batch = task.batch_of_everything(&images(&task, 1), &[mask]);
+    let batch = task.batch_of_everything(&images(&task, 1), &[mask]).unwrap();
     assert_eq!(network.predict(&batch, None).dims(), [1, 15, 48]);
 }

@@ -15,6 +15,10 @@ pub fn warmup_cosine(progress: f64, warmup: f64, total: f64, base: f64, min: f64
     min + (base - min) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
 }
 
+/// Where in a training a schedule of steps falls (SimMIM's 800 epochs: at epoch 700), and to what.
+const STEP_AT: f64 = 7.0 / 8.0;
+const STEP: f64 = 0.1;
+
 /// The length of a training in steps, and its learning rate at each.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Plan {
@@ -26,6 +30,8 @@ pub struct Plan {
     pub steps_per_epoch: usize,
     base_lr: f64,
     min_lr: f64,
+    warmup_lr: f64,
+    steps_down: bool,
 }
 
 impl Plan {
@@ -39,12 +45,21 @@ impl Plan {
             0 => (steps_of(recipe.optim.epochs).max(1), warmup_steps),
             steps => (steps, warmup_steps.min(steps / 10)),
         };
-        Self { steps_total, warmup_steps, steps_per_epoch, base_lr: recipe.lr(), min_lr: recipe.optim.min_lr }
+        let optim = &recipe.optim;
+        let (min_lr, warmup_lr, steps_down) = (optim.min_lr, optim.warmup_lr, optim.schedule == "step");
+        Self { steps_total, warmup_steps, steps_per_epoch, base_lr: recipe.lr(), min_lr, warmup_lr, steps_down }
     }
 
     /// The learning rate of a step, counted from 0.
     pub fn lr_at(&self, step: usize) -> f64 {
-        warmup_cosine(step as f64, self.warmup_steps as f64, self.steps_total as f64, self.base_lr, self.min_lr)
+        let (step, warmup, total) = (step as f64, self.warmup_steps as f64, self.steps_total as f64);
+        if step < warmup {
+            return self.warmup_lr + (self.base_lr - self.warmup_lr) * step / warmup;
+        }
+        if self.steps_down {
+            return if step < STEP_AT * total { self.base_lr } else { self.base_lr * STEP };
+        }
+        warmup_cosine(step, warmup, total, self.base_lr, self.min_lr)
     }
 
     /// How many passes over the data lie before a step.
@@ -66,6 +81,16 @@ mod tests {
         assert!((warmup_cosine(420.0, 40.0, 800.0, 1.0, 0.2) - 0.6).abs() < 1e-12);
         assert_eq!(warmup_cosine(0.0, 0.0, 10.0, 1.0, 0.0), 1.0);
         assert_eq!(warmup_cosine(5.0, 5.0, 5.0, 1.0, 0.1), 0.1);
+    }
+
+    #[test]
+    fn simmim_rises_from_its_own_rate_and_falls_at_seven_eighths() {
+        let sets = [("optim.schedule", "step"), ("optim.warmup_lr", "1e-6"), ("train.steps", "80"), ("optim.lr_images", "64")];
+        let plan = plan(&sets, 1_000);
+        assert_eq!((plan.warmup_steps, plan.lr_at(0)), (8, 1e-6));
+        assert!((plan.lr_at(4) - (1e-6 + (1.5e-4 - 1e-6) / 2.0)).abs() < 1e-12);
+        assert_eq!((plan.lr_at(8), plan.lr_at(69)), (1.5e-4, 1.5e-4));
+        assert!((plan.lr_at(70) - 1.5e-5).abs() < 1e-12 && (plan.lr_at(79) - 1.5e-5).abs() < 1e-12);
     }
 
     fn plan(sets: &[(&str, &str)], images: usize) -> Plan {

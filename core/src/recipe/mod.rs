@@ -1,6 +1,8 @@
 //! A recipe: everything that decides what a pre-training does, one struct per stage, without paths or devices. Read from TOML, completed
 //! from presets, checked as a whole, and written back with every setting explained.
 
+mod backbones;
+mod fitted;
 mod preset;
 mod problems;
 mod recommend;
@@ -10,10 +12,11 @@ mod toml_text;
 
 use serde::{Deserialize, Serialize};
 
-pub use preset::{METHODS, Preset, Sizes, backbone_names, backbone_sizes};
+pub use backbones::{BACKBONES, DECODERS, Sizes, backbone_names, backbone_sizes};
+pub use preset::{METHODS, Preset};
 pub use recommend::{Recommendation, recommend};
 pub use resolve::Base;
-pub use stages::{Augment, Backbone, Data, Decoder, Optim, Part, Stage, Train, stages};
+pub use stages::{Augment, Backbone, Data, Optim, Part, Stage, Train, stages};
 
 use crate::error::{Error, Problem, Result};
 use crate::mask::{Grid, MASKS, MaskStrategy};
@@ -43,8 +46,8 @@ pub struct Recipe {
     pub mask: Part,
     /// The encoder.
     pub backbone: Backbone,
-    /// What turns the encoder's output and the mask tokens into predictions.
-    pub decoder: Decoder,
+    /// What turns the encoder's output into predictions: a member of [`DECODERS`].
+    pub decoder: Part,
     /// What a masked patch must be turned into.
     pub target: Part,
     /// How far a prediction is from its target.
@@ -62,6 +65,16 @@ impl Recipe {
     /// [`Error::Recipe`] naming the nearest preset.
     pub fn preset(name: &str) -> Result<Self> {
         Self::resolve(Base::Preset(name), &[])
+    }
+
+    /// The preset of a method, and what is still to be said before it can be used: BEiT needs a tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] naming the nearest preset.
+    pub fn unchecked_preset(name: &str) -> Result<(Self, Vec<Problem>)> {
+        let draft = Draft::of(Base::Preset(name), &[]).map_err(Error::Recipe)?;
+        let problems = draft.all_problems();
+        if problems.iter().any(|problem| problem.key == "method") { Err(Error::Recipe(problems)) } else { Ok((draft.recipe, problems)) }
     }
 
     /// A preset or a recipe's text, changed by `key=value` settings. Explicit keys beat presets, in any order: the method's preset and
@@ -112,21 +125,30 @@ impl Recipe {
         }
     }
 
-    /// The patches of one image: H/P rows of W/P.
+    /// The patches of one image that a mask hides or shows as a whole: rows and columns of [`Recipe::unit`].
     pub fn grid(&self) -> Grid {
-        let patch = self.backbone.patch.max(1);
-        Grid::still(self.data.image[0] / patch, self.data.image[1] / patch)
+        let unit = self.unit().max(1);
+        Grid::still(self.data.image[0] / unit, self.data.image[1] / unit)
+    }
+
+    /// The side in pixels of what a mask hides or shows as a whole, and of what is predicted in its place: the encoder's patch, and in a
+    /// pyramid whose visible patches are packed, half of what one token of its last stage stands for (UM-MAE: 16 px).
+    pub fn unit(&self) -> usize {
+        match self.backbone.tokens.as_str() {
+            "compact" => self.backbone.patch << self.backbone.num_stages().saturating_sub(2),
+            _ => self.backbone.patch,
+        }
     }
 
     /// The geometry of its images.
     pub fn shape(&self) -> ImageShape {
         let [height, width] = self.data.image;
-        ImageShape { height, width, channels: self.data.channels, patch: self.backbone.patch }
+        ImageShape { height, width, channels: self.data.channels, patch: self.unit() }
     }
 
-    /// The highest learning rate: `base_lr` scaled by the images of one step per 256, accumulated ones included.
+    /// The highest learning rate: `base_lr` scaled by the images of one step, accumulated ones included, per `lr_images`.
     pub fn lr(&self) -> f64 {
-        self.optim.base_lr * self.effective_batch() as f64 / 256.0
+        self.optim.base_lr * self.effective_batch() as f64 / self.optim.lr_images.max(1) as f64
     }
 
     /// Images of one step of the optimizer.
@@ -139,7 +161,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Recipe`] for an unknown kind or bad knobs.
     pub fn mask(&self) -> Result<Box<dyn MaskStrategy>> {
-        let part = self.mask.in_patches(self.backbone.patch).map_err(|problem| Error::Recipe(vec![problem]))?;
+        let part = self.mask.in_patches(self.unit()).map_err(|problem| Error::Recipe(vec![problem]))?;
         member(MASKS, "mask", &part)
     }
 

@@ -4,25 +4,23 @@ use std::collections::BTreeSet;
 
 use super::{METHODS, Recipe, backbone_names, backbone_sizes};
 use crate::error::{Error, Problem, neighbors};
+use crate::method::encoder_sizes;
 use crate::registry::suggestion;
 
 /// All problems between settings. A rule that looks at a setting in `faulty`, which has a problem of its own, is passed over.
 pub(super) fn across(recipe: &Recipe, faulty: &BTreeSet<&str>) -> Vec<Problem> {
-    let rules: [(&[&str], Vec<Problem>); 9] = [
+    let rules: [(&[&str], Vec<Problem>); 8] = [
         (&["method"], method(recipe)),
         (&["backbone.preset"], backbone_preset(recipe)),
         (&["data.image", "backbone.patch"], patches(recipe)),
-        (&["backbone.width", "backbone.heads"], heads("backbone", recipe.backbone.width, recipe.backbone.heads)),
-        (
-            &["decoder.width", "decoder.heads"],
-            if recipe.decoder.depth == 0 { Vec::new() } else { heads("decoder", recipe.decoder.width, recipe.decoder.heads) },
-        ),
-        (&["backbone.width", "decoder.width", "backbone.pos"], position_codes(recipe)),
+        (&["backbone", "decoder.width", "decoder.heads"], networks(recipe)),
+        (&["backbone.tokens", "decoder.kind", "mask.kind", "backbone"], together(recipe)),
         (&["data.mean", "data.std", "data.channels"], channels(recipe)),
         (&["augment.crop_scale", "augment.crop_ratio"], crops(recipe)),
         (&["optim.betas", "optim.epochs", "optim.warmup_epochs", "optim.base_lr", "optim.min_lr", "train.steps"], optimization(recipe)),
     ];
-    let sound = |key: &&str| !faulty.contains(key);
+    // A table's name stands for all of its settings.
+    let sound = |key: &&str| !faulty.iter().any(|faulty| faulty == key || faulty.split_once('.').is_some_and(|(table, _)| table == *key));
     let mut found: Vec<Problem> = rules.into_iter().filter(|(keys, _)| keys.iter().all(sound)).flat_map(|(_, problems)| problems).collect();
     // Where the patch does not divide the image, the whole patches of it still show what is wrong with the mask.
     let size_known = ["data.image", "backbone.patch"].iter().all(sound) && !recipe.grid().is_empty();
@@ -46,8 +44,15 @@ fn method(recipe: &Recipe) -> Vec<Problem> {
 
 fn backbone_preset(recipe: &Recipe) -> Vec<Problem> {
     let name = &recipe.backbone.preset;
-    if name.is_empty() || backbone_sizes(name).is_some() {
-        return Vec::new();
+    let kind = &recipe.backbone.sizes.kind;
+    match backbone_sizes(name) {
+        Some(sizes) if sizes.kind != kind => {
+            let what = format!("`{name}` is a {}, and this is a {kind}", sizes.kind);
+            return vec![Problem::new("backbone.preset", what, format!("leave out `backbone.kind`, or name a {kind}"))];
+        }
+        Some(_) => return Vec::new(),
+        None if name.is_empty() => return Vec::new(),
+        None => {}
     }
     vec![Problem::new("backbone.preset", format!("unknown back-bone `{name}`"), suggestion(name, backbone_names().iter().copied()))]
 }
@@ -84,11 +89,64 @@ fn heads(stage: &str, width: usize, heads: usize) -> Vec<Problem> {
     vec![Problem::new(format!("{stage}.heads"), format!("the width {width} does not divide into {heads} heads"), cure)]
 }
 
-fn position_codes(recipe: &Recipe) -> Vec<Problem> {
-    let mut widths = vec![("decoder.width", recipe.decoder.width)];
-    if recipe.backbone.pos == "sincos" {
-        widths.insert(0, ("backbone.width", recipe.backbone.width));
+/// What is wrong with the sizes of encoder and decoder.
+fn networks(recipe: &Recipe) -> Vec<Problem> {
+    let (sizes, decoder) = (&recipe.backbone.sizes, &recipe.decoder);
+    let mut found = Vec::new();
+    let mut widths = Vec::new();
+    if sizes.kind == "vit" {
+        found.extend(heads("backbone", sizes.count("width"), sizes.count("heads")));
+        widths.extend((sizes.word("pos") == Some("sincos")).then(|| ("backbone.width", sizes.count("width"))));
+        if sizes.word("relative") != Some("none") && sizes.count("registers") > 0 {
+            let what = "registers have no place, and so no distance to patches";
+            found.push(Problem::new("backbone.registers", what, "use 0 registers, or `backbone.relative = \"none\"`"));
+        }
+    } else {
+        let image = recipe.data.image;
+        let mut of_pyramid = encoder_sizes(recipe).problems(image, recipe.backbone.tokens == "compact");
+        // That the patch does not divide the image is said already.
+        of_pyramid.retain(|problem| problem.key != "data.image" || patches(recipe).is_empty());
+        found.extend(of_pyramid);
     }
+    if decoder.kind == "transformer" {
+        if decoder.count("depth") > 0 {
+            found.extend(heads("decoder", decoder.count("width"), decoder.count("heads")));
+        }
+        widths.push(("decoder.width", decoder.count("width")));
+    }
+    found.extend(position_codes(widths));
+    found
+}
+
+/// What of encoder, decoder and mask does not go together.
+fn together(recipe: &Recipe) -> Vec<Problem> {
+    let (backbone, is_linear) = (&recipe.backbone, recipe.decoder.kind == "linear");
+    let is_vit = backbone.sizes.kind == "vit";
+    let has_distances = backbone.sizes.word("relative").is_some_and(|relative| relative != "none");
+    let tokens = |what: &str, cure: &str| vec![Problem::new("backbone.tokens", what, cure)];
+    match backbone.tokens.as_str() {
+        "drop" if !is_vit => tokens("a pyramid cannot leave single patches out", "use `mask`, or `compact` with `mask.kind = \"uniform\"`"),
+        "drop" if has_distances => {
+            tokens("distances between patches are those of whole images", "use `mask`, or `backbone.relative = \"none\"`")
+        }
+        "compact" if is_vit => tokens("a plain transformer needs no packing", "use `drop`, which leaves hidden patches out just as well"),
+        "compact" if recipe.mask.kind != "uniform" => {
+            let what = format!("what `{}` leaves visible cannot be packed into a smaller image", recipe.mask.kind);
+            vec![Problem::new("mask.kind", what, "use `mask.kind = \"uniform\"`, or `backbone.tokens = \"mask\"`")]
+        }
+        "drop" | "compact" if is_linear => {
+            let what = "a linear layer predicts only where the encoder has a token, and hidden patches have none";
+            vec![Problem::new("decoder.kind", what, "use `decoder.kind = \"transformer\"`, or `backbone.tokens = \"mask\"`")]
+        }
+        "mask" if !is_vit && !is_linear => {
+            let what = "the tokens of a pyramid's last stage stand for many patches each, and this decoder wants one each";
+            vec![Problem::new("decoder.kind", what, "use `decoder.kind = \"linear\"`, or `backbone.tokens = \"compact\"`")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn position_codes(widths: Vec<(&str, usize)>) -> Vec<Problem> {
     let uneven = widths.into_iter().filter(|(_, width)| !width.is_multiple_of(4));
     uneven
         .map(|(key, width)| {
@@ -163,10 +221,11 @@ fn optimization(recipe: &Recipe) -> Vec<Problem> {
     }
     if optim.min_lr > recipe.lr() {
         let what = format!(
-            "{} is above the highest learning rate, {:e} = base_lr x {} images / 256",
+            "{} is above the highest learning rate, {:e} = base_lr x {} images / {}",
             optim.min_lr,
             recipe.lr(),
-            recipe.effective_batch()
+            recipe.effective_batch(),
+            recipe.optim.lr_images
         );
         found.push(Problem::new("optim.min_lr", what, "lower it, or raise `optim.base_lr`"));
     }

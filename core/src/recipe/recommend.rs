@@ -146,7 +146,7 @@ mod tests {
     fn machine(speed: f64) -> impl Fn(&Recipe) -> f64 {
         move |recipe| {
             let work = |width: usize, depth: usize, tokens: usize| (width * width * depth * tokens) as f64;
-            speed * work(192, 12, 196) / work(recipe.backbone.width, recipe.backbone.depth, recipe.grid().len())
+            speed * work(192, 12, 196) / work(recipe.backbone.sizes.count("width"), recipe.backbone.num_blocks(), recipe.grid().len())
         }
     }
 

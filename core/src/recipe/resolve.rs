@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::stages::{Stage, stages};
-use super::{METHODS, Recipe, VERSION, backbone_sizes, problems};
+use super::{METHODS, Preset, Recipe, Sizes, VERSION, backbone_sizes, fitted, problems};
 use crate::error::Problem;
 use crate::knob::Value;
 use crate::registry::{Settings, complete, nearest, suggestion};
@@ -183,13 +183,14 @@ fn stack(text: &Layer, sets: &Layer) -> Layer {
         .or_else(|| total.get("method"))
         .and_then(Value::as_text)
         .and_then(|name| METHODS.iter().find(|preset| preset.name == name));
-    let method: Layer =
-        named.map(|preset| preset.sets.iter().map(|&(key, value)| (key.into(), Value::parse(value))).collect()).unwrap_or_default();
-    let backbone = said("backbone.preset").or_else(|| method.get("backbone.preset")).or_else(|| total.get("backbone.preset"));
-    let sizes = sizes_of(backbone.and_then(Value::as_text).unwrap_or_default());
+    let backbone = said("backbone.preset").and_then(Value::as_text).or_else(|| usual_backbone(said("backbone.kind"), named));
+    let sizes = sizes_of(backbone.unwrap_or_default());
+    let kind = said("backbone.kind").or_else(|| sizes.get("backbone.kind")).and_then(Value::as_text).unwrap_or_default();
+    let method = named.map(|preset| preset.layer(kind)).unwrap_or_default();
     for layer in [&sizes, &method, text, sets] {
         lay_over(&mut total, layer);
     }
+    fitted::fill_in(&mut total, &|key| said(key).is_some());
     // A warm-up that nobody set gives way to a short schedule, as it does when the length is given in steps.
     if let (None, Some(epochs)) = (said("optim.warmup_epochs"), said("optim.epochs").and_then(Value::as_float)) {
         let warmup = total.get("optim.warmup_epochs").and_then(Value::as_float).unwrap_or(0.0);
@@ -204,34 +205,35 @@ fn stack(text: &Layer, sets: &Layer) -> Layer {
     total
 }
 
+/// The back-bone that sizes come from where none is named: the smallest published one of a family that is, else the method's.
+fn usual_backbone<'a>(kind: Option<&Value>, method: Option<&'a Preset>) -> Option<&'a str> {
+    let of_method = method.map_or("vit-ti/16", |preset| preset.backbone);
+    let Some(kind) = kind.and_then(Value::as_text) else { return Some(of_method) };
+    let is_of_kind = |name: &&str| backbone_sizes(name).is_some_and(|sizes| sizes.kind == kind);
+    Some(of_method).into_iter().chain(["vit-ti/16", "swin-t", "pvt-t"]).find(is_of_kind)
+}
+
 /// Puts `upper` over `total`; a part of another kind takes none of the former kind's knobs over.
 fn lay_over(total: &mut Layer, upper: &Layer) {
     for stage in stages().iter().filter(|stage| !(stage.kinds)().is_empty()) {
         let kind = stage.path("kind");
         if upper.get(&kind).is_some_and(|new| total.get(&kind) != Some(new)) {
             let prefix = stage.path("");
-            total.retain(|path, _| !path.starts_with(&prefix));
+            let is_common = |path: &str| stage.knobs.iter().any(|knob| path.strip_prefix(&prefix) == Some(knob.key));
+            total.retain(|path, _| !path.starts_with(&prefix) || is_common(path));
         }
     }
     total.extend(upper.iter().map(|(path, value)| (path.clone(), value.clone())));
 }
 
 fn sizes_of(backbone: &str) -> Layer {
-    let Some(sizes) = backbone_sizes(backbone) else { return Layer::new() };
-    let [width, depth, heads] = sizes.decoder;
-    let mut layer: Layer = [
-        ("backbone.patch", sizes.patch),
-        ("backbone.width", sizes.width),
-        ("backbone.depth", sizes.depth),
-        ("backbone.heads", sizes.heads),
-        ("decoder.width", width),
-        ("decoder.depth", depth),
-        ("decoder.heads", heads),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.into(), Value::Int(value as i64)))
-    .collect();
-    layer.insert("data.image".into(), Value::Ints(vec![sizes.image as i64; 2]));
+    let Some(Sizes { kind, patch, image, knobs, decoder: [width, depth, heads] }) = backbone_sizes(backbone) else { return Layer::new() };
+    let mut layer: Layer = knobs.into_iter().map(|(key, value)| (format!("backbone.{key}"), value)).collect();
+    let counts = [("backbone.patch", patch), ("decoder.width", width), ("decoder.depth", depth), ("decoder.heads", heads)];
+    layer.extend(counts.map(|(key, count)| (key.into(), Value::Int(count as i64))));
+    layer.insert("backbone.preset".into(), Value::Text(backbone.into()));
+    layer.insert("backbone.kind".into(), Value::Text(kind.into()));
+    layer.insert("data.image".into(), Value::Ints(vec![image as i64; 2]));
     layer
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::backbones::{BACKBONES, DECODERS};
 use crate::error::Problem;
 use crate::knob::{Default, Knob, Range, Value};
 use crate::mask::MASKS;
@@ -45,8 +46,8 @@ pub fn stages() -> &'static [Stage] {
         plain("data", "what is read", DATA),
         plain("augment", "what is done to an image before the model sees it", AUGMENT),
         Stage { name: "mask", doc: "which patches are hidden", knobs: MASK, kinds: || kinds(MASKS) },
-        plain("backbone", "the encoder", BACKBONE),
-        plain("decoder", "what turns the encoder's output and the mask tokens into predictions", DECODER),
+        Stage { name: "backbone", doc: "the encoder", knobs: BACKBONE, kinds: || BACKBONES.to_vec() },
+        Stage { name: "decoder", doc: "what turns the encoder's output into predictions", knobs: DECODER, kinds: || DECODERS.to_vec() },
         Stage { name: "target", doc: "what a masked patch must be turned into", knobs: TARGET, kinds: || kinds(TARGETS) },
         Stage { name: "objective", doc: "how far a prediction is from its target", knobs: OBJECTIVE, kinds: || kinds(OBJECTIVES) },
         plain("optim", "how the weights are moved, and for how long", OPTIM),
@@ -105,42 +106,20 @@ pub struct Part {
     pub knobs: Settings,
 }
 
-/// `[backbone]`: the encoder.
+/// `[backbone]`: the encoder, a member of [`BACKBONES`](super::BACKBONES) with its sizes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Backbone {
-    /// Its family: `vit`.
-    pub kind: String,
     /// The name that sizes not said are taken from; empty: from nowhere.
     pub preset: String,
     /// P, in pixels.
     pub patch: usize,
-    /// D.
-    pub width: usize,
-    /// Number of blocks.
-    pub depth: usize,
-    /// Attention heads of each block.
-    pub heads: usize,
-    /// Width of the hidden layer of each block's MLP, over D.
-    pub mlp_ratio: f64,
-    /// Extra tokens that stand for no patch.
-    pub registers: usize,
-    /// Position code: `sincos` (fixed) or `learned`.
-    pub pos: String,
     /// Rate at which the last block's branches are dropped; falls linearly to 0 at the first.
     pub drop_path: f64,
-    /// What the encoder gets of masked patches: `drop` nothing, `mask` a token in their place.
+    /// What the encoder gets of masked patches: `drop` nothing, `mask` a token in their place, `compact` nothing, the rest packed.
     pub tokens: String,
-}
-
-/// `[decoder]`: what turns the encoder's output and the mask tokens into predictions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Decoder {
-    /// Its width.
-    pub width: usize,
-    /// Number of blocks.
-    pub depth: usize,
-    /// Attention heads of each block.
-    pub heads: usize,
+    /// The family and its sizes.
+    #[serde(flatten)]
+    pub sizes: Part,
 }
 
 /// `[optim]`: how the weights are moved, and for how long.
@@ -152,10 +131,16 @@ pub struct Optim {
     pub accumulate: usize,
     /// Whether blocks are computed a second time in the backward pass, which takes less memory.
     pub recompute: bool,
-    /// Learning rate for 256 images a step; the real one is scaled by the images of a step.
+    /// Learning rate for steps of `lr_images` images; the real one is scaled by the images of a step.
     pub base_lr: f64,
+    /// Images of a step that `base_lr` is meant for.
+    pub lr_images: usize,
     /// Learning rate at the end, not scaled.
     pub min_lr: f64,
+    /// Learning rate at the beginning of the warm-up, not scaled.
+    pub warmup_lr: f64,
+    /// How the learning rate falls: `cosine`, or `step` to a tenth after seven eighths.
+    pub schedule: String,
     /// AdamW's decoupled decay.
     pub weight_decay: f64,
     /// AdamW's two decay rates.
@@ -193,6 +178,34 @@ pub struct Train {
     pub preview_images: usize,
 }
 
+impl Backbone {
+    /// Stages of a pyramid; 1 for a plain transformer.
+    pub fn num_stages(&self) -> usize {
+        self.sizes.counts("depths").len().max(1)
+    }
+
+    /// Blocks of all stages.
+    pub fn num_blocks(&self) -> usize {
+        self.sizes.count("depth") + self.sizes.counts("depths").iter().sum::<usize>()
+    }
+
+    /// Whole images whose sides are multiples of it, in pixels, can be encoded: maps halve evenly from stage to stage and divide into
+    /// windows or squares.
+    pub fn step(&self) -> usize {
+        // Packed maps have half the side, and must divide just as well.
+        let last = self.num_stages() - 1 + usize::from(self.tokens == "compact");
+        match self.sizes.kind.as_str() {
+            "swin" => (self.patch * self.sizes.count("window").max(1)) << last,
+            "pvt" => {
+                let reductions = self.sizes.counts("reductions").into_iter().enumerate();
+                let squares = reductions.map(|(stage, side)| (self.patch * side.max(1)) << (stage + last + 1 - self.num_stages())).max();
+                squares.unwrap_or(self.patch).next_multiple_of((self.patch << last).max(1))
+            }
+            _ => self.patch,
+        }
+    }
+}
+
 impl Part {
     /// A knob's value, if the part has that knob and it is true or false.
     pub fn flag(&self, key: &str) -> Option<bool> {
@@ -202,6 +215,28 @@ impl Part {
     /// A knob's value, if the part has that knob and it is a number.
     pub fn number(&self, key: &str) -> Option<f64> {
         self.knobs.get(key).and_then(Value::as_float)
+    }
+
+    /// A knob's value as a count or size; 0 if the part does not have that knob or it is none.
+    pub fn count(&self, key: &str) -> usize {
+        self.knobs.get(key).and_then(Value::as_count).unwrap_or(0)
+    }
+
+    /// A knob's values as counts or sizes; none if the part does not have that knob.
+    pub fn counts(&self, key: &str) -> Vec<usize> {
+        match self.knobs.get(key) {
+            Some(Value::Ints(list)) => list.iter().map(|&count| usize::try_from(count).unwrap_or(0)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A knob's values, if the part has that knob and they are numbers.
+    pub fn numbers(&self, key: &str) -> Vec<f64> {
+        match self.knobs.get(key) {
+            Some(Value::Ints(list)) => list.iter().map(|&count| count as f64).collect(),
+            Some(Value::Floats(list)) => list.clone(),
+            _ => Vec::new(),
+        }
     }
 
     /// A knob's value, if the part has that knob and it is a word.
@@ -269,24 +304,19 @@ const AUGMENT: &[Knob] = &[
 const MASK: &[Knob] = &[Knob::text("kind", "strategy", "random")];
 
 const BACKBONE: &[Knob] = &[
-    Knob::choice("kind", "family: plain vision transformer", &["vit"], "vit"),
+    Knob::text("kind", "family", "vit"),
     Knob::text("preset", "where sizes come from that are not said: here, in [decoder] and data.image", "vit-ti/16"),
     Knob::int("patch", "side of a patch", "px", (1, 256), 16),
-    Knob::int("width", "numbers per token", "", (1, 16_384), 192),
-    Knob::int("depth", "blocks", "", (1, 256), 12),
-    Knob::int("heads", "attention heads of a block", "", (1, 256), 3),
-    Knob::float("mlp_ratio", "hidden width of a block's MLP over the width", "", (0.25, 16.0), 4.0),
-    Knob::int("registers", "extra tokens that stand for no patch", "", (0, 64), 0),
-    Knob::choice("pos", "position code", &["sincos", "learned"], "sincos"),
     Knob::float("drop_path", "rate at which the last block's branches are dropped, falling to 0 at the first", "", (0.0, 0.9), 0.0),
-    Knob::choice("tokens", "what the encoder gets of masked patches: nothing, or a mask token each", &["drop", "mask"], "drop"),
+    Knob::choice(
+        "tokens",
+        "what the encoder gets of masked patches: nothing, a mask token each, or nothing, with the others packed into a smaller image",
+        &["drop", "mask", "compact"],
+        "drop",
+    ),
 ];
 
-const DECODER: &[Knob] = &[
-    Knob::int("width", "numbers per token", "", (1, 16_384), 128),
-    Knob::int("depth", "blocks; 0: only a linear layer", "", (0, 256), 2),
-    Knob::int("heads", "attention heads of a block", "", (1, 256), 4),
-];
+const DECODER: &[Knob] = &[Knob::text("kind", "its make", "transformer")];
 
 const TARGET: &[Knob] = &[Knob::text("kind", "target", "pixels")];
 
@@ -296,8 +326,11 @@ const OPTIM: &[Knob] = &[
     Knob::int("batch", "images of one pass", "images", (1, 65_536), 64),
     Knob::int("accumulate", "passes that make one step", "", (1, 65_536), 1),
     Knob::flag("recompute", "compute blocks again in the backward pass: far less memory, about a third more time", false),
-    Knob::float("base_lr", "learning rate per 256 images of a step", "", (0.0, 100.0), 1.5e-4),
+    Knob::float("base_lr", "learning rate for steps of lr_images images; scaled in proportion", "", (0.0, 100.0), 1.5e-4),
+    Knob::int("lr_images", "images of a step that base_lr is meant for", "images", (1, 65_536), 256),
     Knob::float("min_lr", "learning rate at the end, not scaled", "", (0.0, 100.0), 0.0),
+    Knob::float("warmup_lr", "learning rate that the warm-up starts from, not scaled", "", (0.0, 100.0), 0.0),
+    Knob::choice("schedule", "how it falls: along a cosine, or at once to a tenth after 7/8 of the length", &["cosine", "step"], "cosine"),
     Knob::float("weight_decay", "of matrices, not of biases and norms", "", (0.0, 10.0), 0.05),
     floats("betas", "AdamW's memory of gradients and of their squares", "", (0.0, 1.0), &[0.9, 0.95]),
     Knob::float("eps", "AdamW's addend against division by zero", "", (0.0, 1.0), 1e-8),

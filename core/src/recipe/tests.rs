@@ -28,8 +28,16 @@ fn the_mae_preset_is_the_papers_recipe_on_a_small_back_bone() {
     let recipe = mae(&[]);
     assert_eq!((recipe.method.as_str(), recipe.mask.kind.as_str(), recipe.mask.number("ratio")), ("mae", "random", Some(0.75)));
     assert_eq!((recipe.target.flag("norm_pix"), recipe.objective.word("over")), (Some(true), Some("masked")));
-    assert_eq!((recipe.backbone.width, recipe.backbone.depth, recipe.backbone.heads, recipe.backbone.patch), (192, 12, 3, 16));
-    assert_eq!((recipe.decoder.width, recipe.decoder.depth, recipe.decoder.heads), (128, 2, 4));
+    assert_eq!(
+        (
+            recipe.backbone.sizes.count("width"),
+            recipe.backbone.sizes.count("depth"),
+            recipe.backbone.sizes.count("heads"),
+            recipe.backbone.patch
+        ),
+        (192, 12, 3, 16)
+    );
+    assert_eq!((recipe.decoder.count("width"), recipe.decoder.count("depth"), recipe.decoder.count("heads")), (128, 2, 4));
     assert_eq!(
         (recipe.optim.betas.as_slice(), recipe.optim.weight_decay, recipe.optim.warmup_epochs, recipe.optim.epochs),
         (&[0.9, 0.95][..], 0.05, 40.0, 800.0)
@@ -56,7 +64,7 @@ fn the_short_text_says_only_what_the_presets_do_not() {
     let block = mae(&[("mask.kind", "block"), ("mask.ratio", "0.75")]);
     assert_eq!(block.to_short_toml()["mask"].as_table().map(toml::Table::len), Some(2));
     let smaller = resolve(Base::Toml(&block.to_toml()), &[("backbone.preset", "vit-nano")]).expect("valid");
-    assert_eq!((smaller.mask.number("ratio"), smaller.backbone.width), (Some(0.75), 96));
+    assert_eq!((smaller.mask.number("ratio"), smaller.backbone.sizes.count("width")), (Some(0.75), 96));
 }
 
 #[test]
@@ -101,18 +109,29 @@ fn explicit_keys_beat_presets_in_any_order() {
     ];
     for sets in orders {
         let recipe = mae(sets);
-        assert_eq!((recipe.backbone.width, recipe.backbone.depth, recipe.backbone.patch, recipe.data.image), (192, 4, 4, [64, 64]));
-        assert_eq!((recipe.decoder.width, recipe.decoder.depth, recipe.decoder.heads), (64, 1, 2));
+        assert_eq!(
+            (recipe.backbone.sizes.count("width"), recipe.backbone.sizes.count("depth"), recipe.backbone.patch, recipe.data.image),
+            (192, 4, 4, [64, 64])
+        );
+        assert_eq!((recipe.decoder.count("width"), recipe.decoder.count("depth"), recipe.decoder.count("heads")), (64, 1, 2));
     }
     let text = "method = \"mae\"\n[backbone]\nwidth = 384\nheads = 6\npreset = \"vit-ti/16\"\n";
     let recipe = Recipe::from_toml(text).expect("valid");
-    assert_eq!((recipe.backbone.width, recipe.backbone.heads, recipe.decoder.width), (384, 6, 128));
+    assert_eq!((recipe.backbone.sizes.count("width"), recipe.backbone.sizes.count("heads"), recipe.decoder.count("width")), (384, 6, 128));
     // What the text says stays; what it took from its preset gives way.
     let larger = resolve(Base::Toml(text), &[("backbone.preset", "vit-b/16")]).expect("valid");
-    assert_eq!((larger.backbone.width, larger.backbone.heads, larger.decoder.width, larger.decoder.depth), (384, 6, 512, 8));
+    assert_eq!(
+        (
+            larger.backbone.sizes.count("width"),
+            larger.backbone.sizes.count("heads"),
+            larger.decoder.count("width"),
+            larger.decoder.count("depth")
+        ),
+        (384, 6, 512, 8)
+    );
     let complete = mae(&[("mask.ratio", "0.8")]).to_toml();
     let larger = resolve(Base::Toml(&complete), &[("backbone.preset", "vit-b/16")]).expect("valid");
-    assert_eq!((larger.backbone.width, larger.decoder.width, larger.mask.number("ratio")), (768, 512, Some(0.8)));
+    assert_eq!((larger.backbone.sizes.count("width"), larger.decoder.count("width"), larger.mask.number("ratio")), (768, 512, Some(0.8)));
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub fn map_of(maps: &AttentionMaps, image: usize, query: Query, choice: HeadChoi
         for index in 0..maps.heads {
             let map = head(index)?;
             let total: f32 = if normalize { map.iter().sum() } else { 1.0 };
-            merged.iter_mut().zip(map).for_each(|(sum, value)| *sum = merge(*sum, value / total.max(f32::MIN_POSITIVE)));
+            merged.iter_mut().zip(map.iter()).for_each(|(sum, value)| *sum = merge(*sum, value / total.max(f32::MIN_POSITIVE)));
         }
         Ok(merged)
     };

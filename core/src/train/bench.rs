@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::launches::launches_of;
-use super::throughput::{mae_flops_per_image, matrix_peak_gflops};
+use super::throughput::{flops_per_image, matrix_peak_gflops};
 use super::trial::{noise_images, noise_masks};
 use crate::device::OpenDevice;
 use crate::error::{Error, Result};
@@ -68,7 +68,7 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
     const WARM_UP: usize = 2;
     for step in 0..WARM_UP + steps.max(1) {
         let mut clock = Clock(Instant::now());
-        let masked = task.batch(&images, &masks);
+        let masked = task.batch(&images, &masks)?;
         let before = kernel::bytes_in_use();
         let prepare = clock.lap();
         let loss = network.loss(&masked, task.objective.as_ref(), None);
@@ -92,7 +92,7 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
         None
     } else {
         let (done, launches) = launches_of(|| {
-            let loss = network.loss(&task.batch(&images, &masks), task.objective.as_ref(), None);
+            let loss = network.loss(&task.batch(&images, &masks)?, task.objective.as_ref(), None);
             let gradients = network.parameters().take_gradients(&mut loss.backward());
             optimizer.step(network.parameters_mut(), gradients, 1e-4);
             sync(device)
@@ -108,7 +108,7 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
     let seconds_per_step = median(4);
     let visible = masks.iter().map(crate::mask::Mask::num_visible).min().unwrap_or(0);
     let predicted = recipe.grid().len() - if task.objective.covers_visible() { 0 } else { visible };
-    let gflops = mae_flops_per_image(&sizes(recipe)?, visible, predicted) * batch as f64 / seconds_per_step / 1e9;
+    let gflops = flops_per_image(&sizes(recipe)?, visible, predicted) * batch as f64 / seconds_per_step / 1e9;
     let peak_mib = peak_mib();
     drop((network, optimizer));
     let matrix_peak_gflops = matrix_peak_gflops();

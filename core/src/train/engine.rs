@@ -11,7 +11,6 @@ use super::measured;
 use super::report::Reporter;
 use super::trial;
 use super::validate::FixedSet;
-use crate::backbone::drop_path::DropPath;
 use crate::dataset::loader::Loader;
 use crate::device::{DeviceChoice, OpenDevice};
 use crate::error::{Error, Result};
@@ -156,10 +155,9 @@ impl Engine {
                 reporter.warn(format!("{} cannot be read and is left out: {}", failed.path, failed.reason))?;
             }
             let masks = self.masks(batch.epoch, &batch.keys);
-            let masked = self.task.batch(&batch.images, &masks);
+            let masked = self.task.batch(&batch.images, &masks)?;
             loader.reuse(batch.images);
-            let config = self.network.encoder().config();
-            let drop_path = DropPath::sample(config.drop_path, config.depth, self.recipe.seed, batch.epoch, &batch.keys);
+            let drop_path = self.network.drop_path(self.recipe.seed, batch.epoch, &batch.keys);
             let loss = self.network.loss(&masked, self.task.objective.as_ref(), drop_path.as_ref());
             let loss = if parts == 1 { loss } else { loss / parts as f64 };
             let mut gradients = loss.backward();

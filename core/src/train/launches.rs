@@ -60,7 +60,7 @@ mod tests {
         let mut counted = [Launches::new(), Launches::new()];
         for _ in 0..3 {
             let (gradients, backward) = launches_of(|| {
-                let loss = network.loss(&task.batch(&images, &masks), task.objective.as_ref(), None);
+                let loss = network.loss(&task.batch(&images, &masks).unwrap(), task.objective.as_ref(), None);
                 let gradients = network.parameters().take_gradients(&mut loss.backward());
                 device.device.sync().unwrap();
                 gradients

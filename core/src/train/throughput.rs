@@ -2,26 +2,49 @@
 
 use std::time::Instant;
 
+use crate::backbone::encoder::EncoderConfig;
+use crate::backbone::pvt::PvtConfig;
+use crate::backbone::pvt_block::Reduction;
+use crate::backbone::swin::SwinConfig;
 use crate::backbone::vit::VitConfig;
 use crate::kernel::matrix::{Onto, Panels, View, multiply_in_parallel};
-use crate::method::mae::MaeConfig;
+use crate::method::decoder::DecoderConfig;
+use crate::method::masked_model::{Hidden, MaskedConfig};
 
 /// The matrix arithmetic of one image's training step in floating-point operations: forward plus the two products of backward, no
-/// recomputation, and only products whose results are used. `visible` patches are encoded; `predicted` rows leave the decoder.
-pub fn mae_flops_per_image(config: &MaeConfig, visible: usize, predicted: usize) -> f64 {
-    let encoder = &config.encoder;
-    let patches = encoder.grid[0] * encoder.grid[1];
-    let shown = if config.mask_tokens_in_encoder { patches } else { visible };
-    let tokens = 1 + encoder.registers + shown;
-    let values = encoder.patch * encoder.patch * encoder.channels;
-    let decoder_tokens = 1 + patches;
-    let embed = 2.0 * visible as f64 * values as f64 * encoder.width as f64;
-    let forward = vit_blocks_flops(encoder, tokens)
-        + 2.0 * tokens as f64 * encoder.width as f64 * config.decoder_width as f64
-        + blocks_flops(config.decoder_width, config.decoder_depth, encoder.mlp_ratio, decoder_tokens)
-        + 2.0 * predicted as f64 * config.decoder_width as f64 * config.target_width as f64;
+/// recomputation, and only products whose results are used. `visible` patches are shown to an encoder that is not shown all; `predicted`
+/// rows leave the decoder.
+pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize) -> f64 {
+    let (encoder, [rows, cols]) = (&config.encoder, config.units());
+    let (patches, is_packed) = (rows * cols, config.hidden == Hidden::Packed);
+    let shown = if config.hidden == Hidden::MaskTokens { patches } else { visible };
+    let values = (encoder.patch() * encoder.patch() * encoder.channels()) as f64;
+    let embedded = match encoder {
+        EncoderConfig::Vit(_) => shown,
+        _ => encoder.grid()[0] * encoder.grid()[1] / if is_packed { 4 } else { 1 },
+    };
+    let embed = 2.0 * embedded as f64 * values * encoder.first_width() as f64;
+    let (encoded, leaving) = match encoder {
+        EncoderConfig::Vit(vit) => {
+            let tokens = 1 + vit.registers + shown;
+            (vit_blocks_flops(vit, tokens), tokens)
+        }
+        EncoderConfig::Swin(swin) => (swin_flops(swin, embedded), embedded / (encoder.stride() * encoder.stride())),
+        EncoderConfig::Pvt(pvt) => (pvt_flops(pvt, embedded), embedded / (encoder.stride() * encoder.stride())),
+    };
+    let inputs = encoder.last_width();
+    let decoded = match config.decoder {
+        DecoderConfig::Linear if encoder.stride() == 1 => matrix(predicted, inputs, config.prediction_width),
+        DecoderConfig::Linear => matrix(leaving, inputs, encoder.stride() * encoder.stride() * config.prediction_width),
+        DecoderConfig::Transformer { width, depth, mlp_ratio, .. } => {
+            let (per_token, lead) = if is_packed { (4, 0) } else { (1, 1) };
+            matrix(leaving, inputs, per_token * width)
+                + blocks_flops(width, depth, mlp_ratio, lead + patches)
+                + matrix(predicted, width, config.prediction_width)
+        }
+    };
     // The images need no gradient, so the patch embedding has one backward product instead of two.
-    3.0 * forward + 2.0 * embed
+    3.0 * (encoded + decoded) + 2.0 * embed
 }
 
 /// Forward arithmetic of a ViT's blocks on so many tokens.
@@ -29,11 +52,45 @@ pub fn vit_blocks_flops(config: &VitConfig, tokens: usize) -> f64 {
     blocks_flops(config.width, config.depth, config.mlp_ratio, tokens)
 }
 
+/// Forward arithmetic of a Swin's stages, the first of which has so many tokens.
+fn swin_flops(config: &SwinConfig, tokens: usize) -> f64 {
+    let of_stage = |stage: usize| {
+        let (tokens, width) = (tokens >> (2 * stage), config.width << stage);
+        let side = (tokens as f64).sqrt().min(config.window as f64);
+        let merging = if stage == 0 { 0.0 } else { matrix(tokens, 2 * width, width) };
+        merging + config.depths[stage] as f64 * block_flops(width, config.mlp_ratio, tokens, side * side)
+    };
+    (0..config.depths.len()).map(of_stage).sum()
+}
+
+/// Forward arithmetic of a PVT's stages, the first of which has so many tokens.
+fn pvt_flops(config: &PvtConfig, tokens: usize) -> f64 {
+    let of_stage = |stage: usize| {
+        let (tokens, width) = (tokens >> (2 * stage), config.widths[stage]);
+        let area = config.reductions[stage] * config.reductions[stage];
+        let merging = if stage == 0 { 0.0 } else { matrix(tokens, 4 * config.widths[stage - 1], width) };
+        let reducing =
+            if area > 1 && config.reduce_by == Reduction::Convolution { matrix(tokens / area, area * width, width) } else { 0.0 };
+        // The plain block, less the keys and values of the tokens that have none.
+        let keys = matrix(tokens, width, 2 * width) - matrix(tokens / area, width, 2 * width);
+        let block = block_flops(width, config.mlp_ratios[stage], tokens, (tokens / area) as f64) - keys + reducing;
+        merging + config.depths[stage] as f64 * block
+    };
+    (0..config.depths.len()).map(of_stage).sum()
+}
+
 fn blocks_flops(width: usize, depth: usize, mlp_ratio: f64, tokens: usize) -> f64 {
+    depth as f64 * block_flops(width, mlp_ratio, tokens, tokens as f64)
+}
+
+/// One block on so many tokens, each of which attends to `keys`.
+fn block_flops(width: usize, mlp_ratio: f64, tokens: usize, keys: f64) -> f64 {
     let (width, tokens) = (width as f64, tokens as f64);
-    let linear = 2.0 * tokens * width * width * (4.0 + 2.0 * mlp_ratio);
-    let attention = 2.0 * 2.0 * tokens * tokens * width;
-    depth as f64 * (linear + attention)
+    2.0 * tokens * width * width * (4.0 + 2.0 * mlp_ratio) + 2.0 * 2.0 * tokens * keys * width
+}
+
+fn matrix(rows: usize, inputs: usize, outputs: usize) -> f64 {
+    2.0 * rows as f64 * inputs as f64 * outputs as f64
 }
 
 /// This machine's matrix peak in GFLOP/s: the best of several 2048³ single-precision products, rows split over the threads in use and

@@ -47,7 +47,7 @@ fn step(device: &OpenDevice, recipe: &Recipe) -> Result<(f64, f64, f64)> {
     let (network, task) = (Network::new(recipe, &device.device.clone().autodiff())?, Task::new(recipe)?);
     let images = noise_images(&task, recipe.optim.batch);
     let masks = noise_masks(recipe.mask()?.as_ref(), recipe.grid(), recipe.optim.batch);
-    let batch = task.batch(&images, &masks);
+    let batch = task.batch(&images, &masks)?;
     let mut figures = (0.0, 0.0, 0.0);
     for _ in 0..2 {
         let begin = Instant::now();

@@ -91,7 +91,7 @@ impl FixedSet {
         let mut rows = Vec::new();
         for image in 0..count {
             for head in 0..maps.heads {
-                rows.extend_from_slice(maps.query(image, head, Query::Cls)?);
+                rows.extend(on_grid(&maps.query(image, head, Query::Cls)?, maps.grid, shape.grid()));
             }
         }
         let patches = shape.num_patches();
@@ -132,4 +132,10 @@ impl FixedSet {
 /// The mask that image `sample` always gets when it is looked at.
 pub fn fixed_mask(strategy: &dyn MaskStrategy, grid: Grid, seed: u64, sample: usize) -> Mask {
     strategy.sample(grid, &mut Stream::new(seed, 0, sample as u64, Purpose::Validation))
+}
+
+/// A map on a finer grid: every place gets the value of the one that it lies in. Shapes: `map [n]` of `from` to `[N]` of `to`.
+fn on_grid(map: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
+    let place = |row: usize, col: usize| row * from[0] / to[0] * from[1] + col * from[1] / to[1];
+    (0..to[0]).flat_map(|row| (0..to[1]).map(move |col| map[place(row, col)])).collect()
 }

@@ -46,12 +46,13 @@ impl<M: Module> Parameters for M {
 struct Path(Vec<String>);
 
 impl Path {
-    fn enter(&mut self, name: &str) {
-        self.0.push(name.to_owned());
+    /// Which of several kinds a part is stands in the recipe, and not in names.
+    fn enter(&mut self, name: &str, container: &str) {
+        self.0.push(if container.starts_with("Enum:") { String::new() } else { name.to_owned() });
     }
 
     fn name(&self) -> String {
-        let path = self.0.join(".");
+        let path = self.0.iter().filter(|name| !name.is_empty()).map(String::as_str).collect::<Vec<_>>().join(".");
         path.strip_prefix("encoder.").map_or(path.clone(), str::to_owned)
     }
 }
@@ -62,8 +63,8 @@ struct Visitor<'a> {
 }
 
 impl ModuleVisitor for Visitor<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
@@ -83,8 +84,8 @@ struct Collector<'a> {
 }
 
 impl ModuleVisitor for Collector<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
@@ -108,8 +109,8 @@ struct Taker<'a> {
 }
 
 impl ModuleMapper for Taker<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
@@ -135,8 +136,8 @@ struct Giver<'a> {
 }
 
 impl ModuleMapper for Giver<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use egui::ColorImage;
 use maskroom_core::dataset::Dataset;
-use maskroom_core::inspect::encoder::{AttentionMaps, Images, Query, attention_of_all_layers};
+use maskroom_core::inspect::encoder::{AttentionMaps, Images, Query, attention_of_every_block};
 use maskroom_core::inspect::look::{Fit, Prepared, prepare};
 use maskroom_core::inspect::strips::to_picture;
 use maskroom_widgets::HeatRows;
@@ -70,7 +70,7 @@ impl Overview {
         let picture = to_picture(&image.values, image.height, image.width, recipe)?;
         let shown = Images { values: image.values, batch: 1, height: image.height, width: image.width };
         let (mut class_rows, mut figures, mut rows) = (Vec::new(), Vec::new(), None);
-        let rolled = attention_of_all_layers(&weights.network, &shown, |index, maps| {
+        let rolled = attention_of_every_block(&weights.network, &shown, |index, maps| {
             class_rows.extend(with_mean(&maps, Query::Cls)?);
             figures.extend(head_figures::of_layer(&maps));
             if index == layer {
@@ -78,7 +78,10 @@ impl Overview {
             }
             Ok(())
         })?;
-        let (grid, layers, heads) = (rolled.grid, recipe.backbone.depth, recipe.backbone.heads);
+        let rolled =
+            rolled.context("this is a pyramid, whose blocks do not all see the same patches: look at it with `maskroom attend`")?;
+        let layers = recipe.backbone.num_blocks();
+        let (grid, heads) = (rolled.grid, class_rows.len() / (layers * rolled.grid[0] * rolled.grid[1]).max(1) - 1);
         let overview = Self {
             step: weights.step,
             sample,
@@ -141,8 +144,8 @@ fn with_mean(maps: &AttentionMaps, query: Query) -> maskroom_core::error::Result
     let mut mean = vec![0.0; num_patches];
     for head in 0..maps.heads {
         let map = maps.query(0, head, query)?;
-        values.extend_from_slice(map);
-        mean.iter_mut().zip(map).for_each(|(sum, value)| *sum += value / maps.heads as f32);
+        values.extend_from_slice(&map);
+        mean.iter_mut().zip(map.iter()).for_each(|(sum, value)| *sum += value / maps.heads as f32);
     }
     values.extend(mean);
     Ok(values)
@@ -153,7 +156,7 @@ fn rollout_rows(rolled: &AttentionMaps) -> Result<HeatRows> {
     let mut values = rolled.query(0, 0, Query::Cls)?.to_vec();
     if rows_fit(1, rolled.grid) {
         for patch in 0..rows * cols {
-            values.extend_from_slice(rolled.query(0, 0, Query::Patch(patch / cols, patch % cols))?);
+            values.extend_from_slice(&rolled.query(0, 0, Query::Patch(patch / cols, patch % cols))?);
         }
     }
     HeatRows::from_values(&values, values.len() / (rows * cols).max(1), 1, rolled.grid).context("the image has no patches")

@@ -3,6 +3,7 @@
 use egui::Ui;
 use maskroom_core::evaluate::attention::Where;
 use maskroom_core::inspect::encoder::Query;
+use maskroom_core::method::encoder_sizes;
 use maskroom_core::segment::DEFAULT_MASS;
 use maskroom_core::segment::attention::{HeadChoice, MaskRule};
 use maskroom_core::segment::folder::MaskSource;
@@ -55,7 +56,10 @@ impl Settings {
 
     /// Draws the fields; layers and heads are those of `run`.
     pub fn ui(&mut self, ui: &mut Ui, run: Option<&Run>) {
-        let backbone = run.and_then(|run| run.recipe.as_ref()).map(|recipe| (recipe.backbone.depth, recipe.backbone.heads));
+        let backbone = run.and_then(|run| run.recipe.as_ref()).map(|recipe| {
+            let last = recipe.backbone.num_blocks().saturating_sub(1);
+            (last + 1, encoder_sizes(recipe).heads_of(last))
+        });
         let (depth, heads) = backbone.unwrap_or((12, 3));
         let note = self.words(depth);
         let mut is_open = self.is_open;

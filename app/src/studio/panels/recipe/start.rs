@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use egui::{Align, Context, Label, Layout, Response, RichText, TextEdit, TextStyle, Ui};
 use maskroom_core::method::sizes;
 use maskroom_core::recipe::Recipe;
+use maskroom_core::registry::Settings;
 use maskroom_core::weights::model_file::Weights;
 use maskroom_widgets::{Button, Tokens, icon};
 
@@ -130,32 +131,31 @@ fn shortened(misfits: &[String]) -> String {
 
 /// What the network of the weights has otherwise than the wanted one, each with both values.
 fn misfits(theirs: &Recipe, wanted: &Recipe) -> Vec<String> {
-    let (Ok(theirs), Ok(wanted)) = (sizes(theirs), sizes(wanted)) else { return Vec::new() };
-    let positions = |learned: bool| usize::from(learned);
-    let facts = [
-        ("patch", theirs.encoder.patch, wanted.encoder.patch),
-        ("rows of patches", theirs.encoder.grid[0], wanted.encoder.grid[0]),
-        ("columns of patches", theirs.encoder.grid[1], wanted.encoder.grid[1]),
-        ("channels", theirs.encoder.channels, wanted.encoder.channels),
-        ("width", theirs.encoder.width, wanted.encoder.width),
-        ("blocks", theirs.encoder.depth, wanted.encoder.depth),
-        ("heads", theirs.encoder.heads, wanted.encoder.heads),
-        ("registers", theirs.encoder.registers, wanted.encoder.registers),
-        ("hidden width", hidden(&theirs.encoder), hidden(&wanted.encoder)),
-        ("learned positions", positions(theirs.encoder.learned_pos), positions(wanted.encoder.learned_pos)),
-        ("decoder width", theirs.decoder_width, wanted.decoder_width),
-        ("decoder blocks", theirs.decoder_depth, wanted.decoder_depth),
-        ("numbers per target", theirs.target_width, wanted.target_width),
-    ];
-    facts
-        .into_iter()
-        .filter(|(_, theirs, wanted)| theirs != wanted)
-        .map(|(name, theirs, wanted)| format!("{name} {theirs}, not {wanted}"))
-        .collect()
-}
-
-fn hidden(encoder: &maskroom_core::backbone::vit::VitConfig) -> usize {
-    (encoder.width as f64 * encoder.mlp_ratio) as usize
+    let facts = |recipe: &Recipe| {
+        let (backbone, decoder) = (&recipe.backbone, &recipe.decoder);
+        let [height, width] = recipe.data.image;
+        let target_width = sizes(recipe).map(|sizes| sizes.prediction_width).unwrap_or_default();
+        let mut facts = BTreeMap::from([
+            ("family".to_owned(), backbone.sizes.kind.clone()),
+            ("patch".to_owned(), backbone.patch.to_string()),
+            ("image".to_owned(), format!("{height}x{width}")),
+            ("channels".to_owned(), recipe.data.channels.to_string()),
+            ("decoder".to_owned(), decoder.kind.clone()),
+            ("numbers per target".to_owned(), target_width.to_string()),
+        ]);
+        let shapeless = ["init", "eps", "pos_order"];
+        let knobs = |knobs: &Settings, of: &str| {
+            let knobs = knobs.iter().filter(|(key, _)| !shapeless.contains(&key.as_str()));
+            knobs.map(|(key, value)| (format!("{of}{}", key.replace('_', " ")), value.to_string())).collect::<Vec<_>>()
+        };
+        facts.extend(knobs(&backbone.sizes.knobs, ""));
+        facts.extend(knobs(&decoder.knobs, "decoder "));
+        facts
+    };
+    let (theirs, wanted) = (facts(theirs), facts(wanted));
+    let differing =
+        wanted.iter().filter_map(|(name, wanted)| Some((name, theirs.get(name)?, wanted)).filter(|(_, theirs, wanted)| theirs != wanted));
+    differing.map(|(name, theirs, wanted)| format!("{name} {theirs}, not {wanted}")).collect()
 }
 
 #[cfg(test)]
@@ -172,7 +172,7 @@ mod tests {
         };
         let wanted = recipe(&[]);
         assert!(misfits(&recipe(&[("optim.epochs", "3"), ("mask.kind", "block"), ("seed", "9")]), &wanted).is_empty());
-        assert_eq!(misfits(&recipe(&[("backbone.depth", "6")]), &wanted), ["blocks 6, not 12"]);
+        assert_eq!(misfits(&recipe(&[("backbone.depth", "6")]), &wanted), ["depth 6, not 12"]);
         assert_eq!(misfits(&recipe(&[("data.image", "96")]), &wanted), ["rows of patches 6, not 14", "columns of patches 6, not 14"]);
     }
 }

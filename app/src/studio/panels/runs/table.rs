@@ -87,7 +87,7 @@ fn course(ui: &mut Ui, run: &Run) {
 
 /// Method and backbone in short.
 pub fn recipe(run: &Run) -> String {
-    run.recipe.as_ref().map(|recipe| format!("{} · {}", recipe.method, recipe.backbone.kind)).unwrap_or_default()
+    run.recipe.as_ref().map(|recipe| format!("{} · {}", recipe.method, recipe.backbone.sizes.kind)).unwrap_or_default()
 }
 
 fn held_out(run: &Run) -> Option<f64> {

@@ -1,0 +1,189 @@
+//! What turns the encoder's output into predictions, and is thrown away after pre-training.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+
+use super::masked_batch::{Lead, MaskedBatch};
+use super::masked_model::{Hidden, MaskedConfig};
+use crate::backbone::block::Block;
+use crate::backbone::encoder::EncoderConfig;
+use crate::backbone::linear::{LayerNorm, Linear, normal, parameter};
+use crate::backbone::pos_embed;
+use crate::backbone::squares;
+use crate::backbone::vit::{VitConfig, resized};
+use crate::kernel;
+use crate::random::Stream;
+
+/// The sizes of a decoder.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DecoderConfig {
+    /// MAE's small transformer.
+    Transformer {
+        /// D
+        width: usize,
+        /// Number of blocks.
+        depth: usize,
+        /// Attention heads of each.
+        heads: usize,
+        /// The MLP's hidden width over D.
+        mlp_ratio: f64,
+        /// Blocks are computed again in the backward pass.
+        recompute: bool,
+    },
+    /// One linear layer.
+    Linear,
+}
+
+/// A decoder.
+#[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a network, and Burn derives modules for no boxes")]
+pub enum Decoder {
+    /// MAE's small transformer.
+    Transformer(TransformerDecoder),
+    /// One linear layer.
+    Linear(LinearDecoder),
+}
+
+/// MAE's decoder: encoded patches, and a learned mask token in each place where one is missing, through a few blocks.
+#[derive(Module, Debug)]
+pub struct TransformerDecoder {
+    /// Encoder width to decoder width; of a packed pyramid to four times that, one for each visible unit of what a token stands for.
+    pub embed: Linear,
+    /// `[1, 1, W]`; absent when the encoder has seen mask tokens already.
+    pub mask_token: Option<Param<Tensor<3>>>,
+    /// `[1, 1 + N, W]`, the fixed sine-cosine code.
+    pub pos_embed: Param<Tensor<3>>,
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// After the last block.
+    pub norm: LayerNorm,
+    /// To the target's numbers, for pixels in the order (row, column, channel).
+    pub pred: Linear,
+}
+
+/// SimMIM's, BEiT's and MaskFeat's decoder.
+#[derive(Module, Debug)]
+pub struct LinearDecoder {
+    /// From a token to what is predicted in its place: of a pyramid, for each patch of the square that its last tokens stand for, patches
+    /// in raster order.
+    pub pred: Linear,
+}
+
+impl DecoderConfig {
+    /// Its initialization, a function of the stream.
+    pub fn init(&self, network: &MaskedConfig, stream: &mut Stream, device: &Device) -> Decoder {
+        let inputs = network.encoder.last_width();
+        match *self {
+            Self::Linear => {
+                let outputs = network.encoder.stride() * network.encoder.stride() * network.prediction_width;
+                Decoder::Linear(LinearDecoder {
+                    pred: match &network.encoder {
+                        EncoderConfig::Vit(vit) => vit.init.linear(inputs, outputs, stream, device),
+                        _ => Linear::normal(inputs, outputs, stream, device),
+                    },
+                })
+            }
+            Self::Transformer { width, depth, heads, mlp_ratio, recompute } => {
+                let [rows, cols] = network.units();
+                let blocks = VitConfig { mlp_ratio, recompute, ..VitConfig::plain([rows, cols], [1, 1], [width, depth, heads]) };
+                let has_token = network.hidden != Hidden::MaskTokens;
+                let mask_token = has_token.then(|| parameter(normal(width, 0.02, stream), [1, 1, width], device));
+                let per_token = if network.hidden == Hidden::Packed { 4 } else { 1 };
+                let pos_embed = pos_embed::sincos_2d(width, rows, cols);
+                Decoder::Transformer(TransformerDecoder {
+                    embed: Linear::new(inputs, per_token * width, stream, device),
+                    mask_token,
+                    pos_embed: parameter(pos_embed, [1, 1 + rows * cols, width], device).set_require_grad(false),
+                    blocks: (0..depth).map(|index| Block::new(&blocks, index, stream, device)).collect(),
+                    norm: LayerNorm::new(width, device),
+                    pred: Linear::new(width, network.prediction_width, stream, device),
+                })
+            }
+        }
+    }
+}
+
+impl Decoder {
+    /// The same decoder for images of `to` units instead of `from`.
+    pub fn for_grid(self, from: [usize; 2], to: [usize; 2]) -> Self {
+        match self {
+            Self::Transformer(decoder) if from != to => {
+                Self::Transformer(TransformerDecoder { pos_embed: resized(&decoder.pos_embed, from, to), ..decoder })
+            }
+            same => same,
+        }
+    }
+}
+
+impl TransformerDecoder {
+    /// Predicts the batch's rows. Shapes: `encoded [B, prefix + n, D]` to `[B, N - first_predicted, prediction width]`.
+    pub fn predict(&self, encoded: Tensor<3>, prefix: usize, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
+        let tokens = match &batch.compact {
+            Some(_) => self.of_packed(encoded, batch, device),
+            None => self.tokens(self.embed.forward(encoded), prefix, batch, device),
+        };
+        let lead = tokens.dims()[1] - batch.num_patches;
+        let blocks = self.blocks.iter().enumerate();
+        let decoded = blocks.fold(tokens, |x, (index, block)| block.forward(x, None, index, None));
+        let predicted = match self.mask_token {
+            Some(_) => decoded.narrow(1, lead + batch.first_predicted, batch.num_patches - batch.first_predicted),
+            // The encoder has seen every place, so tokens stand in raster order.
+            None => batch.pick(decoded.narrow(1, lead, batch.num_patches), device),
+        };
+        self.pred.forward(self.norm.forward(predicted))
+    }
+
+    /// What the blocks get: class token, shown patches, and the mask token in each place where a patch is missing, with their positions.
+    /// Shapes: `y [B, prefix + shown, W]` to `[B, 1 + N, W]`.
+    fn tokens(&self, y: Tensor<3>, prefix: usize, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
+        let (table, shown) = (self.pos_embed.val(), y.dims()[1] - prefix);
+        if let (Some(mask_token), true) = (&self.mask_token, kernel::is_fused_on_gpu(&y)) {
+            let order = batch.tokens(shown, Lead::Rows(prefix));
+            if let Some(tokens) = kernel::cube::tokens(&y, &mask_token.val(), &table, &order) {
+                return tokens;
+            }
+        }
+        let cls = y.clone().narrow(1, 0, 1) + table.clone().narrow(1, 0, 1);
+        let tokens = y.narrow(1, prefix, shown);
+        let tokens = match &self.mask_token {
+            Some(_) => self.completed(tokens, batch, device),
+            None => tokens + table.narrow(1, 1, batch.num_patches),
+        };
+        Tensor::cat(vec![cls, tokens], 1)
+    }
+
+    /// The same for a packed pyramid, which has no class token: each of its tokens becomes four, which lie in its place of the packed map
+    /// (PixelShuffle). Shapes: `encoded [B, n, D]` to `[B, N, W]`.
+    fn of_packed(&self, encoded: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
+        let [samples, count, _] = encoded.dims();
+        let width = self.pos_embed.dims()[2];
+        let [rows, cols] = batch.units.map(|units| units / 4);
+        let four: Tensor<6> = self.embed.forward(encoded).reshape([samples, rows, cols, width, 2, 2]);
+        let tokens = four.permute([0, 1, 4, 2, 5, 3]).reshape([samples, 4 * count, width]);
+        self.completed(tokens, batch, device)
+    }
+
+    /// Visible tokens, then a mask token for every missing one, with their positions. Shapes: `[B, V, W]` to `[B, N, W]`.
+    fn completed(&self, visible: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
+        let [samples, shown, width] = visible.dims();
+        let tokens = match &self.mask_token {
+            Some(token) => Tensor::cat(vec![visible, token.val().expand([samples, batch.num_patches - shown, width])], 1),
+            None => visible,
+        };
+        tokens + batch.positions(&self.pos_embed.val(), batch.num_patches, device)
+    }
+}
+
+impl LinearDecoder {
+    /// Predicts the batch's rows. Shapes: `tokens [B, n, D]`, those of `grid`, each of which stands for `stride`² patches, to
+    /// `[B, N - first_predicted, prediction width]`.
+    pub fn predict(&self, tokens: Tensor<3>, grid: [usize; 2], stride: usize, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
+        if stride == 1 {
+            return self.pred.forward(batch.pick(tokens, device));
+        }
+        let [samples, count, _] = tokens.dims();
+        let width = self.pred.weight.dims()[0] / (stride * stride);
+        let patches = self.pred.forward(tokens).reshape([samples * count, stride * stride, width]);
+        batch.pick(squares::join(patches, grid.map(|side| side * stride), stride), device)
+    }
+}

@@ -1,0 +1,124 @@
+//! Every method on every family of back-bones that it is for, on tiny networks: it learns a batch by heart, every parameter is trained,
+//! and it looks at images of other sizes.
+
+use burn::tensor::Device;
+
+use super::tests::{images, masks, overfit};
+use super::{Network, Task};
+use crate::inspect::encoder::{Images, Pool, attention, features};
+use crate::inspect::reconstruct::reconstruct;
+use crate::recipe::{Base, Recipe};
+
+type Sets = &'static [(&'static str, &'static str)];
+
+const VIT: Sets = &[
+    ("data.image", "[32, 48]"),
+    ("backbone.preset", "vit-nano"),
+    ("backbone.patch", "8"),
+    ("backbone.width", "32"),
+    ("backbone.depth", "2"),
+    ("backbone.heads", "2"),
+];
+const SWIN: Sets = &[
+    ("data.image", "[32, 32]"),
+    ("backbone.preset", "swin-nano"),
+    ("backbone.width", "16"),
+    ("backbone.depths", "[2, 1, 2]"),
+    ("backbone.heads", "[1, 2, 2]"),
+];
+const PVT: Sets =
+    &[("data.image", "[32, 64]"), ("backbone.preset", "pvt-nano"), ("backbone.widths", "[16, 24, 32]"), ("backbone.heads", "[1, 2, 2]")];
+
+/// Method, back-bone, and steps in which the loss must fall by a quarter; branches that start a tenth as strong take longer.
+const ALL: [(&str, Sets, usize); 9] = [
+    ("mae", VIT, 60),
+    ("simmim", VIT, 200),
+    ("simmim", SWIN, 60),
+    ("simmim", PVT, 60),
+    ("um-mae", VIT, 60),
+    ("um-mae", SWIN, 60),
+    ("um-mae", PVT, 60),
+    ("maskfeat", VIT, 60),
+    ("beit", VIT, 200),
+];
+
+fn recipe(method: &str, backbone: Sets, sets: &[(&str, &str)]) -> Recipe {
+    // A tokenizer is a file; pixels stand in for its classes, which have tests of their own.
+    let without_tokenizer = [("target.kind", "pixels"), ("objective.kind", "mse")];
+    let stand_in = if method == "beit" { &without_tokenizer[..] } else { &[] };
+    let all = backbone.iter().chain(stand_in).chain(sets).map(|&(key, value)| (key.to_owned(), value.to_owned()));
+    Recipe::resolve(Base::Preset(method), &all.collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{method}: {error}"))
+}
+
+fn name(method: &str, recipe: &Recipe) -> String {
+    format!("{method} on {}", recipe.backbone.sizes.kind)
+}
+
+#[test]
+fn a_batch_is_learned_by_heart() {
+    for (method, backbone, steps) in ALL {
+        let recipe = recipe(method, backbone, &[("backbone.drop_path", "0")]);
+        let [first, last] = overfit(&recipe, steps);
+        assert!(last < first * 0.75, "{}: {first} to {last}", name(method, &recipe));
+    }
+}
+
+#[test]
+fn every_parameter_is_trained_but_fixed_positions_and_what_nobody_reads() {
+    for (method, backbone, _) in ALL {
+        let recipe = recipe(method, backbone, &[]);
+        let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
+        let batch = task.batch(&images(&task, 2), &masks(&recipe, 2)).unwrap();
+        let loss = network.loss(&batch, task.objective.as_ref(), None);
+        let gradients = network.parameters().take_gradients(&mut loss.backward());
+        let mut without = Vec::new();
+        network.parameters().visit_parameters(&mut |name, _, _| {
+            if !gradients.contains_key(name) {
+                without.push(name.to_owned());
+            }
+        });
+        without.retain(|name| !name.ends_with("pos_embed"));
+        assert_eq!(without, Vec::<String>::new(), "{}", name(method, &recipe));
+    }
+}
+
+#[test]
+fn what_is_hidden_does_not_reach_the_prediction() {
+    for (method, backbone, _) in ALL {
+        let recipe = recipe(method, backbone, &[]);
+        let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex()).unwrap());
+        let (shown, masks) = (images(&task, 1), masks(&recipe, 1));
+        let [rows, cols] = task.shape.grid();
+        let mut changed = shown.clone();
+        for (index, value) in changed.iter_mut().enumerate() {
+            let (y, x) = (index / task.shape.channels / task.shape.width, index / task.shape.channels % task.shape.width);
+            if masks[0].masked[y * rows / task.shape.height * cols + x * cols / task.shape.width] {
+                *value += 1.0;
+            }
+        }
+        let [before, after] = [&shown, &changed].map(|images| reconstruct(&network, &task, images, &masks).unwrap());
+        assert_eq!(before.prediction, after.prediction, "{}", name(method, &recipe));
+        assert_ne!(before.loss, after.loss, "{}", name(method, &recipe));
+    }
+}
+
+#[test]
+fn larger_images_are_looked_at() {
+    for (method, backbone, _) in ALL {
+        let recipe = recipe(method, backbone, &[]);
+        let network = Network::new(&recipe, &Device::flex()).unwrap();
+        let step = recipe.backbone.step();
+        let (height, width) = (2 * step.max(32), 3 * step.max(32));
+        let images = Images { values: vec![0.1; height * width * 3], batch: 1, height, width };
+        let last = features(&network, &images, -1, Pool::Mean).unwrap();
+        assert_eq!(last.len(), network.encoder().config().last_width(), "{}", name(method, &recipe));
+        for layer in [0, -1] {
+            let maps = attention(&network, &images, layer).unwrap();
+            assert_eq!(maps.values.len(), maps.heads * maps.tokens * maps.tokens);
+            for row in maps.values.chunks_exact(maps.tokens) {
+                // A class token in a reduced stage is nobody's key, but there is none: every row is a distribution.
+                assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-4, "{} layer {layer}", name(method, &recipe));
+            }
+        }
+    }
+}

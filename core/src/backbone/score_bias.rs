@@ -6,6 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::linear::parameter;
 use super::pos_embed;
+use super::vit::values_of;
 
 /// Pairs with the class token: as the query, as the key, as both.
 const WITH_CLASS: usize = 3;
@@ -37,7 +38,7 @@ impl ScoreBias {
     pub fn for_grid(self, from: [usize; 2], to: [usize; 2]) -> Self {
         let table = self.relative_position_bias_table.val();
         let (heads, device) = (table.dims()[1], table.device());
-        let values = table.into_data().try_into_vec::<f32>().unwrap_or_default();
+        let values = values_of(table);
         let (distances, with_class) = values.split_at(values.len() - WITH_CLASS * heads);
         // The rule knows tables with a class token's row in front, so one is lent to it.
         let lent: Vec<f32> = vec![0.0; heads].into_iter().chain(distances.iter().copied()).collect();

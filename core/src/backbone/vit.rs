@@ -225,10 +225,15 @@ impl Vit {
     }
 }
 
+/// A table's values on the host, for resizing it once.
+pub(super) fn values_of<const D: usize>(table: Tensor<D>) -> Vec<f32> {
+    table.into_data().try_into_vec::<f32>().unwrap_or_default()
+}
+
 /// A position table `[1, 1 + N, D]` for another grid.
 pub fn resized(table: &Param<Tensor<3>>, from: [usize; 2], to: [usize; 2]) -> Param<Tensor<3>> {
     let table = table.val();
     let (width, device) = (table.dims()[2], table.device());
-    let values = table.into_data().try_into_vec::<f32>().unwrap_or_default();
+    let values = values_of(table);
     parameter(pos_embed::resize(&values, width, from, to), [1, 1 + to[0] * to[1], width], &device).set_require_grad(false)
 }

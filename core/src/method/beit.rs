@@ -28,6 +28,7 @@ pub const PRESET: Preset = Preset {
         ("optim.lr_images", "2048"),
         ("optim.min_lr", "1e-5"),
         ("optim.weight_decay", "0.05"),
+        ("optim.decay_tokens", "false"),
         ("optim.betas", "[0.9, 0.999]"),
         ("optim.warmup_epochs", "10"),
         ("optim.epochs", "800"),

@@ -122,3 +122,16 @@ fn larger_images_are_looked_at() {
         }
     }
 }
+
+#[test]
+fn eight_images_are_learned_by_heart_in_every_target() {
+    let by_heart = |method: &str, sets: &[(&str, &str)]| {
+        let more = [("backbone.drop_path", "0"), ("optim.weight_decay", "0")];
+        let all: Vec<_> = more.iter().chain(sets).copied().collect();
+        overfit(&recipe(method, VIT, &all), 500)[1]
+    };
+    let tiny_hog = by_heart("maskfeat", &[("data.image", "[32, 32]"), ("backbone.width", "64")]);
+    assert!(tiny_hog < 0.01, "{tiny_hog}");
+    let raw = by_heart("mae", &[("data.image", "[32, 32]"), ("target.norm_pix", "false")]);
+    assert!(raw < 0.01, "{raw}");
+}

@@ -15,6 +15,8 @@ pub struct AdamW {
     pub eps: f64,
     /// Decoupled decay of every parameter with more than one dimension; biases, norms and other vectors have none.
     pub weight_decay: f64,
+    /// Class and mask tokens and tables of positions decay too.
+    pub decay_tokens: bool,
     /// Updates done.
     pub steps: u64,
     /// First and second moments, flat.
@@ -25,7 +27,14 @@ impl AdamW {
     /// A fresh optimizer.
     pub fn new(settings: &Optim) -> Self {
         let betas = [settings.betas.first(), settings.betas.get(1)].map(|beta| beta.copied().unwrap_or(0.9));
-        Self { betas, eps: settings.eps, weight_decay: settings.weight_decay, steps: 0, moments: Named::new() }
+        Self {
+            betas,
+            eps: settings.eps,
+            weight_decay: settings.weight_decay,
+            decay_tokens: settings.decay_tokens,
+            steps: 0,
+            moments: Named::new(),
+        }
     }
 
     /// One update with learning rate `lr`. Parameters without a gradient stay as they are.
@@ -46,7 +55,7 @@ impl AdamW {
         model.update_parameters(&mut |name, shape, value| {
             let Some(gradient) = gradients.remove(name) else { return value };
             let moments = self.moments.remove(name).unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
-            let (updated, moments) = kernel::adamw(value, gradient, moments, self.update(shape, lr));
+            let (updated, moments) = kernel::adamw(value, gradient, moments, self.update(name, shape, lr));
             self.moments.insert(name.to_owned(), moments);
             updated
         });
@@ -58,24 +67,26 @@ impl AdamW {
         model.visit_parameters(&mut |name, shape, value| {
             let Some(gradient) = gradients.remove(name) else { return };
             let moments = self.moments.remove(name).unwrap_or_else(|| [value.zeros_like(), value.zeros_like()]);
-            if let Some(parameter) = Parameter::new(value, gradient, moments, self.update(shape, lr).keep) {
+            if let Some(parameter) = Parameter::new(value, gradient, moments, self.update(name, shape, lr).keep) {
                 names.push(name.to_owned());
                 parameters.push(parameter);
             }
         });
         let mut updated = Named::new();
-        for (name, (value, moments)) in names.into_iter().zip(adamw_of_all(parameters, self.update(&[], lr), clip)) {
+        for (name, (value, moments)) in names.into_iter().zip(adamw_of_all(parameters, self.update("", &[], lr), clip)) {
             updated.insert(name.clone(), value);
             self.moments.insert(name, moments);
         }
         model.update_parameters(&mut |name, _, value| updated.remove(name).unwrap_or(value));
     }
 
-    /// The numbers of the latest update of a parameter of this shape.
-    fn update(&self, shape: &[usize], lr: f64) -> Update {
+    /// The numbers of the latest update of a parameter of this name and shape.
+    fn update(&self, name: &str, shape: &[usize], lr: f64) -> Update {
         let [beta1, beta2] = self.betas;
         let correction = [beta1, beta2].map(|beta| 1.0 - beta.powf(self.steps as f64));
-        let decay = if shape.len() > 1 { self.weight_decay } else { 0.0 };
+        const TOKENS: [&str; 5] = ["cls_token", "mask_token", "reg_token", "pos_embed", "relative_position_bias_table"];
+        let is_token = TOKENS.iter().any(|token| name.ends_with(token));
+        let decay = if shape.len() > 1 && (self.decay_tokens || !is_token) { self.weight_decay } else { 0.0 };
         Update {
             betas: [beta1 as f32, beta2 as f32],
             rests: [(1.0 - beta1) as f32, (1.0 - beta2) as f32],

@@ -4,7 +4,7 @@ use super::resolve::Layer;
 use crate::backbone::window::side_within;
 use crate::knob::Value;
 
-/// Fits what is not `said` to the rest: a packed pyramid's reductions and image, a Swin's window, SimMIM's units.
+/// Fits what is not `said` to the rest: a packed pyramid's reductions and image, a Swin's window, SimMIM's units, and HOG's cells.
 pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
     let packs = text(total, "backbone.tokens") == "compact";
     let shrunk = if packs { 2 } else { 1 };
@@ -22,6 +22,10 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
             total.insert("backbone.reductions".into(), list(halved));
         }
     }
+    if text(total, "target.kind") == "hog" && !said("target.cell") {
+        let unit = if packs { patch << stages.saturating_sub(2).min(16) } else { patch };
+        total.insert("target.cell".into(), Value::Int(if unit % HOG_CELL == 0 { HOG_CELL } else { unit } as i64));
+    }
     let [height, width] = counts(total, "data.image")[..] else { return };
     if let (true, Some(window)) = (text(total, "backbone.kind") == "swin" && !said("backbone.window"), count(total, "backbone.window")) {
         let maps: Vec<[usize; 2]> = (0..stages.min(16)).map(|stage| [height, width].map(|side| (side / patch / shrunk) >> stage)).collect();
@@ -38,6 +42,8 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
     }
 }
 
+/// The side of HOG's cells in MaskFeat, in pixels.
+const HOG_CELL: usize = 8;
 /// Units along the shorter side below which masking is too coarse to be random.
 const FEWEST_UNITS: usize = 4;
 

@@ -186,7 +186,11 @@ fn stack(text: &Layer, sets: &Layer) -> Layer {
     let backbone = said("backbone.preset").and_then(Value::as_text).or_else(|| usual_backbone(said("backbone.kind"), named));
     let sizes = sizes_of(backbone.unwrap_or_default());
     let kind = said("backbone.kind").or_else(|| sizes.get("backbone.kind")).and_then(Value::as_text).unwrap_or_default();
-    let method = named.map(|preset| preset.layer(kind)).unwrap_or_default();
+    let mut method = named.map(|preset| preset.layer(kind)).unwrap_or_default();
+    // A method's image is a paper's, like 224 px; back-bones for small images keep theirs.
+    if sizes.get("data.image") != Some(&Value::Ints(vec![224; 2])) {
+        method.remove("data.image");
+    }
     for layer in [&sizes, &method, text, sets] {
         lay_over(&mut total, layer);
     }

@@ -143,6 +143,8 @@ pub struct Optim {
     pub schedule: String,
     /// AdamW's decoupled decay.
     pub weight_decay: f64,
+    /// Whether class and mask tokens and tables of positions decay too.
+    pub decay_tokens: bool,
     /// AdamW's two decay rates.
     pub betas: Vec<f64>,
     /// AdamW's small addend.
@@ -332,6 +334,7 @@ const OPTIM: &[Knob] = &[
     Knob::float("warmup_lr", "learning rate that the warm-up starts from, not scaled", "", (0.0, 100.0), 0.0),
     Knob::choice("schedule", "how it falls: along a cosine, or at once to a tenth after 7/8 of the length", &["cosine", "step"], "cosine"),
     Knob::float("weight_decay", "of matrices, not of biases and norms", "", (0.0, 10.0), 0.05),
+    Knob::flag("decay_tokens", "whether class and mask tokens and tables of positions decay too", true),
     floats("betas", "AdamW's memory of gradients and of their squares", "", (0.0, 1.0), &[0.9, 0.95]),
     Knob::float("eps", "AdamW's addend against division by zero", "", (0.0, 1.0), 1e-8),
     Knob::float("warmup_epochs", "rise of the learning rate", "epochs", (0.0, 1e6), 40.0),

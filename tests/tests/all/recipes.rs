@@ -23,9 +23,15 @@ fn presets_are_listed_and_each_can_be_shown_and_passes_its_own_check() {
         assert_eq!(shown.status, Some(0), "{}", shown.stderr);
         let file = folder.path().join("recipe.toml");
         std::fs::write(&file, &shown.stdout).expect("a new file");
-        let checked = maskroom("recipe check").arg(&file).json();
-        assert_eq!((&checked["valid"], &checked["problems"]), (&Value::Bool(true), &Value::Array(Vec::new())), "{name}");
-        assert_eq!(Recipe::from_toml(&shown.stdout).expect("valid"), Recipe::preset(name).expect("a preset"));
+        let checked = maskroom("recipe check").arg(&file).run();
+        if name == "beit" {
+            // It needs a tokenizer, which only the person can name; nothing else may be missing.
+            assert_eq!(checked.status, Some(2));
+            assert!(checked.stderr.starts_with("target.tokenizer: no tokenizer is named"), "{}", checked.stderr);
+        } else {
+            assert_eq!(checked.status, Some(0), "{name}: {}", checked.stderr);
+            assert_eq!(Recipe::from_toml(&shown.stdout).expect("valid"), Recipe::preset(name).expect("a preset"));
+        }
         let table: toml::Table = shown.stdout.parse().expect("TOML");
         assert_eq!(table["method"].as_str(), Some(name));
         // Commented: each setting is followed by what it does.

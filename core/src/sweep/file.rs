@@ -136,7 +136,7 @@ impl Reader {
         let grid = self.take("grid", "a table of lists such as `\"mask.ratio\" = [0.5, 0.75]`", |value| value.as_table().cloned());
         let rows = match (given, grid) {
             (Some(rows), None) => rows.into_iter().enumerate().filter_map(|(index, row)| self.row(index, row, common)).collect(),
-            (None, Some(grid)) => self.grid(grid, common),
+            (None, Some(grid)) => self.grid(&grid, common),
             (Some(_), Some(_)) => {
                 self.object("grid", "there are rows and a grid", "write either `[[row]]`s or a `[grid]`");
                 return Vec::new();
@@ -175,9 +175,9 @@ impl Reader {
     }
 
     /// Every combination of the listed values.
-    fn grid(&mut self, grid: toml::Table, common: &Settings) -> Vec<Row> {
+    fn grid(&mut self, grid: &toml::Table, common: &Settings) -> Vec<Row> {
         let mut axes: Vec<(String, Vec<Value>)> = Vec::new();
-        self.flatten("grid", "", &grid, &mut |key, value| {
+        self.flatten("grid", "", grid, &mut |key, value| {
             let values = value.as_array().filter(|list| !list.is_empty())?.iter().map(Value::from_toml).collect::<Option<_>>()?;
             axes.push((key, values));
             Some(())

@@ -122,7 +122,7 @@ impl Table {
         cells[0].extend(columns.iter().map(|column| column.heading.to_owned()));
         cells[0].extend(published.iter().map(|name| capitalized(name)));
         for row in &self.rows {
-            let mut line = vec![row.name.replace('|', "/"), format!("{} of {}", row.num_finished(), row.runs.len())];
+            let mut line = vec![row.name.clone(), format!("{} of {}", row.num_finished(), row.runs.len())];
             line.extend(columns.iter().map(|column| row.interval(column.key).map_or("–".to_owned(), |interval| column.in_words(interval))));
             line.extend(
                 published.iter().map(|name| row.published.get(*name).map_or("–".to_owned(), |value| format!("{value} (published)"))),
@@ -133,7 +133,7 @@ impl Table {
         let widths: Vec<usize> = (0..cells[0].len()).map(width).collect();
         let line = |cells: &[String]| {
             let padded = cells.iter().zip(&widths).enumerate().map(|(index, (cell, &width))| {
-                let space = " ".repeat(width - cell.chars().count());
+                let (cell, space) = (cell.replace('|', "/"), " ".repeat(width - cell.chars().count()));
                 if index == 0 { format!("{cell}{space}") } else { format!("{space}{cell}") }
             });
             format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))

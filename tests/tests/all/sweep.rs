@@ -141,22 +141,21 @@ fn an_interrupted_sweep_says_how_to_go_on_and_does() {
 #[test]
 fn a_run_that_fails_is_told_and_the_others_go_on() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = TINY.replace("set = { decoder.depth = 2 }", "set = { optim.base_lr = 100.0, optim.warmup_epochs = 0.0 }");
-    let text = text.replace("steps = 4", "steps = 40").replace("seeds = [1, 2]", "seeds = [1]");
+    // A valid recipe, of which only the data show that it cannot be trained.
+    let text = TINY.replace("set = { decoder.depth = 1 }", "set = { data.channels = 5 }");
     let (file, out) = (written(folder.path(), &text), folder.path().join("out"));
-    let outcome = maskroom("sweep --device cpu --threads 1 --json").arg(&file).with("--out", &out).with("--data", toy()).run();
-    let printed = outcome.json();
-    if outcome.status == Some(0) {
-        // Even that rate may train something; then there is nothing to tell.
-        assert_eq!(printed["failed"], json!([]));
-        return;
-    }
+    let outcome = maskroom("sweep --device cpu --threads 1 --seed 7 --json").arg(&file).with("--out", &out).with("--data", toy()).run();
     assert_eq!(outcome.status, Some(1), "{}", outcome.stderr);
-    assert_eq!((&printed["failed"][0]["row"], &printed["failed"][0]["seed"]), (&json!("deep decoder"), &json!(1)));
-    let reason = printed["failed"][0]["error"].as_str().expect("a reason");
-    assert!(reason.contains("NaN") && reason.contains("optim.base_lr"), "{reason}");
+    let printed = outcome.json();
+    let [failed] = &printed["failed"].as_array().expect("failures")[..] else { panic!("{printed}") };
+    assert_eq!(
+        (&failed["row"], &failed["seed"], &failed["run"]),
+        (&json!("shallow decoder"), &json!(7), &json!("runs/shallow-decoder-seed7"))
+    );
+    assert!(failed["error"].as_str().is_some_and(|reason| reason.contains("5 channels")), "{failed}");
     assert!(std::fs::read_to_string(out.join("table.md")).expect("a table").contains("## Without a result"));
-    assert_eq!(number(&printed["rows"][0]["figures"]["validation_loss"], "n"), 1.0);
+    assert_eq!(number(&printed["rows"][1]["figures"]["validation_loss"], "n"), 1.0, "--seed takes the place of the file's seeds");
+    assert!(!out.join("toy-24-32px").exists(), "--data takes the place of the sweep's own");
 }
 
 #[test]

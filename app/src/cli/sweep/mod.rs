@@ -33,12 +33,12 @@ use runs::{Clock, Run};
 #[derive(Args)]
 pub struct Arguments {
     /// A sweep file, or the name of a built-in sweep.
-    #[arg(required_unless_present = "list")]
     file: Option<String>,
     /// Images to train on, instead of the sweep's own toy scenes.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// The folder for runs and table; the same command goes on with what it finds there [default: sweep-NAME].
+    /// The folder for runs and table; the same command goes on with what it finds there, and its `sweep.toml` is a start for a sweep of
+    /// your own [default: sweep-NAME].
     #[arg(long)]
     out: Option<PathBuf>,
     /// Name the built-in sweeps.
@@ -57,7 +57,12 @@ struct Job<'a> {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
-    let Some(file) = arguments.file.as_deref().filter(|_| !arguments.list) else { return Ok(list(context)) };
+    if arguments.list {
+        return Ok(list(context));
+    }
+    let Some(file) = arguments.file.as_deref() else {
+        bail!(Error::Usage("name a sweep file or a built-in sweep; `maskroom sweep --list` names those".into()));
+    };
     let (text, folder) = built_in::find(file)?;
     let mut sweep = Sweep::read(&text, &folder).map_err(|problems| unusable(file, &problems))?;
     sweep.seeds = context.seed.map_or(sweep.seeds, |seed| vec![seed]);
@@ -181,20 +186,15 @@ impl Job<'_> {
         let left = runs.iter().filter(|run| !run.is_done()).count();
         self.context.say(format!("{left} of {total} runs to train, about {} on this machine", duration(clock.seconds_left(0, 0.0))));
         for (index, run) in runs.iter_mut().enumerate().filter(|(_, run)| !run.is_done()) {
+            run.train(self, &clock, index);
             if self.is_interrupted() {
-                return Ok(());
+                break;
             }
-            let words = match run.train(self, &clock, index) {
-                Ok(Ending::Finished) => judge(self, run).map_or_else(|error| super::in_words(&error), |judged| judged.in_words()),
-                Ok(Ending::Interrupted) => return Ok(()),
-                Ok(Ending::Stopped) => "stopped on request; the same command goes on with it".to_owned(),
-                Err(error) => super::in_words(&error),
+            let words = match run.why_not() {
+                Some(why) => why.to_owned(),
+                None => judge(self, run).map_or_else(|error| super::in_words(&error), |judged| judged.in_words()),
             };
-            if let Some(why) = run.why_not() {
-                self.context.say(format!("{}/{total}  {}: {why}", index + 1, run.name));
-            } else {
-                self.context.say(format!("{}/{total}  {}: {words}", index + 1, run.name));
-            }
+            self.context.say(format!("{}/{total}  {}: {words}", index + 1, run.name));
         }
         Ok(())
     }

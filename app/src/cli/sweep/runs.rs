@@ -87,19 +87,14 @@ impl Run {
         read_all(&self.folder.events_path()).map(|log| log.events).unwrap_or_default()
     }
 
-    /// Trains it to its end, from its beginning or from its last checkpoint; `index` is its place on the clock.
-    ///
-    /// # Errors
-    /// As `maskroom pretrain` and `maskroom train`; the reason is kept for the table.
-    pub fn train(&mut self, job: &Job<'_>, clock: &Clock, index: usize) -> Result<Ending> {
-        let result = self.engine(job, clock, index);
-        self.state = match &result {
+    /// Trains it to its end, from its beginning or from its last checkpoint; if that fails, it knows why. `index` is its place on the clock.
+    pub fn train(&mut self, job: &Job<'_>, clock: &Clock, index: usize) {
+        self.state = match self.engine(job, clock, index) {
             Ok(Ending::Finished) => State::Done,
             Ok(Ending::Interrupted) => State::Open("interrupted".into()),
-            Ok(Ending::Stopped) => State::Open("stopped on request".into()),
-            Err(error) => State::Open(super::super::in_words(error)),
+            Ok(Ending::Stopped) => State::Open("stopped on request; the same command goes on with it".into()),
+            Err(error) => State::Open(super::super::in_words(&error)),
         };
-        result
     }
 
     fn engine(&self, job: &Job<'_>, clock: &Clock, index: usize) -> Result<Ending> {

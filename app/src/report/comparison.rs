@@ -15,13 +15,20 @@ pub struct Row {
     pub runs: Vec<Vec<Event>>,
 }
 
-/// Training loss and held-out loss of every row; a chart without values is left out.
+/// Training loss and held-out loss of every row, the latter also over what guessing reaches, which has no units; a chart without values is
+/// left out.
 pub fn charts(rows: &[Row]) -> Vec<Chart> {
     let training = |event: &Event| if let Event::Step(step) = event { Some([step.step as f64, step.loss]) } else { None };
     let held_out = |event: &Event| if let Event::Validation(found) = event { Some([found.step as f64, found.loss]) } else { None };
+    let of_guess = |event: &Event| match event {
+        Event::Validation(found) => Some([found.step as f64, found.loss / found.baseline_patch_mean.min(found.baseline_nearest)])
+            .filter(|[_, share]| share.is_finite()),
+        _ => None,
+    };
     let charts = [
-        chart("Training loss", "mean over seeds, each row in its target's units; faint, single seeds", rows, &training, smoothed),
-        chart("Held-out loss", "masked patches, fixed masks; mean over seeds", rows, &held_out, <[_]>::to_vec),
+        chart("Training loss", "in the units of each row's target; mean over seeds, each seed faint", rows, &training, smoothed),
+        chart("Held-out loss", "masked patches, fixed masks, in the units of each row's target", rows, &held_out, <[_]>::to_vec),
+        chart("Held-out loss over the better of two guesses", "without units", rows, &of_guess, <[_]>::to_vec),
     ];
     charts.into_iter().filter(Chart::has_values).collect()
 }
@@ -70,7 +77,14 @@ mod tests {
     fn every_row_has_a_line_with_its_name_and_seeds_have_none() {
         let events = |loss: f64| -> Vec<Event> {
             let step = |step: u64| Event::Step(Step { step, loss, ..Step::default() });
-            let held_out = Event::Validation(Validation { step: 10, loss: loss * 2.0, ..Validation::default() });
+            let (baseline_patch_mean, baseline_nearest) = (8.0, 4.0);
+            let held_out = Event::Validation(Validation {
+                step: 10,
+                loss: loss * 2.0,
+                baseline_patch_mean,
+                baseline_nearest,
+                ..Validation::default()
+            });
             (1..=3).map(step).chain([held_out]).collect()
         };
         let rows = [
@@ -79,10 +93,11 @@ mod tests {
             Row { name: "c".into(), runs: vec![] },
         ];
         let charts = charts(&rows);
-        assert_eq!(charts.iter().map(|chart| chart.title.as_str()).collect::<Vec<_>>(), ["Training loss", "Held-out loss"]);
+        let titles: Vec<&str> = charts.iter().map(|chart| chart.title.as_str()).collect();
+        assert_eq!(titles, ["Training loss", "Held-out loss", "Held-out loss over the better of two guesses"]);
         let labels: Vec<&str> = charts[0].lines.iter().map(|line| line.label.as_str()).collect();
         assert_eq!(labels, ["", "", "a", "b", "c"]);
-        assert_eq!(charts[1].lines[2].points, [[10.0, 4.0]]);
+        assert_eq!((&charts[1].lines[2].points[..], &charts[2].lines[2].points[..]), (&[[10.0, 4.0]][..], &[[10.0, 1.0]][..]));
         assert!(super::charts(&[]).is_empty());
     }
 }

@@ -59,7 +59,7 @@ impl Probe {
     /// Nearest neighbors with neighborhoods of these sizes.
     ///
     /// # Errors
-    /// As [`knn`].
+    /// As [`knn()`].
     pub fn knn(&self, ks: &[usize]) -> Result<KnnFigures> {
         match &self.test {
             Some(test) => knn(&self.train.labeled("training"), &test.labeled("test"), ks),

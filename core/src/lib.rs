@@ -57,6 +57,7 @@ pub mod recipe;
 pub mod registry;
 pub mod run;
 pub mod segment;
+pub mod sweep;
 pub mod target;
 pub mod tokenizer;
 pub mod train;

@@ -58,6 +58,9 @@ mod source;
 /// The window.
 #[path = "all/studio/mod.rs"]
 mod studio;
+/// `sweep`: recipes side by side, several seeds each.
+#[path = "all/sweep.rs"]
+mod sweep;
 /// `target` and `tokenizer`, and runs that predict such targets.
 #[path = "all/targets.rs"]
 mod targets;

@@ -3,23 +3,19 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, Subcommand};
-use maskroom_core::dataset::{Dataset, Split};
-use maskroom_core::error::Error;
+use maskroom_core::dataset::Dataset;
 use maskroom_core::evaluate::attention::attention_jaccard;
-use maskroom_core::evaluate::{JaccardOptions, LabeledFeatures, Objects, knn, knn_leave_one_out, linear_probe};
-use maskroom_core::inspect::encoder::Pool;
-use maskroom_core::inspect::look::{Features, Fit, embed_all};
+use maskroom_core::evaluate::{JaccardOptions, Objects, Probe};
 use maskroom_core::method::Network;
-use maskroom_core::random::{Purpose, Stream};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::attend::PlaceArguments;
 use super::context::Context;
 use super::embed::PoolArgument;
-use super::looking::{Looking, WeightsArguments};
+use super::looking::WeightsArguments;
 
 #[derive(Subcommand)]
 pub enum EvaluateCommand {
@@ -75,22 +71,14 @@ pub struct JaccardArguments {
 pub fn run(context: &Context, command: &EvaluateCommand) -> Result<ExitCode> {
     match command {
         EvaluateCommand::Knn(arguments) => {
-            let probe = Probe::new(context, arguments)?;
-            let figures = match &probe.test {
-                Some(test) => knn(&probe.train.labeled("training"), &test.labeled("test"), &arguments.k)?,
-                None => knn_leave_one_out(&probe.train.labeled("data"), &arguments.k)?,
-            };
+            let probe = arguments.embed(context)?;
+            let figures = probe.knn(&arguments.k)?;
             context.say(format!("k-NN top-1 {:.2} % (k = {}), top-5 {:.2} %", figures.top1 * 100.0, figures.k, figures.top5 * 100.0));
             print(context, &figures, &probe.note)
         }
         EvaluateCommand::Linear(arguments) => {
-            let probe = Probe::new(context, arguments)?;
-            let seed = context.seed.unwrap_or(0);
-            let (train, test) = match probe.test {
-                Some(test) => (probe.train, test),
-                None => probe.train.split_in_half(seed),
-            };
-            let figures = linear_probe(&train.labeled("training"), &test.labeled("test"), seed)?;
+            let probe = arguments.embed(context)?;
+            let figures = probe.linear(context.seed.unwrap_or(0))?;
             context.say(format!("linear probe top-1 {:.2} %, top-5 {:.2} %", figures.top1 * 100.0, figures.top5 * 100.0));
             print(context, &figures, &probe.note)
         }
@@ -106,83 +94,11 @@ fn print(context: &Context, figures: &impl Serialize, note: &str) -> Result<Exit
     Ok(context.result(&value))
 }
 
-/// Features with labels.
-struct Labeled {
-    features: Vec<f32>,
-    width: usize,
-    labels: Vec<u32>,
-}
-
-impl Labeled {
-    fn new(features: Features, dataset: &Dataset) -> Self {
-        let class = |&sample: &usize| dataset.items[sample].class.unwrap_or(0) as u32;
-        Self { labels: features.samples.iter().map(class).collect(), features: features.values, width: features.width }
+impl ProbeArguments {
+    fn embed(&self, context: &Context) -> Result<Probe> {
+        let looking = self.weights.open(context)?;
+        Ok(Probe::new(&looking.network, &looking.recipe, &Dataset::open(&self.data)?, self.layer, self.pool.into())?)
     }
-
-    fn labeled<'a>(&'a self, name: &'a str) -> LabeledFeatures<'a> {
-        LabeledFeatures { name, features: &self.features, width: self.width, labels: &self.labels }
-    }
-
-    fn split_in_half(self, seed: u64) -> (Self, Self) {
-        let order = Stream::new(seed, 0, 0, Purpose::Split).permutation(self.labels.len());
-        let part = |rows: &[usize]| Self {
-            features: rows.iter().flat_map(|&row| self.features[row * self.width..][..self.width].iter().copied()).collect(),
-            width: self.width,
-            labels: rows.iter().map(|&row| self.labels[row]).collect(),
-        };
-        let (train, test) = order.split_at(order.len() / 2);
-        (part(train), part(test))
-    }
-}
-
-/// What a probe on frozen features works with.
-struct Probe {
-    train: Labeled,
-    /// Absent where the data has no splits.
-    test: Option<Labeled>,
-    note: String,
-}
-
-impl Probe {
-    fn new(context: &Context, arguments: &ProbeArguments) -> Result<Self> {
-        let looking = arguments.weights.open(context)?;
-        let dataset = Dataset::open(&arguments.data)?;
-        let labeled: Vec<usize> = (0..dataset.items.len()).filter(|&sample| dataset.items[sample].class.is_some()).collect();
-        if labeled.is_empty() {
-            bail!(Error::data(&arguments.data, "no image has a class", "put each class's images into a folder of its own"));
-        }
-        let pool: Pool = arguments.pool.into();
-        if pool == Pool::Patches {
-            bail!(Error::Usage("a probe needs one feature per image: use --pool cls or mean".into()));
-        }
-        let of = |split: Split| labeled.iter().copied().filter(|&sample| dataset.items[sample].split == Some(split)).collect::<Vec<_>>();
-        let (train, mut test) = (of(Split::Train), of(Split::Val));
-        if test.is_empty() {
-            test = of(Split::Test);
-        }
-        let embed = |samples: &[usize]| embed(&looking, &dataset, samples, arguments.layer, pool);
-        let shape = format!(
-            "images scaled and center-cropped to {:?}, {} features of layer {}",
-            looking.recipe.data.image,
-            name(pool),
-            arguments.layer
-        );
-        if train.is_empty() || test.is_empty() {
-            let note = format!("{shape}; the data has no splits: each image against all others, or one half against the other");
-            return Ok(Self { train: embed(&labeled)?, test: None, note });
-        }
-        Ok(Self { train: embed(&train)?, test: Some(embed(&test)?), note: format!("{shape}; the data's own splits") })
-    }
-}
-
-fn name(pool: Pool) -> &'static str {
-    if pool == Pool::Mean { "mean-of-patches" } else { "class-token" }
-}
-
-fn embed(looking: &Looking, dataset: &Dataset, samples: &[usize], layer: i64, pool: Pool) -> Result<Labeled> {
-    let features = embed_all(&looking.network, &looking.recipe, dataset, samples, Fit::Crop, layer, pool)?;
-    features.unreadable.iter().for_each(|file| tracing::warn!("{} is left out: {}", file.path, file.reason));
-    Ok(Labeled::new(features, dataset))
 }
 
 fn jaccard(context: &Context, arguments: &JaccardArguments) -> Result<ExitCode> {

@@ -16,6 +16,7 @@ mod progress;
 mod recipes;
 mod reconstruct;
 mod segment;
+mod sweep;
 mod target;
 mod tokenizer;
 mod train;
@@ -79,6 +80,8 @@ enum Command {
     /// Figures, each with its protocol.
     #[command(subcommand)]
     Evaluate(evaluate::EvaluateCommand),
+    /// A grid of recipes, seeds included, one table out.
+    Sweep(sweep::Arguments),
     /// Throughput on this machine.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -107,6 +110,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Attend(arguments) => attend::run(&context, &arguments),
         Command::Segment(arguments) => segment::run(&context, &arguments),
         Command::Evaluate(command) => evaluate::run(&context, &command),
+        Command::Sweep(arguments) => sweep::run(&context, &arguments),
         Command::Bench(command) => bench::run(&context, &command),
         Command::Doctor => doctor::run(&context),
     }

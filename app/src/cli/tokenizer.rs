@@ -1,6 +1,6 @@
 //! `maskroom tokenizer`: a small discrete VAE, whose codes BEiT predicts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -119,23 +119,24 @@ fn chosen(context: &Context, arguments: &TrainArguments) -> Result<(Settings, Re
     let recipe = RecipeArguments { recipe: arguments.recipe.clone().unwrap_or_else(|| "mae".into()), sets };
     let mut recipe = recipe.resolve(context, None, None)?;
     if recipe.data.mean.is_empty() || recipe.data.std.is_empty() {
-        measure_channels(arguments, &mut recipe)?;
+        measure_channels(&arguments.data, &mut recipe)?;
     }
     Ok((settings, recipe))
 }
 
 /// Mean and deviation of channels that the recipe does not say.
-fn measure_channels(arguments: &TrainArguments, recipe: &mut Recipe) -> Result<()> {
+pub fn measure_channels(data: &Path, recipe: &mut Recipe) -> Result<()> {
     const MEASURED_IMAGES: usize = 512;
-    let Some(measured) = channel_statistics(&listed(&arguments.data, recipe)?, recipe.data.channels, MEASURED_IMAGES) else {
+    let Some(measured) = channel_statistics(&listed(data, recipe)?, recipe.data.channels, MEASURED_IMAGES) else {
         let reason = format!("no image can be read with {} channels", recipe.data.channels);
-        bail!(Error::data(&arguments.data, reason, "set data.channels to what the images have"));
+        bail!(Error::data(data, reason, "set data.channels to what the images have"));
     };
     (recipe.data.mean, recipe.data.std) = (measured.mean, measured.std.iter().map(|std| std.max(1e-3)).collect());
     Ok(())
 }
 
-fn in_words(tick: &Tick) -> String {
+/// Where its training is.
+pub fn in_words(tick: &Tick) -> String {
     let eta = HumanDuration(Duration::try_from_secs_f64(tick.eta_secs).unwrap_or_default());
     format!("loss {:.4}  perplexity {:.0}  {:.0} im/s  {eta:#} left", tick.loss, tick.perplexity, tick.images_per_second)
 }

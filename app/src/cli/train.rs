@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use maskroom_core::error::Error;
 use maskroom_core::run::{Event, Reason, RunFolder, read_all};
 use maskroom_core::train::control::Ending;
+use maskroom_core::train::report::Tick;
 use maskroom_core::train::session::{Options, Summary, train};
 use serde_json::json;
 
@@ -49,18 +51,29 @@ fn outlive_the_terminal() -> Result<()> {
     Ok(())
 }
 
-fn finished(run: &RunFolder) -> bool {
+/// Whether all steps of a run are done.
+pub fn finished(run: &RunFolder) -> bool {
     let events = read_all(&run.events_path()).map(|log| log.events).unwrap_or_default();
     matches!(events.last(), Some(Event::Stopped(stopped)) if stopped.reason == Reason::Finished)
 }
 
 /// Trains with a progress line, logging into the run folder.
 pub fn engine(context: &Context, run: &RunFolder, steps: Option<u64>) -> Result<Summary> {
-    logging::to_file(&run.log_path()).with_context(|| format!("cannot write {}", run.log_path().display()))?;
     let interrupted = interruption()?;
     let mut progress = Progress::new("training", 0);
-    let mut on_tick = |tick: &_| progress.tick(tick);
-    let mut options = Options { device: context.device, threads: context.threads, steps, interrupted: &interrupted, on_tick: &mut on_tick };
+    engine_with(context, run, steps, &interrupted, &mut |tick| progress.tick(tick))
+}
+
+/// Trains until `interrupted` is set, logging into the run folder.
+pub fn engine_with(
+    context: &Context,
+    run: &RunFolder,
+    steps: Option<u64>,
+    interrupted: &AtomicBool,
+    on_tick: &mut dyn FnMut(&Tick),
+) -> Result<Summary> {
+    logging::to_file(&run.log_path()).with_context(|| format!("cannot write {}", run.log_path().display()))?;
+    let mut options = Options { device: context.device, threads: context.threads, steps, interrupted, on_tick };
     Ok(train(run, &mut options)?)
 }
 

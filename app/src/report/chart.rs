@@ -141,7 +141,8 @@ impl Chart {
         let mut svg = format!("<text x=\"0\" y=\"14\" font-size=\"14\" font-weight=\"600\" fill=\"{text}\">{}", escape(&self.title));
         let mut labels = self.labels(ink);
         let longest = labels.iter().map(Label::letters).max().unwrap_or(0);
-        let x_label = self.x_label.chars().count();
+        // Beside its last tick, half of whose label reaches beyond the plot.
+        let x_label = self.x_label.chars().count() + 3;
         let right = width - (longest.max(x_label) as f64 * LETTER + 12.0).min(width * 0.4);
         let (top, bottom) = (38.0, height - 26.0);
 
@@ -163,11 +164,13 @@ impl Chart {
             svg += &small_text(left - 10.0, place + 4.0, "end", &muted, label);
         }
         svg += &format!("<path d=\"M{left:.1} {bottom:.1}H{right:.1}\" stroke=\"{}\" stroke-width=\"1\"/>", ink.of(Role::LineStrong));
+        let mut x_label_at = right + 12.0;
         for (place, label) in x.ticks() {
+            x_label_at = x_label_at.max(place + label.chars().count() as f64 * DIGIT / 2.0 + 8.0);
             svg += &format!("<path d=\"M{place:.1} {bottom:.1}v5\" stroke=\"{}\" stroke-width=\"1\"/>", ink.of(Role::LineStrong));
             svg += &small_text(place, bottom + 20.0, "middle", &muted, &label);
         }
-        svg += &small_text(right + 12.0, bottom + 20.0, "start", &muted, &self.x_label);
+        svg += &small_text(x_label_at, bottom + 20.0, "start", &muted, &self.x_label);
 
         // An inner drawing clips what leaves the plot without needing names that are unique on the page.
         let (plot_width, plot_height) = (right - left, bottom - top);

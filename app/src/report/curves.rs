@@ -97,7 +97,7 @@ fn capitalized(text: &str) -> String {
 
 /// An exponential moving average over about a fortieth of the points, corrected for its start at zero (Adam's bias correction). Points
 /// without a value are passed over and stay gaps.
-fn smoothed(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+pub(super) fn smoothed(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     let span = (points.len() as f64 / 40.0).clamp(1.0, 200.0);
     let keep = 1.0 - 2.0 / (span + 1.0);
     let (mut sum, mut weight) = (0.0, 0.0);

@@ -3,6 +3,7 @@
 
 mod axis;
 mod chart;
+pub mod comparison;
 mod curves;
 mod figure;
 mod page;

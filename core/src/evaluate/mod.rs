@@ -8,9 +8,11 @@ pub mod jaccard;
 pub mod knn;
 pub mod linear;
 mod overlap;
+pub mod probe;
 
 pub use features::LabeledFeatures;
 pub use jaccard::{JaccardFigures, JaccardOptions, JaccardTally};
 pub use knn::{KnnFigures, knn, knn_leave_one_out};
 pub use linear::{LinearFigures, linear_probe};
 pub use overlap::{LabelMap, Objects, Void};
+pub use probe::Probe;

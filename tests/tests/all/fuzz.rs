@@ -1,14 +1,17 @@
 //! Bytes at random, and good files with bytes changed: every reader gives a value or an error and never panics.
 
+use std::path::Path;
+
 use maskroom_core::dataset::{Limits, decode};
 use maskroom_core::mask::{Grid, MASKS, build};
 use maskroom_core::random::{Purpose, Stream};
 use maskroom_core::recipe;
 use maskroom_core::run::{read_all, record};
+use maskroom_core::sweep::Sweep;
 use maskroom_core::weights::model_file::Weights;
 use proptest::prelude::*;
 
-use crate::harness::{toy_picture, trained};
+use crate::harness::{toy_picture, trained, workspace};
 use crate::pictures::photo;
 
 /// So many cases; a failing one is printed and not kept in a file.
@@ -34,6 +37,15 @@ proptest! {
     #[test]
     fn recipes(text in "(version|method|seed|\\[[a-z]{3,9}\\]|[a-z_]{1,12} = [-0-9a-z\\[\\]., \"]{0,12}|\\PC{0,9}|\n){0,20}") {
         let _ = recipe::check(&text);
+    }
+
+    #[test]
+    fn sweeps(changes in changes(), cut in any::<Option<prop::sample::Index>>()) {
+        let good = std::fs::read(workspace().join("app/src/sweeps/mae-targets.toml")).expect("a sweep");
+        let text = String::from_utf8_lossy(&damaged(&good, &changes, cut)).into_owned();
+        if let Err(problems) = Sweep::read(&text, Path::new("")) {
+            prop_assert!(!problems.is_empty());
+        }
     }
 
     #[test]

@@ -287,6 +287,7 @@ fn words_are_for_people_and_json_for_programs() {
         "attend",
         "segment",
         "evaluate",
+        "sweep",
         "bench",
         "doctor",
     ] {

@@ -88,7 +88,7 @@ fn train(context: &Context, arguments: &TrainArguments) -> Result<ExitCode> {
     let phases = figures.phases;
     context.say(format!(
         "{:.1} images/s on {} ({} threads, batch {})\nstep      {:.4} s: prepare {:.4}, forward {:.4}, backward {:.4}, optimizer {:.4}\n\
-         memory    {} MiB at most, {} of them kept for the backward pass\narithmetic {:.0} % of this machine's {:.0} GFLOP/s",
+         memory    {} MiB at most, {} of them kept for the backward pass\narithmetic {:.2} GFLOP an image, {:.0} % of this machine's {:.0} GFLOP/s",
         figures.images_per_second,
         figures.device,
         figures.threads,
@@ -100,6 +100,7 @@ fn train(context: &Context, arguments: &TrainArguments) -> Result<ExitCode> {
         phases.optimizer,
         figures.peak_mib.map_or("unknown".into(), |mib| mib.to_string()),
         figures.saved_mib.map_or("unknown".into(), |mib| mib.to_string()),
+        figures.gflop_per_image,
         figures.peak_share * 100.0,
         figures.matrix_peak_gflops,
     ));

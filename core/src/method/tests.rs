@@ -48,8 +48,13 @@ pub(super) fn masks(recipe: &Recipe, count: usize) -> Vec<Mask> {
 }
 
 pub(super) fn overfit(recipe: &Recipe, steps: usize) -> [f32; 2] {
-    let (task, mut network) = (Task::new(recipe).unwrap(), Network::new(recipe, &Device::flex().autodiff()).unwrap());
-    let (images, masks) = (images(&task, 8), masks(recipe, 8));
+    overfit_task(&Task::new(recipe).unwrap(), recipe, steps)
+}
+
+/// The loss of the first and of the last step on eight fixed images with fixed masks.
+pub(super) fn overfit_task(task: &Task, recipe: &Recipe, steps: usize) -> [f32; 2] {
+    let mut network = Network::new(recipe, &Device::flex().autodiff()).unwrap();
+    let (images, masks) = (images(task, 8), masks(recipe, 8));
     let mut optimizer = AdamW::new(&recipe.optim);
     let mut losses = Vec::new();
     for step in 0..steps {

@@ -67,7 +67,7 @@ fn damaged(path: &Path, reason: &str) -> Error {
 
 impl Tokenizer {
     /// Initial weights that depend on the seed and nothing else.
-    pub(super) fn untrained(sizes: Sizes, mean: Vec<f32>, std: Vec<f32>, seed: u64, device: &Device) -> Self {
+    pub(crate) fn untrained(sizes: Sizes, mean: Vec<f32>, std: Vec<f32>, seed: u64, device: &Device) -> Self {
         let vae = DiscreteVae::new(sizes, &mut Stream::new(seed, 0, 0, Purpose::Init), device);
         Self { sizes, mean, std, vae, device: device.clone() }
     }

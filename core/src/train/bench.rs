@@ -41,6 +41,8 @@ pub struct TrainFigures {
     pub peak_mib: Option<u64>,
     /// What forward keeps for backward in MiB; unknown on a GPU.
     pub saved_mib: Option<u64>,
+    /// The matrix arithmetic that an image's step needs, in 10⁹ operations.
+    pub gflop_per_image: f64,
     /// The machine's measured matrix peak.
     pub matrix_peak_gflops: f64,
     /// Needed matrix arithmetic per second over that peak.
@@ -108,7 +110,8 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
     let seconds_per_step = median(4);
     let visible = masks.iter().map(crate::mask::Mask::num_visible).min().unwrap_or(0);
     let predicted = recipe.grid().len() - if task.objective.covers_visible() { 0 } else { visible };
-    let gflops = flops_per_image(&sizes(recipe)?, visible, predicted) * batch as f64 / seconds_per_step / 1e9;
+    let gflop_per_image = flops_per_image(&sizes(recipe)?, visible, predicted) / 1e9;
+    let gflops = gflop_per_image * batch as f64 / seconds_per_step;
     let peak_mib = peak_mib();
     drop((network, optimizer));
     let matrix_peak_gflops = matrix_peak_gflops();
@@ -118,6 +121,7 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
         phases: Phases { prepare: median(0), forward: median(1), backward: median(2), optimizer: median(3) },
         peak_mib,
         saved_mib: device.is_cpu().then_some(saved_bytes as u64 >> 20),
+        gflop_per_image,
         matrix_peak_gflops,
         peak_share: gflops / matrix_peak_gflops,
         launches_per_step,

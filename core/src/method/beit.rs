@@ -27,6 +27,7 @@ pub const PRESET: Preset = Preset {
         ("optim.base_lr", "1.5e-3"),
         ("optim.lr_images", "2048"),
         ("optim.min_lr", "1e-5"),
+        ("optim.scale_ends", "true"),
         ("optim.weight_decay", "0.05"),
         ("optim.decay_tokens", "false"),
         ("optim.betas", "[0.9, 0.999]"),

@@ -27,6 +27,7 @@ pub const PRESET: Preset = Preset {
         ("optim.lr_images", "256"),
         ("optim.warmup_lr", "1e-6"),
         ("optim.min_lr", "1e-6"),
+        ("optim.scale_ends", "true"),
         ("optim.weight_decay", "0.05"),
         ("optim.betas", "[0.9, 0.999]"),
         ("optim.warmup_epochs", "30"),

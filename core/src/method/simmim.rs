@@ -26,6 +26,7 @@ pub const PRESET: Preset = Preset {
         ("optim.lr_images", "512"),
         ("optim.warmup_lr", "1e-6"),
         ("optim.min_lr", "1e-5"),
+        ("optim.scale_ends", "true"),
         ("optim.weight_decay", "0.05"),
         ("optim.decay_tokens", "false"),
         ("optim.betas", "[0.9, 0.999]"),

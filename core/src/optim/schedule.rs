@@ -46,7 +46,7 @@ impl Plan {
             steps => (steps, warmup_steps.min(steps / 10)),
         };
         let optim = &recipe.optim;
-        let (min_lr, warmup_lr, steps_down) = (optim.min_lr, optim.warmup_lr, optim.schedule == "step");
+        let ([warmup_lr, min_lr], steps_down) = (recipe.lr_at_ends(), optim.schedule == "step");
         Self { steps_total, warmup_steps, steps_per_epoch, base_lr: recipe.lr(), min_lr, warmup_lr, steps_down }
     }
 

@@ -148,7 +148,17 @@ impl Recipe {
 
     /// The highest learning rate: `base_lr` scaled by the images of one step, accumulated ones included, per `lr_images`.
     pub fn lr(&self) -> f64 {
-        self.optim.base_lr * self.effective_batch() as f64 / self.optim.lr_images.max(1) as f64
+        self.optim.base_lr * self.lr_scale()
+    }
+
+    /// The learning rates at the beginning of the warm-up and at the end.
+    pub fn lr_at_ends(&self) -> [f64; 2] {
+        let scale = if self.optim.scale_ends { self.lr_scale() } else { 1.0 };
+        [self.optim.warmup_lr, self.optim.min_lr].map(|lr| lr * scale)
+    }
+
+    fn lr_scale(&self) -> f64 {
+        self.effective_batch() as f64 / self.optim.lr_images.max(1) as f64
     }
 
     /// Images of one step of the optimizer.

@@ -219,7 +219,7 @@ fn optimization(recipe: &Recipe) -> Vec<Problem> {
             found.push(Problem::new("optim.warmup_epochs", what, cure));
         }
     }
-    if optim.min_lr > recipe.lr() {
+    if recipe.lr_at_ends()[1] > recipe.lr() {
         let what = format!(
             "{} is above the highest learning rate, {:e} = base_lr x {} images / {}",
             optim.min_lr,

@@ -135,10 +135,12 @@ pub struct Optim {
     pub base_lr: f64,
     /// Images of a step that `base_lr` is meant for.
     pub lr_images: usize,
-    /// Learning rate at the end, not scaled.
+    /// Learning rate at the end.
     pub min_lr: f64,
-    /// Learning rate at the beginning of the warm-up, not scaled.
+    /// Learning rate at the beginning of the warm-up.
     pub warmup_lr: f64,
+    /// Whether these two are scaled as `base_lr` is.
+    pub scale_ends: bool,
     /// How the learning rate falls: `cosine`, or `step` to a tenth after seven eighths.
     pub schedule: String,
     /// AdamW's decoupled decay.
@@ -330,8 +332,9 @@ const OPTIM: &[Knob] = &[
     Knob::flag("recompute", "compute blocks again in the backward pass: far less memory, about a third more time", false),
     Knob::float("base_lr", "learning rate for steps of lr_images images; scaled in proportion", "", (0.0, 100.0), 1.5e-4),
     Knob::int("lr_images", "images of a step that base_lr is meant for", "images", (1, 65_536), 256),
-    Knob::float("min_lr", "learning rate at the end, not scaled", "", (0.0, 100.0), 0.0),
-    Knob::float("warmup_lr", "learning rate that the warm-up starts from, not scaled", "", (0.0, 100.0), 0.0),
+    Knob::float("min_lr", "learning rate at the end", "", (0.0, 100.0), 0.0),
+    Knob::float("warmup_lr", "learning rate that the warm-up starts from", "", (0.0, 100.0), 0.0),
+    Knob::flag("scale_ends", "whether these two are scaled as base_lr is", false),
     Knob::choice("schedule", "how it falls: along a cosine, or at once to a tenth after 7/8 of the length", &["cosine", "step"], "cosine"),
     Knob::float("weight_decay", "of matrices, not of biases and norms", "", (0.0, 10.0), 0.05),
     Knob::flag("decay_tokens", "whether class and mask tokens and tables of positions decay too", true),

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor};
 
+use super::masked_batch::MaskedBatch;
 use super::tests::{images, masks, overfit, overfit_task};
 use super::{Network, Task};
 use crate::inspect::encoder::{Images, Pool, attention, features};
 use crate::inspect::reconstruct::reconstruct;
 use crate::recipe::{Base, Recipe};
 use crate::tokenizer::{Sizes, Tokenizer};
+use crate::weights::model_file::to_host;
 
 type Sets = &'static [(&'static str, &'static str)];
 
@@ -144,4 +146,25 @@ fn eight_images_are_learned_by_heart_whatever_is_asked_for() {
     assert!(classes.len() > 4, "{classes:?}");
     let entropy = overfit_task(&task, &recipe, 500)[1];
     assert!(entropy < 0.1, "{entropy}");
+}
+
+#[test]
+fn packed_tokens_get_their_own_positions_and_officially_most_get_others() {
+    let of_order = |order: &'static str| recipe("um-mae", SWIN, &[("data.image", "[64, 64]"), ("decoder.pos_order", order)]);
+    let (corrected, official) = (of_order("corrected"), of_order("official"));
+    assert_eq!(corrected.shape().grid(), [16, 16]);
+    let batch = |recipe: &Recipe| {
+        let task = Task::new(recipe).unwrap();
+        task.batch(&images(&task, 40), &masks(recipe, 40)).unwrap()
+    };
+    let [own, others] = [&corrected, &official].map(batch);
+    // A table that names its own rows shows which position each token gets.
+    let table = Tensor::<1, Int>::arange(-1..256, &Device::flex()).float().reshape([1, 257, 1]);
+    let positions = |batch: &MaskedBatch| to_host(batch.positions(&table, 64, &Device::flex())).unwrap();
+    let places: Vec<f32> = own.order.chunks_exact(256).flat_map(|order| order[..64].iter().map(|&place| place as f32)).collect();
+    assert_eq!(positions(&own), places);
+    assert_eq!(own.order, others.order);
+    let wrong = positions(&others).iter().zip(&places).filter(|(have, want)| have != want).count() as f64 / places.len() as f64;
+    // About three quarters on 16x16 units, as simulated.
+    assert!((wrong - 0.75).abs() < 0.03, "{wrong}");
 }

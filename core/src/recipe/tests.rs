@@ -296,3 +296,59 @@ fn no_text_and_no_setting_makes_the_reader_panic() {
         }
     }
 }
+
+/// The first problem of a method with these settings; empty if there is none.
+fn first_problem(method: &str, sets: &[(&str, &str)]) -> String {
+    match resolve(Base::Preset(method), sets) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string().lines().nth(1).unwrap_or_default().trim().to_owned(),
+    }
+}
+
+#[test]
+fn every_method_takes_every_back_bone_that_it_is_for() {
+    for backbone in backbone_names() {
+        let sizes = backbone_sizes(backbone).expect("a known name");
+        for method in ["simmim", "um-mae", "maskfeat", "mae"] {
+            // MAE drops patches, which pyramids cannot; the other papers' recipes fit themselves to the family and the image.
+            let fits = method != "mae" || sizes.kind == "vit";
+            let problem = first_problem(method, &[("backbone.preset", backbone)]);
+            assert_eq!(problem.is_empty(), fits, "{method} on {backbone}: {problem}");
+        }
+    }
+    let recipe = |method, sets: &[(&str, &str)]| resolve(Base::Preset(method), sets).expect("valid");
+    let swin = recipe("simmim", &[]);
+    assert_eq!((swin.data.image, swin.backbone.sizes.count("window"), swin.grid().len()), ([192, 192], 6, 48 * 48));
+    assert_eq!((swin.mask.number("unit"), swin.lr(), swin.lr_at_ends()), (Some(8.0), 2e-4 / 8.0, [1e-6 / 8.0, 1e-5 / 8.0]));
+    let packed = recipe("um-mae", &[]);
+    assert_eq!((packed.data.image, packed.backbone.sizes.count("window"), packed.unit()), ([256, 256], 8, 16));
+    let pvt = recipe("um-mae", &[("backbone.preset", "pvt-s")]);
+    assert_eq!((pvt.backbone.sizes.counts("reductions"), pvt.grid().len()), (vec![4, 2, 1, 1], 256));
+    let kind_alone = recipe("simmim", &[("backbone.kind", "pvt")]);
+    assert_eq!((kind_alone.backbone.preset.as_str(), kind_alone.backbone.sizes.counts("widths")), ("pvt-t", vec![64, 128, 320, 512]));
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_with_its_cure() {
+    let starts = |method: &str, sets: &[(&str, &str)], start: &str| {
+        let problem = first_problem(method, sets);
+        assert!(problem.starts_with(start), "{problem}");
+    };
+    starts("mae", &[("backbone.preset", "swin-t")], "backbone.tokens: a pyramid cannot leave single patches out");
+    starts("um-mae", &[("mask.kind", "random")], "mask.kind: what `random` leaves visible cannot be packed");
+    starts("mae", &[("decoder.kind", "linear")], "decoder.kind: a linear layer predicts only where the encoder has a token");
+    starts("simmim", &[("decoder.kind", "transformer")], "decoder.kind: the tokens of a pyramid's last stage stand for many patches");
+    starts("mae", &[("backbone.tokens", "compact"), ("mask.kind", "uniform")], "backbone.tokens: a plain transformer needs no packing");
+    starts("mae", &[("backbone.relative", "shared")], "backbone.tokens: distances between patches are those of whole images");
+    let registers = [("backbone.preset", "vit-ti/16"), ("backbone.registers", "2")];
+    starts("simmim", &registers, "backbone.registers: registers have no place");
+    starts(
+        "mae",
+        &[("backbone.preset", "vit-ti/16"), ("backbone.kind", "swin")],
+        "backbone.preset: `vit-ti/16` is a vit, and this is a swin",
+    );
+    starts("maskfeat", &[("target.cell", "5")], "target.cell: a patch of 16 px does not consist of cells of 5 px");
+    starts("maskfeat", &[("objective.kind", "cross_entropy")], "objective.kind: `cross_entropy` compares classes");
+    starts("simmim", &[("backbone.window", "7")], "backbone.window: the map of 48x48 tokens of stage 1 does not divide");
+    starts("beit", &[], "target.tokenizer: no tokenizer is named");
+}

@@ -42,22 +42,24 @@ pub struct ReducedAttention {
 impl ReducedAttention {
     /// Shapes: `x [B, N, D]` on a map of `grid` to the same. Where the map is reduced, it has no class token.
     fn forward(&self, x: Tensor<3>, grid: [usize; 2]) -> Tensor<3> {
-        let [batch, tokens, width] = x.dims();
-        let [q, k, v] = self.parts(x, grid);
-        let mixed = kernel::attention_probabilities(q, k, None).matmul(v);
-        self.proj.forward(mixed.swap_dims(1, 2).reshape([batch, tokens, width]))
+        let (q, kv) = self.queries_and_others(x, grid);
+        self.proj.forward(kernel::attention_to(q, kv, self.heads))
     }
 
-    /// Queries `[B, heads, N, d]`, keys and values `[B, heads, N / R², d]`.
-    fn parts(&self, x: Tensor<3>, grid: [usize; 2]) -> [Tensor<4>; 3] {
+    /// Queries `[B, N, D]`, and keys and values `[B, N / R², 2 D]`.
+    fn queries_and_others(&self, x: Tensor<3>, grid: [usize; 2]) -> (Tensor<3>, Tensor<3>) {
+        (self.q.forward(x.clone()), self.kv.forward(self.reduced(x, grid)))
+    }
+
+    /// What [`ReducedAttention::forward`] attends to: `[B, heads, N, N / R²]`.
+    fn probabilities(&self, x: Tensor<3>, grid: [usize; 2]) -> Tensor<4> {
         let [batch, _, width] = x.dims();
         let of_heads = |x: Tensor<3>| {
             let tokens = x.dims()[1];
             x.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
         };
-        let q = self.q.forward(x.clone());
-        let kv = self.kv.forward(self.reduced(x, grid));
-        [of_heads(q), of_heads(kv.clone().narrow(2, 0, width)), of_heads(kv.narrow(2, width, width))]
+        let (q, kv) = self.queries_and_others(x, grid);
+        kernel::attention_probabilities(of_heads(q), of_heads(kv.narrow(2, 0, width)), None)
     }
 
     /// What is attended to: `[B, N / R², D]`.
@@ -143,8 +145,7 @@ impl PvtBlock {
 
     /// The attention probabilities that [`PvtBlock::forward`] uses on `x [B, N, D]`: `[B, heads, N, N / R²]`.
     pub fn attention(&self, x: Tensor<3>, grid: [usize; 2]) -> Tensor<4> {
-        let [q, k, _] = self.attn.parts(self.norm1.forward(x), grid);
-        kernel::attention_probabilities(q, k, None)
+        self.attn.probabilities(self.norm1.forward(x), grid)
     }
 
     fn plain_parameters(&self) -> BlockParameters {

@@ -146,9 +146,9 @@ pub fn unmix(dqkv: &mut [f32], mut kept: Option<&mut [f32]>, scratch: &mut Vec<f
 }
 
 /// Replaces every row by its softmax, and keeps the log of its sum of exponentials.
-struct Softmax<'a> {
-    rows: &'a mut [f32],
-    logs: &'a mut [f32],
+pub(super) struct Softmax<'a> {
+    pub(super) rows: &'a mut [f32],
+    pub(super) logs: &'a mut [f32],
 }
 
 impl Job for Softmax<'_> {
@@ -170,9 +170,9 @@ impl Job for Softmax<'_> {
 }
 
 /// The same softmax from those logs.
-struct SoftmaxAgain<'a> {
-    rows: &'a mut [f32],
-    logs: &'a [f32],
+pub(super) struct SoftmaxAgain<'a> {
+    pub(super) rows: &'a mut [f32],
+    pub(super) logs: &'a [f32],
 }
 
 impl Job for SoftmaxAgain<'_> {
@@ -190,10 +190,10 @@ impl Job for SoftmaxAgain<'_> {
 }
 
 /// Replaces the gradients of probabilities p by those of scores: `p (g - sum(p g))`, row by row.
-struct SoftmaxGradient<'a> {
-    gradients: &'a mut [f32],
-    probabilities: &'a [f32],
-    width: usize,
+pub(super) struct SoftmaxGradient<'a> {
+    pub(super) gradients: &'a mut [f32],
+    pub(super) probabilities: &'a [f32],
+    pub(super) width: usize,
 }
 
 impl Job for SoftmaxGradient<'_> {

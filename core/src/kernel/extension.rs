@@ -26,6 +26,8 @@ pub trait Fused: Backend {
     fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Self-attention; an empty bias is none.
     fn fused_attention(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
+    /// Attention to others.
+    fn fused_attention_to(q: FloatTensor<Self>, kv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
 }
 
 /// Objectives. Only the prediction is differentiated.
@@ -125,6 +127,10 @@ pub trait Passes: Backend {
         bias: &FloatTensor<Self>,
         heads: usize,
     ) -> [FloatTensor<Self>; 2];
+    /// `[y, logs]`
+    fn attention_to(q: &FloatTensor<Self>, kv: &FloatTensor<Self>, heads: usize) -> [FloatTensor<Self>; 2];
+    /// `[dq, dkv]`; `kept` are `q`, `kv` and `logs`.
+    fn attention_to_gradients(dy: &FloatTensor<Self>, kept: &[FloatTensor<Self>; 3], heads: usize) -> [FloatTensor<Self>; 2];
 }
 
 impl Fused for Flex {
@@ -143,6 +149,11 @@ impl Fused for Flex {
 
     fn fused_attention(qkv: FloatTensor<Self>, bias: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
         let [y, _] = <Self as Passes>::attention(&qkv, &bias, heads);
+        y
+    }
+
+    fn fused_attention_to(q: FloatTensor<Self>, kv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        let [y, _] = <Self as Passes>::attention_to(&q, &kv, heads);
         y
     }
 }
@@ -187,6 +198,16 @@ impl<B: Passes, C: CheckpointStrategy> Fused for Autodiff<B, C> {
             OpsKind::UnTracked(untracked) => untracked.finish(y),
         }
     }
+
+    fn fused_attention_to(q: FloatTensor<Self>, kv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        let nodes = [q.node(), kv.node()];
+        let (q, kv) = (q.into_primitive(), kv.into_primitive());
+        let [y, logs] = <B as Passes>::attention_to(&q, &kv, heads);
+        match AttentionToBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(tracked) => tracked.finish(([q, kv, logs], heads), y),
+            OpsKind::UnTracked(untracked) => untracked.finish(y),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -208,6 +229,23 @@ impl<B: Passes> Backward<B, 3> for LinearBackward {
             for (node, gradient) in [(to_weight, dweight), (to_bias, dbias)] {
                 node.into_iter().for_each(|node| grads.register::<B>(node.id, gradient.clone()));
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AttentionToBackward;
+
+impl<B: Passes> Backward<B, 2> for AttentionToBackward {
+    /// `q`, `kv` and logs; heads
+    type State = ([FloatTensor<B>; 3], usize);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (kept, heads) = ops.state;
+        let dy = grads.consume::<B>(&ops.node);
+        let gradients = B::attention_to_gradients(&dy, &kept, heads);
+        for (node, gradient) in ops.parents.into_iter().zip(gradients) {
+            node.into_iter().for_each(|node| grads.register::<B>(node.id, gradient.clone()));
         }
     }
 }

@@ -14,7 +14,7 @@ use super::block_weights::Weights;
 use super::extension::{BlockPasses, FusedObjectives, ObjectivePasses, Passes, Updates};
 use super::pool::Pooled;
 use super::row_error::{self, RowError};
-use super::{attention, gelu, layer_norm, linear};
+use super::{attention, attention_to, gelu, layer_norm, linear};
 
 impl Passes for Flex {
     fn linear(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
@@ -66,6 +66,20 @@ impl Passes for Flex {
         let sizes = attention_sizes(qkv, heads);
         let [dqkv, dbias] = attention::backward(&values(dy), &values(qkv), &values(logs), Bias(&values(bias)), sizes);
         [tensor(dqkv, qkv.layout().shape().clone()), tensor(dbias, bias.layout().shape().clone())]
+    }
+
+    fn attention_to(q: &FlexTensor, kv: &FlexTensor, heads: usize) -> [FlexTensor; 2] {
+        let sizes = attention_to_sizes(q, kv, heads);
+        let [y, logs] = attention_to::forward(&values(q), &values(kv), sizes);
+        let shape = q.layout().shape().clone();
+        let logs_shape = Shape::new([shape[0], heads, sizes.queries]);
+        [tensor(y, shape), tensor(logs, logs_shape)]
+    }
+
+    fn attention_to_gradients(dy: &FlexTensor, [q, kv, logs]: &[FlexTensor; 3], heads: usize) -> [FlexTensor; 2] {
+        let sizes = attention_to_sizes(q, kv, heads);
+        let [dq, dkv] = attention_to::backward(&values(dy), &values(q), &values(kv), &values(logs), sizes);
+        [tensor(dq, q.layout().shape().clone()), tensor(dkv, kv.layout().shape().clone())]
     }
 }
 
@@ -171,6 +185,10 @@ fn matrix(weight: &FlexTensor) -> [usize; 2] {
 fn linear_sizes(elements: usize, weight: &FlexTensor) -> linear::Sizes {
     let [outputs, inputs] = matrix(weight);
     linear::Sizes { rows: elements / inputs.max(1), inputs, outputs }
+}
+
+fn attention_to_sizes(q: &FlexTensor, kv: &FlexTensor, heads: usize) -> attention_to::Sizes {
+    attention_to::Sizes { queries: q.layout().shape()[1], keys: kv.layout().shape()[1], width: last(q), heads }
 }
 
 fn attention_sizes(qkv: &FlexTensor, heads: usize) -> attention::Sizes {

@@ -7,6 +7,7 @@
 
 mod adamw;
 mod attention;
+mod attention_to;
 pub mod bench;
 mod block;
 mod block_weights;
@@ -79,6 +80,15 @@ pub fn attention(qkv: Tensor<3>, bias: Option<Tensor<4>>, heads: usize) -> Tenso
     }
     let bias = bias.unwrap_or_else(|| no_bias(&qkv));
     Tensor::from_dispatch(<Dispatch as Fused>::fused_attention(qkv.into_dispatch(), bias.into_dispatch(), heads))
+}
+
+/// Multi-head attention to other tokens. Shapes: `q [B, N, D]`, `kv [B, K, 2 D]`, each token's keys before its values, both split into
+/// heads; returns `[B, N, D]`.
+pub fn attention_to(q: Tensor<3>, kv: Tensor<3>, heads: usize) -> Tensor<3> {
+    if !is_fused(&q) {
+        return reference::attention_to(q, kv, heads);
+    }
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_attention_to(q.into_dispatch(), kv.into_dispatch(), heads))
 }
 
 /// Stands for a bias that is not there.

@@ -71,6 +71,18 @@ fn scaled(branch: Tensor<3>, factors: Option<Vec<f32>>) -> Tensor<3> {
     branch * Tensor::from_data(TensorData::new(factors, [count, 1, 1]), &device)
 }
 
+/// See [`super::attention_to()`].
+pub fn attention_to(q: Tensor<3>, kv: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [batch, tokens, width] = q.dims();
+    let of_heads = |x: Tensor<3>| {
+        let tokens = x.dims()[1];
+        x.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
+    };
+    let (k, v) = (kv.clone().narrow(2, 0, width), kv.narrow(2, width, width));
+    let mixed = super::attention_probabilities(of_heads(q), of_heads(k), None).matmul(of_heads(v));
+    mixed.swap_dims(1, 2).reshape([batch, tokens, width])
+}
+
 /// See [`super::row_error()`].
 pub fn row_error(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>, error: RowError, addend: f64) -> Tensor<1> {
     let [batch, rows, _] = prediction.dims();

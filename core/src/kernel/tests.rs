@@ -142,6 +142,21 @@ fn attention() {
     }
 }
 
+#[test]
+fn attention_to() {
+    for [batch, queries, keys, heads, head] in [[1, 1, 1, 1, 1], [2, 5, 3, 2, 3], [3, 4, 9, 1, 5], [2, 196, 49, 2, 16]] {
+        let (q_shape, kv_shape) = ([batch, queries, heads * head], [batch, keys, 2 * heads * head]);
+        let of = |attention: fn(Tensor<3>, Tensor<3>, usize) -> Tensor<3>| {
+            move |tensors: Vec<Tensor<1>>| {
+                let mut tensors = tensors.into_iter();
+                let q = next(&mut tensors, q_shape);
+                attention(q, next(&mut tensors, kv_shape), heads).reshape([-1])
+            }
+        };
+        check("attention to others", &[(&q_shape, 1.0), (&kv_shape, 1.0)], &of(super::attention_to), &of(reference::attention_to));
+    }
+}
+
 /// How a block is computed.
 #[derive(Clone, Copy, PartialEq)]
 enum How {

@@ -84,7 +84,7 @@ impl Model {
 /// Settings of a recipe.
 type Sets = Vec<(String, String)>;
 
-fn set(sets: &mut Sets, key: &str, value: impl ToString) {
+fn set(sets: &mut Sets, key: &str, value: &impl ToString) {
     sets.push((key.to_owned(), value.to_string()));
 }
 
@@ -110,9 +110,9 @@ pub(super) fn read(folder: &Path) -> Result<Model> {
         }
         Family::Vit => {
             plain(&fields, images, &mut sets)?;
-            set(&mut sets, "backbone.pos", "learned");
-            set(&mut sets, "backbone.relative", "none");
-            set(&mut sets, "backbone.layer_scale", 0);
+            set(&mut sets, "backbone.pos", &"learned");
+            set(&mut sets, "backbone.relative", &"none");
+            set(&mut sets, "backbone.layer_scale", &0);
             ("simmim", [fields.flag_or("qkv_bias", true)?; 3])
         }
         Family::VitMae => {
@@ -126,7 +126,7 @@ pub(super) fn read(folder: &Path) -> Result<Model> {
         }
     };
     if architecture.family != Family::Swin {
-        set(&mut sets, "backbone.key_bias", bias[1]);
+        set(&mut sets, "backbone.key_bias", &bias[1]);
     }
     let recipe = resolve(method, sets).map_err(|error| in_their_words(error, &path, architecture.family))?;
     if architecture.head == Head::Pixels {
@@ -147,6 +147,7 @@ fn architecture(fields: &Fields) -> Result<&'static Architecture> {
 }
 
 /// The images that a model is for.
+#[derive(Clone, Copy)]
 struct Images {
     /// Height and width in pixels.
     sides: [usize; 2],
@@ -163,13 +164,13 @@ fn images(folder: &Path, fields: &Fields, family: Family, sets: &mut Sets) -> Re
     let channels = fields.count_or("num_channels", 3, 64)?;
     let usual = if matches!(family, Family::Vit | Family::Beit) { HALF } else { IMAGENET };
     let (mean, std) = normalization::read(folder, channels, usual)?;
-    set(sets, "data.image", format!("{sides:?}"));
-    set(sets, "data.channels", channels);
-    set(sets, "data.mean", format!("{mean:?}"));
-    set(sets, "data.std", format!("{std:?}"));
-    set(sets, "backbone.preset", "\"\"");
-    set(sets, "backbone.patch", patch);
-    set(sets, "backbone.drop_path", 0);
+    set(sets, "data.image", &format!("{sides:?}"));
+    set(sets, "data.channels", &channels);
+    set(sets, "data.mean", &format!("{mean:?}"));
+    set(sets, "data.std", &format!("{std:?}"));
+    set(sets, "backbone.preset", &"\"\"");
+    set(sets, "backbone.patch", &patch);
+    set(sets, "backbone.drop_path", &0);
     Ok(Images { sides, patch })
 }
 
@@ -185,7 +186,7 @@ fn check_stride(fields: &Fields, predicted: usize) -> Result<()> {
 }
 
 /// More numbers than this in a table of positions are none of a network that anybody trains.
-const MOST_POSITIONS: usize = 1 << 28;
+const MOST_POSITIONS: usize = 1 << 26;
 
 /// The sizes of a plain transformer.
 fn plain(fields: &Fields, images: Images, sets: &mut Sets) -> Result<()> {
@@ -193,12 +194,12 @@ fn plain(fields: &Fields, images: Images, sets: &mut Sets) -> Result<()> {
     if images.sides.iter().map(|side| side / images.patch).product::<usize>() * width > MOST_POSITIONS {
         return Err(fields.refused("image_size", "gives more patches than a plain transformer can attend to", "use a smaller image"));
     }
-    set(sets, "backbone.kind", "vit");
-    set(sets, "backbone.width", width);
-    set(sets, "backbone.depth", fields.count("num_hidden_layers", 256)?);
-    set(sets, "backbone.heads", fields.count("num_attention_heads", 256)?);
-    set(sets, "backbone.mlp_ratio", mlp_ratio(fields, "intermediate_size", width)?);
-    set(sets, "backbone.eps", fields.real_or("layer_norm_eps", 1e-12, 1e-12..=1e-3)?);
+    set(sets, "backbone.kind", &"vit");
+    set(sets, "backbone.width", &width);
+    set(sets, "backbone.depth", &fields.count("num_hidden_layers", 256)?);
+    set(sets, "backbone.heads", &fields.count("num_attention_heads", 256)?);
+    set(sets, "backbone.mlp_ratio", &mlp_ratio(fields, "intermediate_size", width)?);
+    set(sets, "backbone.eps", &fields.real_or("layer_norm_eps", 1e-12, 1e-12..=1e-3)?);
     Ok(())
 }
 
@@ -213,15 +214,15 @@ fn mlp_ratio(fields: &Fields, key: &str, width: usize) -> Result<f64> {
 }
 
 fn mae(fields: &Fields, head: Head, sets: &mut Sets) -> Result<()> {
-    set(sets, "backbone.pos", "sincos");
-    set(sets, "mask.ratio", fields.real_or("mask_ratio", 0.75, 0.0..=1.0)?);
-    set(sets, "target.norm_pix", fields.flag_or("norm_pix_loss", false)?);
+    set(sets, "backbone.pos", &"sincos");
+    set(sets, "mask.ratio", &fields.real_or("mask_ratio", 0.75, 0.0..=1.0)?);
+    set(sets, "target.norm_pix", &fields.flag_or("norm_pix_loss", false)?);
     if head == Head::Decoder {
         let width = fields.count("decoder_hidden_size", 16_384)?;
-        set(sets, "decoder.width", width);
-        set(sets, "decoder.depth", fields.count("decoder_num_hidden_layers", 256)?);
-        set(sets, "decoder.heads", fields.count("decoder_num_attention_heads", 256)?);
-        set(sets, "decoder.mlp_ratio", mlp_ratio(fields, "decoder_intermediate_size", width)?);
+        set(sets, "decoder.width", &width);
+        set(sets, "decoder.depth", &fields.count("decoder_num_hidden_layers", 256)?);
+        set(sets, "decoder.heads", &fields.count("decoder_num_attention_heads", 256)?);
+        set(sets, "decoder.mlp_ratio", &mlp_ratio(fields, "decoder_intermediate_size", width)?);
     }
     Ok(())
 }
@@ -239,9 +240,9 @@ fn beit(fields: &Fields, head: Head, sets: &mut Sets) -> Result<&'static str> {
         (false, false) => "none",
     };
     let pos = if fields.flag_or("use_absolute_position_embeddings", false)? { "learned" } else { "none" };
-    set(sets, "backbone.relative", relative);
-    set(sets, "backbone.pos", pos);
-    set(sets, "backbone.layer_scale", fields.real_or("layer_scale_init_value", 0.1, -10.0..=10.0)?.max(0.0));
+    set(sets, "backbone.relative", &relative);
+    set(sets, "backbone.pos", &pos);
+    set(sets, "backbone.layer_scale", &fields.real_or("layer_scale_init_value", 0.1, -10.0..=10.0)?.max(0.0));
     if head != Head::Classes {
         return Ok("simmim");
     }
@@ -252,7 +253,7 @@ fn beit(fields: &Fields, head: Head, sets: &mut Sets) -> Result<&'static str> {
             "use a model that was trained on masks",
         ));
     }
-    set(sets, "target.codes", fields.count("vocab_size", 65_536)?);
+    set(sets, "target.codes", &fields.count("vocab_size", 65_536)?);
     Ok("beit")
 }
 
@@ -274,12 +275,12 @@ fn swin(fields: &Fields, images: Images, sets: &mut Sets) -> Result<()> {
         let why = format!("is {window}, larger than the map of {}x{} tokens of the last stage", smallest[0], smallest[1]);
         return Err(fields.refused("window_size", why, "use a model whose windows fit its maps"));
     }
-    set(sets, "backbone.kind", "swin");
-    set(sets, "backbone.width", fields.count("embed_dim", 16_384 >> (depths.len() - 1))?);
-    set(sets, "backbone.depths", format!("{depths:?}"));
-    set(sets, "backbone.heads", format!("{heads:?}"));
-    set(sets, "backbone.window", window);
-    set(sets, "backbone.mlp_ratio", fields.real_or("mlp_ratio", 4.0, 0.25..=16.0)?);
+    set(sets, "backbone.kind", &"swin");
+    set(sets, "backbone.width", &fields.count("embed_dim", 16_384 >> (depths.len() - 1))?);
+    set(sets, "backbone.depths", &format!("{depths:?}"));
+    set(sets, "backbone.heads", &format!("{heads:?}"));
+    set(sets, "backbone.window", &window);
+    set(sets, "backbone.mlp_ratio", &fields.real_or("mlp_ratio", 4.0, 0.25..=16.0)?);
     Ok(())
 }
 

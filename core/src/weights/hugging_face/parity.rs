@@ -105,7 +105,7 @@ impl Case {
             }
         }
         let loss = network.loss(&batch, self.task.objective.as_ref(), None);
-        let mut have = network.parameters().take_gradients(&mut loss.clone().backward());
+        let mut have = network.parameters().take_gradients(&mut loss.backward());
         assert_close("loss", &to_host(loss.without_autodiff()).unwrap(), &self.expected["loss"], 1e-5);
 
         let model = config::read(&folder(name)).unwrap();

@@ -28,6 +28,9 @@ mod evaluate;
 /// Bytes at random: no reader panics.
 #[path = "all/fuzz.rs"]
 mod fuzz;
+/// Folders of Hugging Face transformers as weights.
+#[path = "all/hugging_face.rs"]
+mod hugging_face;
 /// `embed`, `attend` and `target`: looking inside.
 #[path = "all/looking.rs"]
 mod looking;

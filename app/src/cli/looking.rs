@@ -19,7 +19,7 @@ use super::context::Context;
 /// Which weights to look into.
 #[derive(Args)]
 pub struct WeightsArguments {
-    /// A run folder (its last complete checkpoint), a checkpoint folder, or a file.
+    /// A run folder (its last complete checkpoint), a checkpoint folder, a Hugging Face folder, or a file.
     #[arg(long)]
     pub weights: PathBuf,
     /// Which weights of it: the running average where there is one, the raw ones, or the average.
@@ -49,6 +49,8 @@ pub struct Looking {
     pub fit: Fit,
     /// What their target was measured to be.
     pub measured: TensorMap,
+    /// Their class, if they are an encoder alone.
+    pub encoder_alone: Option<&'static str>,
 }
 
 impl WeightsArguments {
@@ -62,7 +64,8 @@ impl WeightsArguments {
         };
         let network = weights.network(kind, &context.looking_device()?.device)?;
         let fit = if self.fit { Fit::Stretch } else { Fit::Keep };
-        Ok(Looking { network, measured: weights.measured(), recipe: weights.recipe, step: weights.step, fit })
+        let (measured, encoder_alone) = (weights.measured(), weights.encoder_alone);
+        Ok(Looking { network, measured, encoder_alone, recipe: weights.recipe, step: weights.step, fit })
     }
 }
 

@@ -21,6 +21,9 @@ use serde_json::json;
 use super::context::Context;
 use super::looking::{Outputs, WeightsArguments, image_files};
 
+/// What is said in the place of a loss where there is none.
+const NO_TRUTH: &str = "no loss, since these weights come without what their target is made by (a tokenizer)";
+
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -42,6 +45,13 @@ pub struct Arguments {
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let looking = arguments.weights.open(context)?;
     let (network, recipe) = (&looking.network, &looking.recipe);
+    if let Some(class) = looking.encoder_alone {
+        bail!(Error::Usage(format!(
+            "{} is a {class}, an encoder alone: nothing in it predicts what is masked; use weights of a model that was trained to, \
+             such as ViTMAEForPreTraining, or look into these by `maskroom attend` and `maskroom embed`",
+            arguments.weights.weights.display()
+        )));
+    }
     let dataset = image_files(&arguments.images)?;
     let given = arguments.mask.as_deref().map(|path| read_masks(path, dataset.items.len())).transpose()?;
     let (strategy, seed) = (recipe.mask()?, context.seed.unwrap_or(recipe.seed));
@@ -49,10 +59,15 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let outputs = Outputs::below(&arguments.out, &dataset);
     let (mut loss, mut count) = (0.0, 0.0);
     let (mut predictions, mut masks_written, mut files) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut borrowed, mut remark, mut accuracy) = (false, "", None);
+    let (mut borrowed, mut remark, mut accuracy, mut knows_target) = (false, "", None, true);
     let all: Vec<usize> = (0..dataset.items.len()).collect();
     let unreadable = for_each_batch(&dataset, &all, recipe, looking.fit, |images, prepared| {
-        let task = Task::for_size(recipe, images.height, images.width)?.with_measured(&looking.measured)?;
+        let mut task = Task::for_size(recipe, images.height, images.width)?;
+        // Weights from elsewhere may come without what their target was made by, such as BEiT's tokenizer: they predict all the same.
+        if !looking.measured.is_empty() {
+            task = task.with_measured(&looking.measured)?;
+        }
+        knows_target = task.target.is_known();
         let [rows, cols] = task.shape.grid();
         let grid = Grid::still(rows, cols);
         let masks = prepared
@@ -90,9 +105,12 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     if files.is_empty() {
         bail!(Error::data(&arguments.out, "none of the images can be read", "see the reasons above"));
     }
-    let loss = loss / f64::max(count, 1.0);
+    let count = f64::max(count, 1.0);
+    let loss = knows_target.then_some(loss / count);
+    let accuracy = accuracy.filter(|_| knows_target).map(|sum| sum / count);
     let columns = if remark == NOT_DRAWN { &COLUMNS[..2] } else { &COLUMNS };
-    context.say(format!("{} strips in {}: {}; loss {loss:.6}", files.len(), arguments.out.display(), columns.join(", ")));
+    let judged = loss.map_or_else(|| NO_TRUTH.to_owned(), |loss| format!("loss {loss:.6}"));
+    context.say(format!("{} strips in {}: {}; {judged}", files.len(), arguments.out.display(), columns.join(", ")));
     if !remark.is_empty() {
         context.say(remark);
     }
@@ -100,7 +118,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         "out": arguments.out,
         "files": files,
         "loss": loss,
-        "accuracy": accuracy.map(|sum| sum / f64::max(count, 1.0)),
+        "accuracy": accuracy,
         "brightness_borrowed": borrowed,
         "step": looking.step,
         "unreadable": unreadable,

@@ -27,6 +27,8 @@ pub enum DecoderConfig {
         heads: usize,
         /// The MLP's hidden width over D.
         mlp_ratio: f64,
+        /// What norms add to the variance.
+        eps: f64,
         /// Blocks are computed again in the backward pass.
         recompute: bool,
     },
@@ -83,9 +85,9 @@ impl DecoderConfig {
                     },
                 })
             }
-            Self::Transformer { width, depth, heads, mlp_ratio, recompute } => {
+            Self::Transformer { width, depth, heads, mlp_ratio, eps, recompute } => {
                 let [rows, cols] = network.units();
-                let blocks = VitConfig { mlp_ratio, recompute, ..VitConfig::plain([rows, cols], [1, 1], [width, depth, heads]) };
+                let blocks = VitConfig { mlp_ratio, eps, recompute, ..VitConfig::plain([rows, cols], [1, 1], [width, depth, heads]) };
                 let has_token = network.hidden != Hidden::MaskTokens;
                 let mask_token = has_token.then(|| parameter(normal(width, 0.02, stream), [1, 1, width], device));
                 let per_token = if network.hidden == Hidden::Packed { 4 } else { 1 };
@@ -95,7 +97,7 @@ impl DecoderConfig {
                     mask_token,
                     pos_embed: parameter(pos_embed, [1, 1 + rows * cols, width], device).set_require_grad(false),
                     blocks: (0..depth).map(|index| Block::new(&blocks, index, stream, device)).collect(),
-                    norm: LayerNorm::new(width, device),
+                    norm: LayerNorm::with_eps(width, eps, device),
                     pred: Linear::new(width, network.prediction_width, stream, device),
                 })
             }

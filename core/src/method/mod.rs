@@ -22,6 +22,7 @@ use burn::tensor::{Device, Tensor};
 use crate::backbone::drop_path::DropPath;
 use crate::backbone::encoder::{Encoder, EncoderConfig};
 use crate::backbone::init::Init;
+use crate::backbone::linear::LayerNorm;
 use crate::backbone::patch_embed::{patchify, unpatchify};
 use crate::backbone::pvt::PvtConfig;
 use crate::backbone::pvt_block::Reduction;
@@ -164,14 +165,16 @@ fn hidden(recipe: &Recipe) -> Hidden {
 /// # Errors
 /// If the recipe's target does not exist.
 pub fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
-    let mlp_ratio = recipe.backbone.sizes.number("mlp_ratio").unwrap_or(4.0);
+    let sizes = &recipe.backbone.sizes;
+    let own_ratio = recipe.decoder.number("mlp_ratio").filter(|&ratio| ratio > 0.0);
     let decoder = match recipe.decoder.kind.as_str() {
         "linear" => DecoderConfig::Linear,
         _ => DecoderConfig::Transformer {
             width: recipe.decoder.count("width"),
             depth: recipe.decoder.count("depth"),
             heads: recipe.decoder.count("heads"),
-            mlp_ratio,
+            mlp_ratio: own_ratio.or_else(|| sizes.number("mlp_ratio")).unwrap_or(4.0),
+            eps: sizes.number("eps").unwrap_or(LayerNorm::EPS),
             recompute: recipe.optim.recompute,
         },
     };
@@ -241,7 +244,7 @@ pub fn encoder_sizes(recipe: &Recipe) -> EncoderConfig {
             layer_scale: sizes.number("layer_scale").unwrap_or(0.0),
             key_bias: sizes.flag("key_bias").unwrap_or(true),
             init: sizes.word("init").and_then(Init::named).unwrap_or_default(),
-            eps: sizes.number("eps").unwrap_or(1e-6),
+            eps: sizes.number("eps").unwrap_or(LayerNorm::EPS),
             drop_path,
             recompute: recipe.optim.recompute,
         }),

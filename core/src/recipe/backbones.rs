@@ -86,6 +86,7 @@ pub static DECODERS: &[Kind] = &[
             Knob::int("width", "numbers per token", "", MANY, 128),
             Knob::int("depth", "blocks; 0: only a linear layer", "", (0, 256), 2),
             Knob::int("heads", "attention heads of a block", "", (1, 256), 4),
+            Knob::float("mlp_ratio", "hidden width of a block's MLP over the width; 0: as the encoder's", "", (0.0, 16.0), 0.0),
             Knob::choice(
                 "pos_order",
                 "whose positions packed tokens get: their own, or those of UM-MAE's released code, which mixes them up",

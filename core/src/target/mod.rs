@@ -66,6 +66,11 @@ pub trait Target: Send + Sync {
         Ok(())
     }
 
+    /// Whether what has to be known before training is known, so that rows mean something.
+    fn is_known(&self) -> bool {
+        true
+    }
+
     /// Writes into its own settings what [`Target::measure`] has made superfluous or known, so that a recipe stays without paths.
     fn settle(&self, settings: &mut Settings) {
         let _ = settings;

@@ -86,6 +86,10 @@ impl Target for Pca {
         ]))
     }
 
+    fn is_known(&self) -> bool {
+        self.measured.is_some()
+    }
+
     fn restore(&mut self, measured: &TensorMap) -> Result<()> {
         let (Some(mean), Some(basis)) = (measured.get("mean"), measured.get("basis")) else {
             return Err(Error::Failed("the run lacks the principal components that its target was measured to have: start it anew".into()));

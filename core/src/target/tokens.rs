@@ -117,6 +117,10 @@ impl Target for Tokens {
         Ok(())
     }
 
+    fn is_known(&self) -> bool {
+        self.tokenizer.is_some()
+    }
+
     fn settle(&self, settings: &mut Settings) {
         settings.insert(TOKENIZER.key.into(), Value::Text(String::new()));
         settings.insert(CODES.key.into(), Value::Int(self.codes as i64));

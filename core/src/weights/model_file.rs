@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::hugging_face;
 use super::parameters::{Named, Parameters};
 use super::safetensors_file::{self, HostTensor, TensorMap};
 use crate::error::{Error, Result};
@@ -39,6 +40,8 @@ pub struct Weights {
     pub step: u64,
     /// The file they came from.
     pub path: PathBuf,
+    /// The class of a Hugging Face model that is an encoder alone, with nothing that predicts what is masked.
+    pub encoder_alone: Option<&'static str>,
     tensors: TensorMap,
 }
 
@@ -83,15 +86,19 @@ pub fn metadata(recipe: &Recipe, step: u64) -> BTreeMap<String, String> {
 }
 
 impl Weights {
-    /// Opens a run folder (its last complete checkpoint), a checkpoint folder, or a file.
+    /// Opens a run folder (its last complete checkpoint), a checkpoint folder, a Hugging Face folder, or a file.
     ///
     /// # Errors
     /// [`Error::Data`] if there is nothing to open or it is damaged.
     pub fn open(path: &Path) -> Result<Self> {
+        if let Some(folder) = hugging_face::folder_of(path) {
+            let hugging_face::Folder { recipe, path, tensors, encoder_alone } = hugging_face::open(folder)?;
+            return Ok(Self { recipe, step: 0, path, encoder_alone, tensors });
+        }
         let file = Self::locate(path)?;
         let (tensors, metadata) = safetensors_file::read(&file)?;
         let (recipe, step) = origin(&file, &metadata)?;
-        Ok(Self { recipe, step, path: file, tensors })
+        Ok(Self { recipe, step, path: file, encoder_alone: None, tensors })
     }
 
     /// The recipe that weights were trained with, and the training steps behind them, without reading the weights. Takes what
@@ -100,12 +107,15 @@ impl Weights {
     /// # Errors
     /// As [`Weights::open`].
     pub fn origin(path: &Path) -> Result<(Recipe, u64)> {
+        if let Some(folder) = hugging_face::folder_of(path) {
+            return Ok((hugging_face::recipe(folder)?, 0));
+        }
         let file = Self::locate(path)?;
         origin(&file, &safetensors_file::read_metadata(&file)?)
     }
 
     fn locate(path: &Path) -> Result<PathBuf> {
-        let cure = "give a run folder, a checkpoint folder or a model.safetensors";
+        let cure = "give a run folder, a checkpoint folder, a Hugging Face folder with a config.json, or a model.safetensors";
         if path.is_file() {
             return Ok(path.to_path_buf());
         }
@@ -139,7 +149,8 @@ impl Weights {
     /// Puts the weights into a model's parameters.
     ///
     /// # Errors
-    /// If parameters are missing or have other shapes; all of them are named.
+    /// If parameters are missing or have other shapes; all of them are named. Where the weights are an encoder alone, everything else may be
+    /// missing and stays as it is.
     pub fn load_into(&self, model: &mut dyn Parameters, kind: WeightsKind, device: &Device) -> Result<()> {
         let has_ema = self.tensors.keys().any(|name| name.starts_with(EMA));
         let prefix = match kind {
@@ -150,7 +161,8 @@ impl Weights {
             }
             WeightsKind::Best | WeightsKind::Ema => EMA,
         };
-        load_parameters(model, device, &self.path, |name| self.tensors.get(&format!("{prefix}{name}")))
+        let may_lack = |name: &str| self.encoder_alone.is_some() && (name.starts_with("decoder.") || name == "mask_token");
+        load_parameters(model, device, &self.path, |name| self.tensors.get(&format!("{prefix}{name}")), may_lack)
     }
 
     /// What the target was measured to be, for [`Target::restore`](crate::target::Target::restore); empty for most targets.
@@ -184,6 +196,7 @@ fn load_parameters<'a>(
     device: &Device,
     path: &Path,
     find: impl Fn(&str) -> Option<&'a HostTensor>,
+    may_lack: impl Fn(&str) -> bool,
 ) -> Result<()> {
     let device = device.clone().without_autodiff();
     let mut wrong = Vec::new();
@@ -193,6 +206,7 @@ fn load_parameters<'a>(
             wrong.push(format!("{name} is {:?} instead of {shape:?}", tensor.shape));
             value
         }
+        None if may_lack(name) => value,
         None => {
             wrong.push(format!("{name} is missing"));
             value
@@ -201,8 +215,12 @@ fn load_parameters<'a>(
     if wrong.is_empty() {
         return Ok(());
     }
+    Err(Error::data(path, listed(&wrong), "these weights belong to another network: use the recipe that made them"))
+}
+
+/// What is wrong with tensors, in one line: the first few of them in full.
+pub(super) fn listed(wrong: &[String]) -> String {
     let shown = wrong.iter().take(8).cloned().collect::<Vec<_>>().join("; ");
     let more = wrong.len().saturating_sub(8);
-    let reason = if more > 0 { format!("{shown}; and {more} more") } else { shown };
-    Err(Error::data(path, reason, "these weights belong to another network: use the recipe that made them"))
+    if more > 0 { format!("{shown}; and {more} more") } else { shown }
 }

@@ -87,7 +87,7 @@ pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>> {
     serde_json::from_value(metadata).map_err(|_| damaged())
 }
 
-/// Reads all tensors as f32 (f16 and bf16 are widened) and the metadata.
+/// Reads all tensors as f32 (f16 and bf16 are widened, f64 is narrowed) and the metadata.
 pub fn read(path: &Path) -> Result<(TensorMap, BTreeMap<String, String>)> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     let damaged = |reason: String| Error::data(path, format!("not a readable safetensors file: {reason}"), "use another copy of the file");
@@ -100,6 +100,7 @@ pub fn read(path: &Path) -> Result<(TensorMap, BTreeMap<String, String>)> {
             Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
             Dtype::F16 => view.data().as_chunks::<2>().0.iter().map(|&bytes| f32_from_f16(u16::from_le_bytes(bytes))).collect(),
             Dtype::BF16 => view.data().as_chunks::<2>().0.iter().map(|&[low, high]| f32::from_le_bytes([0, 0, low, high])).collect(),
+            Dtype::F64 => view.data().as_chunks::<8>().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect(),
             _ => continue, // counters and the like; a missing parameter is reported by name where it is needed
         };
         map.insert(name.to_owned(), HostTensor { shape: view.shape().to_vec(), values });

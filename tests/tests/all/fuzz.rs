@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use maskroom_core::dataset::{Limits, decode};
+use maskroom_core::device::OpenDevice;
 use maskroom_core::mask::{Grid, MASKS, build};
 use maskroom_core::random::{Purpose, Stream};
 use maskroom_core::recipe;
 use maskroom_core::run::{read_all, record};
 use maskroom_core::sweep::Sweep;
-use maskroom_core::weights::model_file::Weights;
+use maskroom_core::weights::model_file::{Weights, WeightsKind};
 use proptest::prelude::*;
 
 use crate::harness::{toy_picture, trained, workspace};
@@ -108,6 +109,20 @@ proptest! {
         std::fs::write(&path, bytes).expect("a file");
         if let Err(error) = Weights::open(&path) {
             prop_assert!(error.to_string().contains("model.safetensors") || matches!(error, maskroom_core::error::Error::Recipe(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn configs_of_hugging_face(model in prop::sample::select(vec!["vit_mae", "vit", "beit_own", "swin"]), changes in changes(), digit in any::<prop::sample::Index>(), new in b'0'..=b'9') {
+        let golden = workspace().join("tests/golden/hugging_face").join(model);
+        let mut config = damaged(&std::fs::read(golden.join("config.json")).expect("a config"), &changes, None);
+        let digits: Vec<usize> = (0..config.len()).filter(|&at| config[at].is_ascii_digit()).collect();
+        config[*digit.get(&digits)] = new;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("config.json"), config).expect("a file");
+        std::fs::copy(golden.join("model.safetensors"), folder.path().join("model.safetensors")).expect("a copy");
+        if let Ok(weights) = Weights::open(folder.path()) {
+            prop_assert!(weights.network(WeightsKind::Best, &OpenDevice::cpu("small networks").device).is_ok());
         }
     }
 }

@@ -1,0 +1,65 @@
+//! Folders of Hugging Face transformers as weights: `config.json` beside `model.safetensors`, or beside its parts and their index. The
+//! settings become a recipe, and the tensors get Maskroom's names and layouts.
+
+mod config;
+mod fields;
+mod names;
+mod normalization;
+#[cfg(test)]
+mod parity;
+mod shards;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use super::safetensors_file::{TensorMap, read_metadata};
+use crate::error::{Error, Result};
+use crate::method;
+use crate::recipe::Recipe;
+
+/// An opened folder.
+pub(super) struct Folder {
+    /// What would train such a network here.
+    pub recipe: Recipe,
+    /// The file of weights, or the index of its parts.
+    pub path: PathBuf,
+    /// The weights by Maskroom's names.
+    pub tensors: TensorMap,
+    /// The model's class, if it is an encoder without anything that predicts.
+    pub encoder_alone: Option<&'static str>,
+}
+
+/// The folder of Hugging Face that `path` is, or whose `model.safetensors` it is.
+pub(super) fn folder_of(path: &Path) -> Option<&Path> {
+    let is_ours = |path: &Path| read_metadata(path).is_ok_and(|metadata| metadata.contains_key("recipe"));
+    let folder = match path.file_name() {
+        Some(name) if name == shards::WHOLE && path.is_file() => path.parent()?,
+        _ => path,
+    };
+    let has_config = folder.join(config::FILE).is_file() && !folder.join("recipe.toml").is_file();
+    (has_config && !is_ours(&folder.join(shards::WHOLE))).then_some(folder)
+}
+
+/// The recipe of a folder, without reading the weights.
+///
+/// # Errors
+/// [`Error::Data`] naming the field that is missing, wrong or not supported.
+pub(super) fn recipe(folder: &Path) -> Result<Recipe> {
+    Ok(config::read(folder)?.recipe)
+}
+
+/// Opens a folder.
+///
+/// # Errors
+/// As [`recipe`], and naming the tensors that are missing, of another shape, or left over.
+pub(super) fn open(folder: &Path) -> Result<Folder> {
+    let model = config::read(folder)?;
+    let (path, theirs) = shards::read(folder)?;
+    let sizes = method::sizes(&model.recipe)?;
+    let tensors = names::converted(&sizes, &model, theirs).map_err(|wrong| {
+        let cure = "these weights do not belong to the config.json beside them: use both as `save_pretrained` wrote them";
+        Error::data(&path, super::model_file::listed(&wrong), cure)
+    })?;
+    Ok(Folder { path, tensors, encoder_alone: model.has_no_head().then_some(model.architecture.name), recipe: model.recipe })
+}

@@ -1,0 +1,252 @@
+//! From Hugging Face's names and layouts to Maskroom's. Both the names that files have and those that the library's newest classes have
+//! are known, with and without the name of the encoder in front.
+
+use super::config::{Family, Head, Model};
+use crate::backbone::encoder::EncoderConfig;
+use crate::backbone::swin::SwinConfig;
+use crate::backbone::vit::{Positions, Relative, VitConfig};
+use crate::backbone::window::side_within;
+use crate::method::decoder::DecoderConfig;
+use crate::method::masked_model::MaskedConfig;
+use crate::weights::safetensors_file::{HostTensor, TensorMap};
+
+/// The weights of a network by Maskroom's names; those that the model does without are zero.
+///
+/// # Errors
+/// Every tensor that is missing, of another shape, or left over.
+pub(super) fn converted(sizes: &MaskedConfig, model: &Model, theirs: TensorMap) -> Result<TensorMap, Vec<String>> {
+    let family = model.architecture.family;
+    let base = match family {
+        Family::Vit | Family::VitMae => "vit",
+        Family::Beit => "beit",
+        Family::Swin => "swin",
+    };
+    let mut conversion = Conversion { base, bias: model.bias, theirs, ours: TensorMap::new(), wrong: Vec::new() };
+    let width = sizes.encoder.first_width();
+    let patches = [sizes.encoder.channels(), sizes.encoder.patch()];
+    conversion.layer("patch_embed.proj", &["embeddings.patch_embeddings.projection"], &[width, patches[0], patches[1], patches[1]]);
+    conversion.norm("norm", &[model.last_norm], sizes.encoder.last_width());
+    match &sizes.encoder {
+        EncoderConfig::Vit(vit) => conversion.vit(vit),
+        EncoderConfig::Swin(swin) => conversion.swin(swin),
+        EncoderConfig::Pvt(_) => {}
+    }
+    match model.architecture.head {
+        Head::Absent => conversion.drop_heads(),
+        Head::Decoder => conversion.decoder(sizes),
+        Head::Pixels | Head::Classes => {
+            conversion.copy("mask_token", &["embeddings.mask_token"], &[1, 1, width]);
+            conversion.predictor(sizes, model.architecture.head);
+        }
+    }
+    conversion.end()
+}
+
+/// Names for the same part.
+type Names<'a> = &'a [&'a str];
+
+struct Conversion {
+    /// What names of the encoder's tensors may begin with.
+    base: &'static str,
+    /// Whether queries, keys and values have a bias.
+    bias: [bool; 3],
+    theirs: TensorMap,
+    ours: TensorMap,
+    wrong: Vec<String>,
+}
+
+impl Conversion {
+    fn end(mut self) -> Result<TensorMap, Vec<String>> {
+        // Which pairs of a window share a number is computed here.
+        self.theirs.retain(|name, _| !name.ends_with("relative_position_index"));
+        self.wrong.extend(self.theirs.keys().map(|name| format!("{name} is left over")));
+        if self.wrong.is_empty() { Ok(self.ours) } else { Err(self.wrong) }
+    }
+
+    /// Takes the tensor that has one of these names.
+    fn take(&mut self, names: &[String], shape: &[usize]) -> Option<HostTensor> {
+        let all = names.iter().flat_map(|name| [format!("{}.{name}", self.base), name.clone()]);
+        let found = all.into_iter().find_map(|name| self.theirs.remove_entry(&name));
+        match found {
+            Some((_, tensor)) if tensor.shape == shape => return Some(tensor),
+            Some((name, tensor)) => self.wrong.push(format!("{name} is {:?} instead of {shape:?}", tensor.shape)),
+            None => self.wrong.push(format!("{} is missing", names[0])),
+        }
+        None
+    }
+
+    fn copy(&mut self, ours: &str, names: Names<'_>, shape: &[usize]) {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        if let Some(tensor) = self.take(&names, shape) {
+            self.ours.insert(ours.to_owned(), tensor);
+        }
+    }
+
+    fn zeros(&mut self, ours: &str, shape: &[usize]) {
+        self.ours.insert(ours.to_owned(), HostTensor::new(shape, vec![0.0; shape.iter().product()]));
+    }
+
+    /// A weight of the given shape and a bias as long as its first side.
+    fn layer(&mut self, ours: &str, names: Names<'_>, shape: &[usize]) {
+        for (kind, shape) in [("weight", shape), ("bias", &shape[..1])] {
+            let names: Vec<String> = names.iter().map(|name| format!("{name}.{kind}")).collect();
+            self.copy(&format!("{ours}.{kind}"), &names.iter().map(String::as_str).collect::<Vec<_>>(), shape);
+        }
+    }
+
+    fn norm(&mut self, ours: &str, names: Names<'_>, width: usize) {
+        self.layer(ours, names, &[width]);
+    }
+
+    /// What plain blocks and those in windows have in common; `at` are the names that the block may have.
+    fn block(&mut self, ours: &str, at: Names<'_>, width: usize, mlp_ratio: f64) {
+        let hidden = (width as f64 * mlp_ratio) as usize;
+        let parts: [(&str, Names<'_>, &[usize]); 5] = [
+            ("norm1", &["layernorm_before"], &[width]),
+            ("norm2", &["layernorm_after"], &[width]),
+            ("attn.proj", &["attention.output.dense", "attention.o_proj"], &[width, width]),
+            ("mlp.fc1", &["intermediate.dense", "mlp.fc1"], &[hidden, width]),
+            ("mlp.fc2", &["output.dense", "mlp.fc2"], &[width, hidden]),
+        ];
+        for (part, names, shape) in parts {
+            let names = within(at, names);
+            self.layer(&format!("{ours}.{part}"), &names.iter().map(String::as_str).collect::<Vec<_>>(), shape);
+        }
+        self.stacked(&format!("{ours}.attn.qkv.weight"), at, "weight", [true; 3], &[width, width]);
+        self.stacked(&format!("{ours}.attn.qkv.bias"), at, "bias", self.bias, &[width]);
+    }
+
+    /// Queries, keys and values one below the other, zeros for those that are not there.
+    fn stacked(&mut self, ours: &str, at: Names<'_>, kind: &str, is_there: [bool; 3], shape: &[usize]) {
+        let mut values = Vec::new();
+        for (is_there, (old, new)) in is_there.into_iter().zip([("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj")]) {
+            let names = ["attention.attention.", "attention.self.", "attention."].map(|place| format!("{place}{old}.{kind}"));
+            let names = names.into_iter().chain([format!("attention.{new}.{kind}")]).collect::<Vec<_>>();
+            let names = within(at, &names.iter().map(String::as_str).collect::<Vec<_>>());
+            let part = if is_there { self.take(&names, shape).map(|part| part.values) } else { Some(vec![0.0; shape.iter().product()]) };
+            values.extend(part.unwrap_or_default());
+        }
+        let shape = [&[3 * shape[0]], &shape[1..]].concat();
+        if values.len() == shape.iter().product::<usize>() {
+            self.ours.insert(ours.to_owned(), HostTensor::new(shape, values));
+        }
+    }
+
+    fn vit(&mut self, vit: &VitConfig) {
+        let (width, [rows, cols]) = (vit.width, vit.grid);
+        self.copy("cls_token", &["embeddings.cls_token"], &[1, 1, width]);
+        match vit.positions {
+            Positions::Absent => self.zeros("pos_embed", &[1, 1 + rows * cols, width]),
+            _ => self.copy("pos_embed", &["embeddings.position_embeddings"], &[1, 1 + rows * cols, width]),
+        }
+        let (table, gamma) = ([(2 * rows - 1) * (2 * cols - 1) + 3, vit.heads], [width]);
+        if vit.relative == Relative::Shared {
+            let names = ["encoder.relative_position_bias", "shared_position_bias"].map(|place| format!("{place}.{TABLE}"));
+            self.copy(&format!("rel_pos_bias.{TABLE}"), &[&names[0], &names[1]], &table);
+        }
+        for index in 0..vit.depth {
+            let (old, new, ours) = (format!("encoder.layer.{index}"), format!("layers.{index}"), format!("blocks.{index}"));
+            let at: Names<'_> = &[&old, &new];
+            self.block(&ours, at, width, vit.mlp_ratio);
+            let mut more: Vec<(String, Vec<String>, &[usize])> = Vec::new();
+            if vit.layer_scale > 0.0 {
+                more.push((format!("{ours}.ls1.gamma"), within(at, &["lambda_1"]), &gamma));
+                more.push((format!("{ours}.ls2.gamma"), within(at, &["lambda_2"]), &gamma));
+            }
+            if vit.relative == Relative::Own {
+                let names =
+                    ["attention.attention.relative_position_bias", "relative_position_bias"].map(|place| format!("{place}.{TABLE}"));
+                more.push((format!("{ours}.attn.rel_pos_bias.{TABLE}"), within(at, &[&names[0], &names[1]]), &table));
+            }
+            for (ours, names, shape) in more {
+                self.copy(&ours, &names.iter().map(String::as_str).collect::<Vec<_>>(), shape);
+            }
+        }
+    }
+
+    fn swin(&mut self, swin: &SwinConfig) {
+        self.norm("patch_embed.norm", &["embeddings.norm"], swin.width);
+        for (stage, ((&depth, &heads), grid)) in swin.depths.iter().zip(&swin.heads).zip(swin.grids()).enumerate() {
+            let width = swin.width << stage;
+            let reach = 2 * side_within(grid, swin.window) - 1;
+            for index in 0..depth {
+                let (theirs, ours) = (format!("encoder.layers.{stage}.blocks.{index}"), format!("layers.{stage}.blocks.{index}"));
+                self.block(&ours, &[&theirs], width, swin.mlp_ratio);
+                let names = ["attention.self", "attention.relative_position_bias"].map(|place| format!("{theirs}.{place}.{TABLE}"));
+                self.copy(&format!("{ours}.attn.{TABLE}"), &[&names[0], &names[1]], &[reach * reach, heads]);
+            }
+            // It stands at the end of a stage there, and at the beginning of the next here.
+            if stage + 1 < swin.depths.len() {
+                let (theirs, ours) = (format!("encoder.layers.{stage}.downsample"), format!("layers.{}.downsample", stage + 1));
+                self.norm(&format!("{ours}.norm"), &[&format!("{theirs}.norm")], 4 * width);
+                let reduction = format!("{theirs}.reduction.weight");
+                self.copy(&format!("{ours}.reduction.weight"), &[&reduction], &[2 * width, 4 * width]);
+            }
+        }
+    }
+
+    /// MAE's decoder.
+    fn decoder(&mut self, sizes: &MaskedConfig) {
+        let DecoderConfig::Transformer { width, depth, mlp_ratio, .. } = sizes.decoder else { return };
+        let [rows, cols] = sizes.units();
+        self.copy("decoder.mask_token", &["decoder.mask_token"], &[1, 1, width]);
+        self.copy("decoder.pos_embed", &["decoder.decoder_pos_embed"], &[1, 1 + rows * cols, width]);
+        self.layer("decoder.embed", &["decoder.decoder_embed"], &[width, sizes.encoder.last_width()]);
+        self.norm("decoder.norm", &["decoder.decoder_norm"], width);
+        self.layer("decoder.pred", &["decoder.decoder_pred"], &[sizes.prediction_width, width]);
+        for index in 0..depth {
+            let at = ["decoder.decoder_layers", "decoder.decoder_encoder.layer"].map(|place| format!("{place}.{index}"));
+            self.block(&format!("decoder.blocks.{index}"), &[&at[0], &at[1]], width, mlp_ratio);
+        }
+    }
+
+    /// One linear layer.
+    fn predictor(&mut self, sizes: &MaskedConfig, head: Head) {
+        let (inputs, stride) = (sizes.encoder.last_width(), sizes.encoder.stride());
+        if head == Head::Classes {
+            return self.layer("decoder.pred", &["lm_head"], &[sizes.prediction_width, inputs]);
+        }
+        let outputs = stride * stride * sizes.prediction_width;
+        let order = unshuffled(stride, sizes.encoder.patch(), sizes.encoder.channels());
+        for (kind, shape) in [("weight", &[outputs, inputs, 1, 1][..]), ("bias", &[outputs])] {
+            let Some(tensor) = self.take(&[format!("decoder.0.{kind}")], shape) else { continue };
+            let row = tensor.values.len() / outputs;
+            let values = order.iter().flat_map(|&from| tensor.values[from * row..(from + 1) * row].iter().copied()).collect();
+            self.ours.insert(format!("decoder.pred.{kind}"), HostTensor::new(&shape[..shape.len().min(2)], values));
+        }
+    }
+
+    /// What is put on an encoder for other ends than to predict patches. The mask token is of use to whom training goes on from here.
+    fn drop_heads(&mut self) {
+        let base = format!("{}.", self.base);
+        let of_heads = ["pooler.", "classifier.", "decoder.", "lm_head."];
+        let mask_token = ["embeddings.mask_token".to_owned(), format!("{base}embeddings.mask_token")];
+        if let Some(token) = mask_token.iter().find_map(|name| self.theirs.remove(name)) {
+            self.ours.insert("mask_token".to_owned(), token);
+        }
+        self.theirs.retain(|name, _| {
+            let name = name.strip_prefix(&base).unwrap_or(name);
+            !of_heads.iter().any(|head| name.starts_with(head))
+        });
+    }
+}
+
+const TABLE: &str = "relative_position_bias_table";
+
+/// Every name in every place.
+fn within(places: Names<'_>, names: Names<'_>) -> Vec<String> {
+    places.iter().flat_map(|place| names.iter().map(move |name| format!("{place}.{name}"))).collect()
+}
+
+/// For each number that Maskroom predicts of a token of the last stage - patches of its square in raster order, in each (row, column,
+/// channel) - the channel that a shuffle of channels to places (PixelShuffle) takes it from: (channel, row, column) of the whole square.
+fn unshuffled(stride: usize, patch: usize, channels: usize) -> Vec<usize> {
+    let side = stride * patch;
+    (0..side * side * channels)
+        .map(|place| {
+            let (square, inner) = (place / (patch * patch * channels), place % (patch * patch * channels));
+            let (y, x) = (square / stride * patch + inner / channels / patch, square % stride * patch + inner / channels % patch);
+            inner % channels * side * side + y * side + x
+        })
+        .collect()
+}

@@ -10,7 +10,7 @@ use maskroom_core::error::Error;
 use maskroom_core::inspect::caption::labeled_strip;
 use maskroom_core::inspect::look::for_each_batch;
 use maskroom_core::inspect::reconstruct::reconstruct;
-use maskroom_core::inspect::strips::{BORROWED, COLUMNS, NOT_DRAWN, reconstruction};
+use maskroom_core::inspect::strips::{Drawn, reconstruction};
 use maskroom_core::mask::{Grid, Mask};
 use maskroom_core::method::Task;
 use maskroom_core::npy;
@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Masks from `maskroom mask`: one per image, or one for all. Without it, the recipe's own, fixed by the seed.
     #[arg(long)]
     mask: Option<PathBuf>,
-    /// The folder for the strips: original, masked, prediction, pasted.
+    /// The folder for the strips: original, masked, prediction, and pasted or, where no pixels are predicted, target.
     #[arg(long)]
     out: PathBuf,
     /// Also write `prediction [B, N, width]` in the network's target space and `mask [B, N]` to this file.
@@ -59,7 +59,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let outputs = Outputs::below(&arguments.out, &dataset);
     let (mut loss, mut count) = (0.0, 0.0);
     let (mut predictions, mut masks_written, mut files) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut borrowed, mut remark, mut accuracy, mut knows_target) = (false, "", None, true);
+    let (mut borrowed, mut remark, mut headings) = (false, "", Vec::new());
+    let (mut accuracy, mut knows_target) = (None, true);
     let all: Vec<usize> = (0..dataset.items.len()).collect();
     let unreadable = for_each_batch(&dataset, &all, recipe, looking.fit, |images, prepared| {
         let mut task = Task::for_size(recipe, images.height, images.width)?;
@@ -83,13 +84,13 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         count += masked as f64;
         accuracy = drawn.accuracy.map(|share| accuracy.unwrap_or(0.0) + share * masked as f64);
         borrowed = task.target.borrows_brightness();
-        remark = if borrowed { BORROWED } else { "" };
-        let width = drawn.prediction.len() / prepared.len();
-        for ((image, mask), prediction) in prepared.iter().zip(&masks).zip(drawn.prediction.chunks_exact(width)) {
-            let pixels = task.draw(&image.values, prediction);
-            remark = if pixels.is_none() { NOT_DRAWN } else { remark };
-            let pictures = reconstruction(&task, recipe, &image.values, pixels.as_deref(), mask)?;
-            let columns: Vec<_> = COLUMNS.into_iter().zip(pictures).collect();
+        let [width, targets] = [&drawn.prediction, &drawn.targets].map(|rows| rows.len() / prepared.len());
+        let rows = drawn.prediction.chunks_exact(width).zip(drawn.targets.chunks_exact(targets));
+        for ((image, mask), (prediction, targets)) in prepared.iter().zip(&masks).zip(rows) {
+            let seen = Drawn::new(&task, &image.values, prediction, targets);
+            remark = seen.remark(&task);
+            let columns = reconstruction(&task, recipe, &image.values, &seen, mask)?;
+            headings = columns.iter().map(|(heading, _)| *heading).collect();
             files.push(outputs.save(image.sample, &labeled_strip(&columns, remark))?);
             if arguments.raw.is_some() {
                 predictions.push((grid, HostTensor::new([grid.len(), prediction.len() / grid.len()], prediction.to_vec())));
@@ -108,9 +109,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let count = f64::max(count, 1.0);
     let loss = knows_target.then_some(loss / count);
     let accuracy = accuracy.filter(|_| knows_target).map(|sum| sum / count);
-    let columns = if remark == NOT_DRAWN { &COLUMNS[..2] } else { &COLUMNS };
     let judged = loss.map_or_else(|| NO_TRUTH.to_owned(), |loss| format!("loss {loss:.6}"));
-    context.say(format!("{} strips in {}: {}; {judged}", files.len(), arguments.out.display(), columns.join(", ")));
+    context.say(format!("{} strips in {}: {}; {judged}", files.len(), arguments.out.display(), headings.join(", ")));
     if !remark.is_empty() {
         context.say(remark);
     }

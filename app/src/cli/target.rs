@@ -9,7 +9,10 @@ use clap::Args;
 use maskroom_core::backbone::patch_embed::patchify;
 use maskroom_core::dataset::Dataset;
 use maskroom_core::error::Error;
+use maskroom_core::inspect::caption::labeled_strip;
 use maskroom_core::inspect::look::{Fit, prepare};
+use maskroom_core::inspect::picture::{Picture, contact_sheet};
+use maskroom_core::inspect::strips::{target_picture, to_picture};
 use maskroom_core::method::Task;
 use maskroom_core::recipe::{Base, Recipe, stages};
 use maskroom_core::registry::suggestion;
@@ -36,7 +39,7 @@ pub struct Arguments {
     /// Stretch every image to the recipe's size.
     #[arg(long)]
     fit: bool,
-    /// The file: tensor `target [images, N, width]`.
+    /// The file: tensor `target [images, N, width]`; with the ending `.png`, pictures of it beside the images.
     #[arg(long)]
     out: PathBuf,
 }
@@ -54,21 +57,44 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let fit = if arguments.fit { Fit::Stretch } else { Fit::Keep };
     let patches = |count: usize| first_patches(&dataset, &recipe, fit, count);
     let measured = recipe.target()?.measure(&Sample { shape: recipe.shape(), seed: recipe.seed, patches: &patches })?;
-    let (mut values, mut found) = (Vec::new(), None);
+    let is_picture = arguments.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
+    let (mut values, mut strips, mut found) = (Vec::new(), Vec::new(), None);
     for index in 0..dataset.items.len() {
         let image = prepare(&dataset, index, &recipe, fit)?;
         let task = Task::for_size(&recipe, image.height, image.width)?.with_measured(&measured)?;
         let (count, width) = (task.shape.num_patches(), task.output().row_width());
+        let rows = task.targets(&image.values);
+        if is_picture {
+            strips.push(beside_image(&task, &recipe, &image.values, &rows)?);
+            continue;
+        }
         if *found.get_or_insert((count, width)) != (count, width) {
             bail!(Error::Usage(format!("{} has another grid than the first image: use --fit", dataset.items[index].name)));
         }
-        values.extend(task.targets(&image.values));
+        values.extend(rows);
+    }
+    if is_picture {
+        contact_sheet(&strips, 1, GUTTER, PAPER).save_png(&arguments.out)?;
+        context.say(format!("{} images and their targets in {}", strips.len(), arguments.out.display()));
+        return Ok(context.result(&json!({"out": arguments.out, "pictures": strips.len()})));
     }
     let (images, (patches, width)) = (dataset.items.len(), found.unwrap_or_default());
     let tensors = BTreeMap::from([("target".to_owned(), HostTensor::new([images, patches, width], values))]);
     safetensors_file::write(&arguments.out, &tensors, &BTreeMap::new())?;
     context.say(format!("target [{images}, {patches}, {width}] in {}", arguments.out.display()));
     Ok(context.result(&json!({"out": arguments.out, "shape": [images, patches, width]})))
+}
+
+/// Pixels of paper between the strips of two images.
+const GUTTER: usize = 8;
+const PAPER: [u8; 3] = [255; 3];
+
+/// An image and what is asked for in it.
+fn beside_image(task: &Task, recipe: &Recipe, image: &[f32], rows: &[f32]) -> Result<Picture, Error> {
+    let original = to_picture(image, task.shape.height, task.shape.width, recipe)?;
+    let (target, remark) = target_picture(task, recipe, image, rows)?;
+    let original = original.enlarged((target.width / original.width.max(1)).max(1));
+    Ok(labeled_strip(&[("image", original), ("target", target)], remark))
 }
 
 /// MAE's recipe with this target, and an objective that goes with it. With a tokenizer, what it was made for is what is not said.

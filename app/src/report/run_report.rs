@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use maskroom_core::error::Error;
 use maskroom_core::files::write_atomic;
 use maskroom_core::inspect::picture::{Picture as Pixels, contact_sheet, strip};
-use maskroom_core::inspect::strips::{NOT_DRAWN, drawn_in_preview, heat_map, reconstruction, to_picture};
+use maskroom_core::inspect::strips::{BORROWED, Drawn, heat_map, reconstruction, to_picture};
 use maskroom_core::mask::Mask;
 use maskroom_core::method::Task;
 use maskroom_core::recipe::Recipe;
@@ -16,8 +16,6 @@ use maskroom_widgets::tokens::Tokens;
 
 use super::{Picture, Report, Section, Verdict, curves_from_events, duration, figure, stack_svg};
 
-/// Column headings of a strip.
-const STRIP: [&str; 4] = ["Original", "Masked", "Prediction", "Pasted"];
 /// Pixels between pictures that stand side by side on the page, where the page shows through.
 const GUTTER: usize = 4;
 /// The color of those pixels; transparent on the page, nearly black elsewhere.
@@ -138,16 +136,20 @@ fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec
     let task = Task::for_size(recipe, height, width)?;
     let (grid, heads) = (task.shape.grid(), attention.shape.get(1).copied().unwrap_or(0));
     let factor = (SHOWN_PX / height.max(width)).max(1);
-    let (mut strips, mut maps, mut columns) = (Vec::new(), Vec::new(), 0);
+    let (mut strips, mut maps, mut headings, mut remark) = (Vec::new(), Vec::new(), Vec::new(), "");
     let size = |values: &[f32]| values.len() / count.max(1);
     let rows = images.values.chunks_exact(size(&images.values)).zip(predictions.values.chunks_exact(size(&predictions.values)));
     let masks = tensor("mask")?.values.chunks_exact(task.shape.num_patches());
+    let targets = tensors.get("target").map(|targets| targets.values.as_slice());
     for (index, ((image, prediction), mask)) in rows.zip(masks).take(SHOWN_IMAGES).enumerate() {
         let mask = Mask::in_raster_order(recipe.grid(), mask.iter().map(|&masked| masked > 0.5).collect());
-        let drawn = drawn_in_preview(&task, image, prediction);
-        let pictures = reconstruction(&task, recipe, image, drawn.as_deref(), &mask)?;
-        let pictures: Vec<Pixels> = pictures.iter().map(|picture| picture.enlarged(factor)).collect();
-        columns = pictures.len();
+        let targets = targets.and_then(|targets| targets.chunks_exact(size(targets).max(1)).nth(index));
+        let drawn = Drawn::in_preview(&task, image, prediction, targets);
+        remark = drawn.remark(&task);
+        let columns = reconstruction(&task, recipe, image, &drawn, &mask)?;
+        headings = columns.iter().map(|(heading, _)| sentence_case(heading)).collect();
+        let enlarged = |picture: &Pixels| picture.enlarged((SHOWN_PX / picture.height.max(picture.width).max(1)).max(1));
+        let pictures: Vec<Pixels> = columns.iter().map(|(_, picture)| enlarged(picture)).collect();
         strips.push(strip(&pictures, GUTTER, GAP));
         let mut row = vec![to_picture(image, height, width, recipe)?.enlarged(factor)];
         for head in 0..heads {
@@ -162,12 +164,10 @@ fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec
         contact_sheet(&rows, 1, GUTTER, GAP).save_png(&sheet)?;
         rows.iter().map(on_page).collect()
     });
-    let remark = if task.target.borrows_brightness() {
-        " The network predicts patches without their brightness and contrast: both are borrowed from the original.".to_owned()
-    } else if columns < STRIP.len() {
-        format!(" Here, {NOT_DRAWN}.")
-    } else {
-        String::new()
+    let remark = match remark {
+        BORROWED => " The network predicts patches without their brightness and contrast: both are borrowed from the original.".to_owned(),
+        "" => String::new(),
+        other => format!(" Here, {other}."),
     };
     let heads_of: Vec<String> = std::iter::once("Original".to_owned()).chain((0..heads).map(|head| format!("Head {head}"))).collect();
     Ok(vec![
@@ -176,7 +176,7 @@ fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec
             note: format!(
                 "Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count.{remark}"
             ),
-            headings: STRIP.iter().take(columns).map(|&column| column.to_owned()).collect(),
+            headings,
             images: strips?,
         },
         Section::Pictures {
@@ -187,6 +187,12 @@ fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec
             images: maps?,
         },
     ])
+}
+
+/// A word as a heading begins.
+fn sentence_case(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A strip as a picture on the page.

@@ -8,6 +8,8 @@ use super::strips::{MASKED, from_normalized, hidden_pixels};
 use crate::backbone::patch_embed::{patchify, unpatchify};
 use crate::error::{Error, Result};
 use crate::method::masked_batch::ImageShape;
+use crate::recipe::Recipe;
+use crate::target::Depiction;
 use crate::target::pixels::patch_statistics;
 use crate::weights::safetensors_file;
 
@@ -41,6 +43,8 @@ pub struct Preview {
     images: Vec<f32>,
     masked: Vec<bool>,
     prediction: Vec<f32>,
+    /// One for each image where predictions are no pixels, else none.
+    depictions: Vec<Depiction>,
     patch_error: Vec<f32>,
     mean: Vec<f64>,
     std: Vec<f64>,
@@ -54,6 +58,7 @@ impl Preview {
     pub fn open(path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::data(path, reason, "the next preview of the run replaces it");
         let (mut tensors, metadata) = safetensors_file::read(path)?;
+        let targets = tensors.remove("target");
         let mut take = |name: &str| tensors.remove(name).ok_or_else(|| bad(format!("the preview lacks `{name}`")));
         let (images, mask, prediction, patch_error) = (take("images")?, take("mask")?, take("prediction")?, take("patch_error")?);
         let said = |name: &str| metadata.get(name).map(String::as_str).unwrap_or_default();
@@ -74,9 +79,12 @@ impl Preview {
         {
             return Err(bad(format!("the parts of the preview do not fit each other: images of shape {:?}", images.shape)));
         }
-        if prediction.values.len() != patches * shape.patch_values() {
-            return Err(bad("its predictions are no pixels, and cannot be shown as pictures".into()));
-        }
+        let unseen = || bad("its predictions are no pixels, and cannot be shown as pictures".into());
+        let depictions = match &targets {
+            Some(targets) => depictions(said("recipe"), shape, count, [&prediction.values, &targets.values]).ok_or_else(unseen)?,
+            None if prediction.values.len() != patches * shape.patch_values() => return Err(unseen()),
+            None => Vec::new(),
+        };
         Ok(Self {
             shape,
             brightness_borrowed: said("brightness_borrowed") == "true",
@@ -85,6 +93,7 @@ impl Preview {
             images: images.values,
             masked: mask.values.iter().map(|&masked| masked > 0.5).collect(),
             prediction: prediction.values,
+            depictions,
             patch_error: patch_error.values,
             mean,
             std,
@@ -118,7 +127,13 @@ impl Preview {
         sum / f64::max(count, 1.0)
     }
 
-    /// Original, masked, prediction and pasted of one image. `brightness` matters where it is borrowed; with
+    /// What must be known to read predictions that are no pixels, as a clause; nothing for those that are.
+    pub fn depicted_as(&self) -> Option<&'static str> {
+        self.depictions.first().map(|depiction| depiction.note)
+    }
+
+    /// Original, masked, prediction and pasted of one image, or in place of the last, where predictions are no pixels, what was asked for;
+    /// all of one size. `brightness` matters where it is borrowed; with
     /// [`Brightness::Normalized`] the original is shown in normalized units too, so that all four can be compared.
     ///
     /// # Errors
@@ -128,6 +143,14 @@ impl Preview {
             return Err(Error::Failed(format!("the preview has {} images, and number {image} was asked for", self.count)));
         }
         let (shape, values, masked) = (self.shape, self.shape.patch_values(), self.masked(image));
+        if let Some(Depiction { prediction, target, .. }) = self.depictions.get(image) {
+            let original =
+                from_normalized(part(&self.images, image, self.count), [shape.height, shape.width, shape.channels], &self.mean, &self.std)?;
+            let mut hidden = original.clone();
+            hidden.tint(&hidden_pixels(masked, shape), MASKED, 1.0);
+            let factor = prediction.width / original.width.max(1);
+            return Ok([original.enlarged(factor), hidden.enlarged(factor), prediction.clone(), target.clone()]);
+        }
         let mut original = patchify(part(&self.images, image, self.count), shape.height, shape.width, shape.channels, shape.patch);
         let mut drawn = part(&self.prediction, image, self.count).to_vec();
         let is_normalized = self.brightness_borrowed && brightness == Brightness::Normalized;
@@ -165,6 +188,12 @@ impl Preview {
         hidden.tint(&hidden_pixels(masked, ImageShape { height: original.height, width: original.width, ..shape }), MASKED, 1.0);
         Ok([original, hidden, picture(&drawn)?, picture(&pasted)?])
     }
+}
+
+/// Predictions and targets of `count` images as pictures, drawn by the target of the recipe's text.
+fn depictions(recipe: &str, shape: ImageShape, count: usize, [predictions, targets]: [&[f32]; 2]) -> Option<Vec<Depiction>> {
+    let target = Recipe::from_toml(recipe).and_then(|recipe| recipe.target()).ok()?;
+    (0..count).map(|image| target.depict(shape, part(predictions, image, count), part(targets, image, count))).collect()
 }
 
 /// The share of one image in something that all images have.
@@ -255,6 +284,37 @@ mod tests {
         assert_eq!(drawn(Brightness::Normalized), ((0.5_f32 + 2.5) / 5.0 * 255.0).round() as u8);
         let [original, ..] = preview.pictures(0, Brightness::Normalized).unwrap();
         assert_eq!(corner(&original), ((0.866_f32 + 2.5) / 5.0 * 255.0).round() as u8, "the original is in the same units");
+    }
+
+    /// The same file for a network that predicts histograms: two directions of one cell in each patch.
+    fn file_of_histograms(folder: &Path) -> std::path::PathBuf {
+        let path = file(folder, false);
+        let (mut tensors, mut metadata) = safetensors_file::read(&path).unwrap();
+        let target = [1.0, 0.0].repeat(4);
+        tensors.insert("prediction".into(), HostTensor::new([1, 4, 2], target.iter().map(|share| share * 0.5).collect()));
+        tensors.insert("target".into(), HostTensor::new([1, 4, 2], target));
+        let sets =
+            [("target.kind", "hog"), ("target.bins", "2"), ("target.cell", "2")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let recipe = Recipe::resolve(crate::recipe::Base::Preset("mae"), &sets).unwrap();
+        metadata.insert("recipe".into(), recipe.to_toml());
+        safetensors_file::write(&path, &tensors, &metadata).unwrap();
+        path
+    }
+
+    #[test]
+    fn predictions_that_are_no_pixels_stand_beside_what_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file_of_histograms(folder.path());
+        let preview = Preview::open(&path).unwrap();
+        assert!(preview.depicted_as().is_some_and(|note| note.contains("stroke")));
+        let pictures = preview.pictures(0, Brightness::Original).unwrap();
+        assert!(pictures.iter().all(|picture| (picture.height, picture.width) == (32, 32)), "cells of 2 px become 16");
+        let brightest = |picture: &Picture| picture.rgb.iter().copied().max().unwrap();
+        assert_eq!((brightest(&pictures[2]), brightest(&pictures[3])), (128, 255));
+        let (mut tensors, metadata) = safetensors_file::read(&path).unwrap();
+        tensors.remove("target");
+        safetensors_file::write(&path, &tensors, &metadata).unwrap();
+        assert!(Preview::open(&path).unwrap_err().to_string().contains("no pixels"), "older files do not tell");
     }
 
     #[test]

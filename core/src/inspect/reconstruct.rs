@@ -11,6 +11,8 @@ pub struct Reconstruction {
     /// The network's output in its target space, all patches in raster order: `[B, N, prediction width]`. Rows of visible patches carry
     /// no loss and mean little.
     pub prediction: Vec<f32>,
+    /// What was asked for, all patches in raster order: `[B, N, row width]`.
+    pub targets: Vec<f32>,
     /// The objective's error per masked patch in target space; 0 for visible ones: `[B, N]`.
     pub patch_error: Vec<f32>,
     /// The objective, over the whole batch, in target space.
@@ -45,7 +47,7 @@ pub fn reconstruct(network: &Network, task: &Task, images: &[f32], masks: &[Mask
         }
     }
     let mean = |sum: f64| sum / count.max(1) as f64;
-    Ok(Reconstruction { prediction, patch_error, loss: mean(sum), accuracy: right.map(|right| mean(right as f64)) })
+    Ok(Reconstruction { prediction, targets, patch_error, loss: mean(sum), accuracy: right.map(|right| mean(right as f64)) })
 }
 
 /// The visible patches of `image` and, in masked places, those of `other`. Shapes: `[H, W, C]`.

@@ -4,19 +4,18 @@ use super::colormap::{ColorMap, finite_range};
 use super::picture::Picture;
 use super::reconstruct::paste;
 use crate::backbone::patch_embed::unpatchify;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mask::Mask;
 use crate::method::Task;
 use crate::method::masked_batch::ImageShape;
 use crate::recipe::Recipe;
 use crate::segment::upsample_map;
+use crate::target::{Depiction, Output};
 
 /// What a picture of a network that predicts normalized patches must say.
 pub const BORROWED: &str = "brightness and contrast of the prediction are borrowed from the original";
-/// What a picture of a network that predicts no pixels must say.
+/// What a picture of a network that predicts no pixels must say where nothing else is known of them.
 pub const NOT_DRAWN: &str = "what the network predicts are no pixels and cannot be drawn";
-/// The columns of a reconstruction; only the first two where what is predicted cannot be drawn.
-pub const COLUMNS: [&str; 4] = ["original", "masked", "prediction", "pasted"];
 /// Gray of masked patches, as papers print them.
 pub(super) const MASKED: [u8; 3] = [127, 127, 127];
 
@@ -36,32 +35,91 @@ pub(super) fn from_normalized(values: &[f32], [height, width, channels]: [usize;
     Picture::from_rgb(height, width, rgb)
 }
 
-/// Original, masked, prediction and pasted of one image; without a prediction that can be drawn, the first two. Shapes: `image` and `drawn`
-/// `[H, W, C]`, normalized.
+/// What can be seen of the prediction for one image.
+pub enum Drawn {
+    /// A normalized image `[H, W, C]`.
+    Pixels(Vec<f32>),
+    /// Pictures of other things than pixels.
+    Depicted(Depiction),
+    /// Nothing.
+    Nothing,
+}
+
+impl Drawn {
+    /// Shapes: `image [H, W, C]`, normalized, `predictions [N, prediction width]`, and what was asked for, `targets [N, row width]`.
+    pub fn new(task: &Task, image: &[f32], predictions: &[f32], targets: &[f32]) -> Self {
+        match task.draw(image, predictions) {
+            Some(pixels) => Self::Pixels(pixels),
+            None => task.target.depict(task.shape, predictions, targets).map_or(Self::Nothing, Self::Depicted),
+        }
+    }
+
+    /// The same of a prediction as a preview file holds it: normalized patches as they are predicted, other pixels as pixels, and everything
+    /// else beside its targets.
+    pub fn in_preview(task: &Task, image: &[f32], stored: &[f32], targets: Option<&[f32]>) -> Self {
+        let ([rows, cols], shape) = (task.shape.grid(), task.shape);
+        match targets {
+            Some(targets) => task.target.depict(shape, stored, targets).map_or(Self::Nothing, Self::Depicted),
+            None if task.target.borrows_brightness() => task.draw(image, stored).map_or(Self::Nothing, Self::Pixels),
+            None if stored.len() == shape.image_values() => Self::Pixels(unpatchify(stored, rows, cols, shape.channels, shape.patch)),
+            None => Self::Nothing,
+        }
+    }
+
+    /// What must be known to read the pictures, as a clause; empty where they explain themselves.
+    pub fn remark(&self, task: &Task) -> &'static str {
+        match self {
+            Self::Pixels(_) if task.target.borrows_brightness() => BORROWED,
+            Self::Pixels(_) => "",
+            Self::Depicted(depiction) => depiction.note,
+            Self::Nothing => NOT_DRAWN,
+        }
+    }
+}
+
+/// Original, masked, prediction and pasted of one image, each with its heading; beside a prediction that is no pixels stands what was asked
+/// for, and without one that can be seen there are the first two. All have one size. Shapes: `image [H, W, C]`, normalized.
 ///
 /// # Errors
 /// If the sizes disagree.
-pub fn reconstruction(task: &Task, recipe: &Recipe, image: &[f32], drawn: Option<&[f32]>, mask: &Mask) -> Result<Vec<Picture>> {
+pub fn reconstruction(task: &Task, recipe: &Recipe, image: &[f32], drawn: &Drawn, mask: &Mask) -> Result<Vec<(&'static str, Picture)>> {
     let shape = task.shape;
     let picture = |values: &[f32]| to_picture(values, shape.height, shape.width, recipe);
     let original = picture(image)?;
     let mut masked = original.clone();
     masked.tint(&hidden_pixels(&mask.masked, shape), MASKED, 1.0);
-    let mut pictures = vec![original, masked];
-    if let Some(drawn) = drawn {
-        pictures.extend([picture(drawn)?, picture(&paste(task, image, drawn, mask))?]);
-    }
-    Ok(pictures)
+    Ok(match drawn {
+        Drawn::Nothing => vec![("original", original), ("masked", masked)],
+        Drawn::Pixels(pixels) => {
+            let pasted = picture(&paste(task, image, pixels, mask))?;
+            vec![("original", original), ("masked", masked), ("prediction", picture(pixels)?), ("pasted", pasted)]
+        }
+        Drawn::Depicted(Depiction { prediction, target, .. }) => {
+            let [original, masked] = [original, masked].map(|picture| picture.enlarged(prediction.width / picture.width.max(1)));
+            vec![("original", original), ("masked", masked), ("prediction", prediction.clone()), ("target", target.clone())]
+        }
+    })
 }
 
-/// The prediction of one image as a preview file holds it, as an image `[H, W, C]`: normalized patches as they are predicted, everything else
-/// that can be drawn as pixels.
-pub fn drawn_in_preview(task: &Task, image: &[f32], stored: &[f32]) -> Option<Vec<f32>> {
-    let ([rows, cols], shape) = (task.shape.grid(), task.shape);
-    if task.target.borrows_brightness() {
-        return task.draw(image, stored);
+/// What is asked for in one image, `targets [N, row width]`, as a picture; with it, what must be known to read that.
+///
+/// # Errors
+/// If it cannot be seen, or the sizes disagree.
+pub fn target_picture(task: &Task, recipe: &Recipe, image: &[f32], targets: &[f32]) -> Result<(Picture, &'static str)> {
+    // A prediction that is right.
+    let predictions = match task.output() {
+        Output::Values { .. } => targets.to_vec(),
+        Output::Classes { count } => {
+            targets.iter().flat_map(|&class| (0..count).map(move |code| f32::from(u8::from(code == class as usize)))).collect()
+        }
+    };
+    let drawn = Drawn::new(task, image, &predictions, targets);
+    let remark = drawn.remark(task);
+    match drawn {
+        Drawn::Pixels(pixels) => Ok((to_picture(&pixels, task.shape.height, task.shape.width, recipe)?, remark)),
+        Drawn::Depicted(depiction) => Ok((depiction.target, remark)),
+        Drawn::Nothing => Err(Error::Usage("this target cannot be drawn: give --out another ending than .png".into())),
     }
-    (stored.len() == shape.image_values()).then(|| unpatchify(stored, rows, cols, shape.channels, shape.patch))
 }
 
 /// A mask `[N]` at the pixels `[H, W]`.

@@ -3,7 +3,7 @@
 
 use std::f64::consts::PI;
 
-use super::{Output, Target, TargetImage};
+use super::{Depiction, Output, Target, TargetImage, glyphs};
 use crate::error::Problem;
 use crate::knob::Knob;
 use crate::method::masked_batch::ImageShape;
@@ -29,6 +29,9 @@ pub const ENTRY: Entry<dyn Target> = Entry {
         Ok(Box::new(Hog { bins: BINS.count_of(settings).max(2), cell: CELL.count_of(settings).max(1), gaussian }))
     },
 };
+
+/// What must be known to read its pictures.
+const NOTE: &str = "a stroke is the share of edges along it in its cell, averaged over channels";
 
 /// Histograms in the order (channel, bin, cell row, cell column).
 pub struct Hog {
@@ -79,6 +82,12 @@ impl Target for Hog {
         }
         self.to_length_one(&mut rows, side);
         rows
+    }
+
+    fn depict(&self, shape: ImageShape, predictions: &[f32], targets: &[f32]) -> Option<Depiction> {
+        let width = self.output(shape).row_width();
+        let [prediction, target] = [predictions, targets].map(|rows| (rows.len() == shape.num_patches() * width).then(|| glyphs::draw(self, shape, rows)));
+        Some(Depiction { prediction: prediction?, target: target?, note: NOTE })
     }
 
     /// Zeros are as far from a histogram of length one, which all but flat cells have.

@@ -1,10 +1,13 @@
 //! What a masked patch must be turned into.
 
+mod feature_colors;
+mod glyphs;
 mod principal_components;
 #[cfg(test)]
 mod tests;
 
 use crate::error::{Problem, Result};
+use crate::inspect::picture::Picture;
 use crate::method::masked_batch::ImageShape;
 use crate::registry;
 use crate::registry::Settings;
@@ -33,6 +36,20 @@ pub trait Target: Send + Sync {
     fn draw(&self, image: &TargetImage<'_>, predictions: &[f32]) -> Option<Vec<f32>> {
         let _ = (image, predictions);
         None
+    }
+
+    /// Predictions `[N, prediction width]` and what was asked for, `[N, row width]`, as pictures, where they do not determine pixels: by
+    /// default, features as colors. `None` where that is impossible.
+    fn depict(&self, shape: ImageShape, predictions: &[f32], targets: &[f32]) -> Option<Depiction> {
+        match self.output(shape) {
+            Output::Values { width } => feature_colors::depict(shape, width, predictions, targets),
+            Output::Classes { .. } => None,
+        }
+    }
+
+    /// True if the numbers of a row are those of the patch's pixels, in the order (row, column, channel).
+    fn is_pixels(&self) -> bool {
+        false
     }
 
     /// True if a prediction can be drawn only with the original patch's brightness and contrast.
@@ -75,6 +92,17 @@ pub trait Target: Send + Sync {
     fn settle(&self, settings: &mut Settings) {
         let _ = settings;
     }
+}
+
+/// What is predicted and what was asked for, made visible in the same way. Both pictures have a whole multiple of the image's size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Depiction {
+    /// The prediction.
+    pub prediction: Picture,
+    /// What was asked for.
+    pub target: Picture,
+    /// What must be known to read them, as a clause.
+    pub note: &'static str,
 }
 
 /// What a target asks for in each patch.

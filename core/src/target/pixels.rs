@@ -52,6 +52,10 @@ impl Target for Pixels {
         Some(patches)
     }
 
+    fn is_pixels(&self) -> bool {
+        true
+    }
+
     fn borrows_brightness(&self) -> bool {
         self.norm_pix
     }

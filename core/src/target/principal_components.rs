@@ -26,6 +26,17 @@ const TOLERANCE: f64 = 1e-9;
 /// Of rows `[n, width]`, the `count` (at most `width`) directions in which they differ most.
 pub fn principal_components(rows: &[f32], width: usize, count: usize, seed: u64) -> Principal {
     let (mean, covariance) = moments(rows, width);
+    let vectors = leading_eigenvectors(&covariance, count, seed).into_iter().flat_map(|vector| {
+        let largest = vector.iter().fold(0.0_f64, |largest, &value| if value.abs() > largest.abs() { value } else { largest });
+        vector.into_iter().map(move |value| (value * largest.signum()) as f32)
+    });
+    Principal { mean: mean.into_iter().map(|value| value as f32).collect(), vectors: vectors.collect() }
+}
+
+/// Of a symmetric matrix without negative eigenvalues, the `count` (at most its size) orthonormal eigenvectors of the largest, largest
+/// first; of a vector and its opposite, either.
+pub fn leading_eigenvectors(matrix: &[Vec<f64>], count: usize, seed: u64) -> Vec<Vec<f64>> {
+    let width = matrix.len();
     let size = (count + SPARE).min(width);
     let mut stream = Stream::new(seed, 0, 0, Purpose::Measure);
     let mut vectors: Vec<Vec<f64>> = (0..size).map(|_| (0..width).map(|_| stream.normal()).collect()).collect();
@@ -33,21 +44,18 @@ pub fn principal_components(rows: &[f32], width: usize, count: usize, seed: u64)
     for _ in 0..LOOKS {
         for _ in 0..PASSES {
             orthonormalize(&mut vectors);
-            vectors = times(&covariance, &vectors);
+            vectors = times(matrix, &vectors);
         }
         orthonormalize(&mut vectors);
-        let variances = turn_to_eigenvectors(&covariance, &mut vectors);
+        let variances = turn_to_eigenvectors(matrix, &mut vectors);
         let total: f64 = variances[..count].iter().sum();
         if total - reached <= TOLERANCE * total {
             break;
         }
         reached = total;
     }
-    let vectors = vectors.into_iter().take(count).flat_map(|vector| {
-        let largest = vector.iter().fold(0.0_f64, |largest, &value| if value.abs() > largest.abs() { value } else { largest });
-        vector.into_iter().map(move |value| (value * largest.signum()) as f32)
-    });
-    Principal { mean: mean.into_iter().map(|value| value as f32).collect(), vectors: vectors.collect() }
+    vectors.truncate(count);
+    vectors
 }
 
 /// Mean `[d]` and covariance `[d][d]`.

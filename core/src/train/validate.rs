@@ -15,7 +15,6 @@ use crate::method::masked_batch::ImageShape;
 use crate::method::{Network, Task};
 use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
-use crate::target::Output;
 use crate::weights::safetensors_file::{self, HostTensor};
 
 /// Fixed images with fixed masks.
@@ -50,8 +49,7 @@ impl FixedSet {
     pub fn baselines(&self, task: &Task) -> Option<Baselines> {
         let output = task.output();
         // Pixels are ordered (row, column, channel); of other rows every number is a feature of its own.
-        let pixels = output == Output::Values { width: task.shape.patch_values() };
-        let period = if pixels { task.shape.channels } else { output.row_width() };
+        let period = if task.target.is_pixels() { task.shape.channels } else { output.row_width() };
         let mut tally = BaselineTally::new(task.objective.as_ref(), output, period);
         for (image, mask) in self.images.chunks_exact(task.shape.image_values()).zip(&self.masks) {
             tally.add(&task.targets(image), mask);
@@ -79,7 +77,7 @@ impl FixedSet {
 
     /// Writes `images [K, H, W, C]` (normalized), `mask [K, N]`, `prediction [K, N, width]`, `patch_error [K, N]` and the last layer's
     /// `attention [K, heads, N]` of the class token. Predictions that can be drawn without borrowing from the original are written as
-    /// pixels, others as they are.
+    /// pixels, others as they are; beside those that are no pixels stands what was asked for, `target [K, N, row width]`, and the recipe.
     ///
     /// # Errors
     /// If the device fails or the file cannot be written.
@@ -95,10 +93,12 @@ impl FixedSet {
             }
         }
         let patches = shape.num_patches();
-        let prediction = self.as_pixels(task, &drawn.prediction).unwrap_or(drawn.prediction);
+        let pixels = self.as_pixels(task, &drawn.prediction);
+        let is_depicted = pixels.is_none() && !task.target.is_pixels();
+        let prediction = pixels.unwrap_or(drawn.prediction);
         let width = prediction.len() / (count * patches).max(1);
         let mask = self.masks.iter().flat_map(|mask| mask.masked.iter().map(|&masked| f32::from(u8::from(masked)))).collect();
-        let tensors = BTreeMap::from([
+        let mut tensors = BTreeMap::from([
             ("images".to_owned(), HostTensor::new([count, shape.height, shape.width, shape.channels], self.images.clone())),
             ("mask".to_owned(), HostTensor::new([count, patches], mask)),
             ("prediction".to_owned(), HostTensor::new([count, patches, width], prediction)),
@@ -106,13 +106,17 @@ impl FixedSet {
             ("attention".to_owned(), HostTensor::new([count, maps.heads, patches], rows)),
         ]);
         let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
-        let metadata = BTreeMap::from([
+        let mut metadata = BTreeMap::from([
             ("patch".to_owned(), shape.patch.to_string()),
             ("mean".to_owned(), list(&recipe.data.mean)),
             ("std".to_owned(), list(&recipe.data.std)),
             ("names".to_owned(), serde_json::Value::from(self.names.clone()).to_string()),
             ("brightness_borrowed".to_owned(), task.target.borrows_brightness().to_string()),
         ]);
+        if is_depicted {
+            tensors.insert("target".to_owned(), HostTensor::new([count, patches, task.output().row_width()], drawn.targets));
+            metadata.insert("recipe".to_owned(), recipe.to_toml());
+        }
         safetensors_file::write(path, &tensors, &metadata)
     }
 

@@ -213,7 +213,7 @@ fn runs_keep_the_components_they_were_measured_with() {
 }
 
 #[test]
-fn runs_that_predict_histograms_learn_and_say_that_they_draw_nothing() {
+fn runs_that_predict_histograms_learn_and_draw_them_beside_the_target() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = folder.path().join("run");
     learn(&run, "--steps 60 --set target.kind=hog --set target.cell=4 --set optim.base_lr=1e-2").json();
@@ -224,8 +224,38 @@ fn runs_that_predict_histograms_learn_and_say_that_they_draw_nothing() {
     assert!((trivial - 1.0 / 9.0).abs() < 1e-9);
     let drawn = reconstruct(&run, &folder.path().join("strips"));
     let strip = rgb(Path::new(drawn["files"][0].as_str().expect("a strip")));
-    assert!(strip.width() < 3 * 128, "original and masked: {:?}", strip.dimensions());
-    assert!(run.join("report/report.html").is_file());
+    // Cells of 4 px are drawn four times as large, and so is the image beside them.
+    assert_eq!((strip.width(), strip.height() > 128), (4 * 128 + 3 * 4, true), "original, masked, prediction and target");
+    let black = |panel: u32| {
+        let left = panel * 132;
+        (left..left + 128).flat_map(|x| (17..140).map(move |y| (x, y))).filter(|&(x, y)| strip.get_pixel(x, y).0 == [0; 3]).count()
+    };
+    assert!(black(2) > 1_000 && black(3) > 1_000, "strokes on black: {} and {}", black(2), black(3));
+    let page = std::fs::read_to_string(run.join("report/report.html")).expect("a report");
+    assert!(page.contains("<span>Target</span>") && page.contains("a stroke is the share of edges"));
+    let previews = std::fs::read_dir(run.join("previews")).expect("previews").map(|entry| entry.expect("an entry").path());
+    let preview = tensors(&previews.max().expect("a preview"));
+    assert_eq!(preview["target"].shape, preview["prediction"].shape);
+}
+
+#[test]
+fn targets_are_drawn_beside_their_images() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("target.png");
+    let drawn = |words: &str| {
+        let call = maskroom(&format!("target {words} --images")).arg(toy_picture(0)).arg(toy_picture(1));
+        assert_eq!(number(&call.with("--out", &out).json(), "pictures"), 2.0);
+        rgb(&out)
+    };
+    let sheet = drawn("--kind hog --set patch=8");
+    assert!(sheet.width() >= 2 * 128 && sheet.height() >= 2 * 128, "{:?}", sheet.dimensions());
+    // Plain pixels are the image itself.
+    let sheet = drawn("--kind pixels --set norm_pix=false --set patch=8");
+    let source = rgb(&toy_picture(0));
+    let pixel = |panel: u32, x: u32, y: u32| *sheet.get_pixel(panel * 132 + x * 4, 16 + y * 4);
+    assert!((0..32).all(|at| pixel(0, at, 31 - at) == *source.get_pixel(at, 31 - at) && pixel(1, at, 31 - at) == pixel(0, at, 31 - at)));
+    drawn("--kind pca --set patch=8 --set components=8");
+    drawn(&format!("--kind tokens --set tokenizer={}", tokenizer().0.display()));
 }
 
 #[test]

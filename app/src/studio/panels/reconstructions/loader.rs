@@ -33,6 +33,8 @@ pub struct Loaded {
     pub errors: HeatRows,
     /// Whether the network predicts patches without brightness and contrast.
     pub brightness_borrowed: bool,
+    /// What must be known to read predictions that are no pixels; nothing for those that are.
+    pub depicted_as: Option<&'static str>,
 }
 
 /// One of its images.
@@ -41,7 +43,7 @@ pub struct LoadedImage {
     pub name: String,
     /// Mean squared error over its masked patches.
     pub loss: f64,
-    /// Original, masked, prediction and pasted.
+    /// Original, masked, prediction and pasted, or the target in place of the last where predictions are no pixels.
     pub pictures: [TextureHandle; 4],
 }
 
@@ -119,5 +121,10 @@ fn upload(context: &Context, decoded: DecodedPreview) -> Loaded {
         loss: preview.loss(index),
         pictures: pictures.map(|picture| context.load_texture("reconstruction", picture, options)),
     });
-    Loaded { images: images.collect(), errors: decoded.errors, brightness_borrowed: preview.brightness_borrowed }
+    Loaded {
+        images: images.collect(),
+        errors: decoded.errors,
+        brightness_borrowed: preview.brightness_borrowed,
+        depicted_as: preview.depicted_as(),
+    }
 }

@@ -154,7 +154,8 @@ fn guess_of(run: &Run) -> Option<f64> {
 
 /// What must be known to read the pictures.
 fn words_of(loaded: &Loaded, brightness: Brightness) -> String {
-    let brightness = match brightness {
+    let words = match brightness {
+        _ if loaded.depicted_as.is_some() => "This network predicts no pixels: prediction and target are drawn alike.",
         _ if !loaded.brightness_borrowed => "Predictions are shown as the network drew them.",
         Brightness::Original => {
             "Brightness and contrast of each predicted patch are borrowed from the original: this network predicts neither of them."
@@ -167,7 +168,8 @@ fn words_of(loaded: &Loaded, brightness: Brightness) -> String {
             "As predicted, in normalized units: each patch of the original has mean 0 and deviation 1, and is shown so too. Gray is 0."
         }
     };
-    format!("{brightness} Where a patch was visible the prediction carries no loss and means little.")
+    let depicted = loaded.depicted_as.map_or(String::new(), |note| format!(" Here, {note}."));
+    format!("{words}{depicted} Where a patch was visible the prediction carries no loss and means little.")
 }
 
 fn note(ui: &mut Ui, words: &str) {

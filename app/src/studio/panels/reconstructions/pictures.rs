@@ -6,8 +6,16 @@ use maskroom_widgets::{Button, CanvasView, Compare, ElidedLabel, Heatmap, ImageC
 use super::loader::{Loaded, LoadedImage};
 
 /// What stands in a row.
-const COLUMNS: [&str; 5] = ["Original", "Masked", "Prediction", "Pasted", "Error"];
-/// The place of the error among them.
+fn columns(loaded: &Loaded) -> [&'static str; 5] {
+    ["Original", "Masked", "Prediction", if loaded.depicted_as.is_some() { "Target" } else { "Pasted" }, "Error"]
+}
+
+/// The columns that are best seen one over the other: what is drawn over what should be there.
+fn compared(loaded: &Loaded) -> [usize; 2] {
+    if loaded.depicted_as.is_some() { [2, 3] } else { [0, 3] }
+}
+
+/// The place of the error among the columns.
 const ERROR: usize = 4;
 /// Width of a picture in a row at most, in points.
 const WIDEST: f32 = 224.0;
@@ -16,7 +24,7 @@ const WIDEST: f32 = 224.0;
 pub struct Enlarged {
     /// Its place among the preview's images.
     image: usize,
-    /// What is shown of it: a column, or original and pasted side by side.
+    /// What is shown of it: a column, or two that are compared.
     shown: Shown,
     divider: f32,
     canvas: CanvasView,
@@ -33,13 +41,13 @@ pub fn rows(ui: &mut Ui, loaded: &Loaded, error_top: f32) -> Option<Enlarged> {
     let tokens = Tokens::of(ui);
     let gap = tokens.sizes.gap_small;
     let width = ((ui.available_width() - 4.0 * gap) / 5.0).min(WIDEST).floor();
-    headings(ui, width, gap);
+    headings(ui, loaded, width, gap);
     let mut enlarged = None;
     for (index, image) in loaded.images.iter().enumerate() {
         let size = Vec2::new(width, width * shape(&image.pictures[0]));
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = gap;
-            for (column, name) in COLUMNS.into_iter().enumerate() {
+            for (column, name) in columns(loaded).into_iter().enumerate() {
                 let (rect, response) = ui.allocate_exact_size(size, Sense::click());
                 let label = format!("{name} of {}", called(image, index));
                 response.widget_info(|| WidgetInfo::labeled(egui::Role::Button, ui.is_enabled(), &label));
@@ -55,7 +63,7 @@ pub fn rows(ui: &mut Ui, loaded: &Loaded, error_top: f32) -> Option<Enlarged> {
                     }
                 }
                 if response.clicked() {
-                    let shown = if column == 0 || column == 3 { Shown::Compare } else { Shown::Column(column) };
+                    let shown = if compared(loaded).contains(&column) { Shown::Compare } else { Shown::Column(column) };
                     enlarged = Some(Enlarged { image: index, shown, divider: 0.5, canvas: CanvasView::default() });
                 }
                 response.on_hover_text(label);
@@ -67,11 +75,11 @@ pub fn rows(ui: &mut Ui, loaded: &Loaded, error_top: f32) -> Option<Enlarged> {
     enlarged
 }
 
-fn headings(ui: &mut Ui, width: f32, gap: f32) {
+fn headings(ui: &mut Ui, loaded: &Loaded, width: f32, gap: f32) {
     let tokens = Tokens::of(ui);
     let font = FontId::proportional(tokens.fonts.small);
     let (_, area) = ui.allocate_space(Vec2::new(ui.available_width(), tokens.fonts.small + gap));
-    for (column, name) in COLUMNS.into_iter().enumerate() {
+    for (column, name) in columns(loaded).into_iter().enumerate() {
         let place = area.min + Vec2::new(column as f32 * (width + gap), 0.0);
         let painter = ui.painter_at(Rect::from_min_size(place, Vec2::new(width, area.height())));
         painter.text(place, Align2::LEFT_TOP, name, font.clone(), tokens.text_muted);
@@ -96,7 +104,8 @@ impl Enlarged {
             let words = format!("{}, error {:.4}", called(image, self.image), image.loss);
             ElidedLabel::new(&words).role(Role::TextMuted).show(ui);
         });
-        let words: Vec<&str> = std::iter::once("Compare").chain(COLUMNS).collect();
+        let names = columns(loaded);
+        let words: Vec<&str> = std::iter::once("Compare").chain(names).collect();
         let mut chosen = if let Shown::Column(column) = self.shown { column + 1 } else { 0 };
         if Segmented::new("Shown", &words).show(ui, &mut chosen).changed() {
             self.shown = chosen.checked_sub(1).map_or(Shown::Compare, Shown::Column);
@@ -106,9 +115,11 @@ impl Enlarged {
         let (index, tokens) = (self.image, Tokens::of(ui));
         match self.shown {
             Shown::Compare => {
-                let [original, _, _, pasted] = &image.pictures;
+                let [left, right] = compared(loaded);
+                let label = format!("{} and {}", names[left], names[right].to_lowercase());
                 inner.vertical_centered(|ui| {
-                    Compare::new("Original and pasted", original, pasted).labels("Original", "Pasted").show(ui, &mut self.divider);
+                    let compare = Compare::new(&label, &image.pictures[left], &image.pictures[right]);
+                    compare.labels(names[left], names[right]).show(ui, &mut self.divider);
                 });
             }
             Shown::Column(ERROR) => {
@@ -118,7 +129,7 @@ impl Enlarged {
                 });
             }
             Shown::Column(column) => {
-                let canvas = ImageCanvas::new("reconstruction", COLUMNS[column]).texture(&image.pictures[column.min(3)]).pixel_grid(true);
+                let canvas = ImageCanvas::new("reconstruction", names[column]).texture(&image.pictures[column.min(3)]).pixel_grid(true);
                 canvas.show(&mut inner, &mut self.canvas, |_, _| {});
             }
         }

@@ -71,7 +71,7 @@ fn hog_is_the_histogram_of_every_cell() {
     assert_ne!(target("--kind hog --set window=gaussian").values, found.values);
     let out = PathBuf::from("/nonexistent/target.safetensors");
     let call = |words: &str| maskroom(&format!("target --kind hog {words} --images")).arg(toy_picture(0)).with("--out", &out);
-    call("--set patch=4").refused(2, &["target.cell", "does not consist of cells of 8 px", "1, 2, 4"]);
+    call("--set patch=4 --set cell=8").refused(2, &["target.cell", "does not consist of cells of 8 px", "1, 2, 4"]);
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn objectives_that_do_not_fit_their_target_are_refused_with_the_reason() {
     for objective in ["mse", "l1", "smooth_l1", "cosine"] {
         refuse(&format!("{tokens} --set objective.kind={objective}"), &["objective.kind", objective, "cross_entropy"]);
     }
-    refuse("--set target.kind=hog", &["target.cell", "patch of 4 px"]);
+    refuse("--set target.kind=hog --set target.cell=8", &["target.cell", "patch of 4 px"]);
     assert!(!run.exists());
 }
 

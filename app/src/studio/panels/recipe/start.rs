@@ -173,6 +173,6 @@ mod tests {
         let wanted = recipe(&[]);
         assert!(misfits(&recipe(&[("optim.epochs", "3"), ("mask.kind", "block"), ("seed", "9")]), &wanted).is_empty());
         assert_eq!(misfits(&recipe(&[("backbone.depth", "6")]), &wanted), ["depth 6, not 12"]);
-        assert_eq!(misfits(&recipe(&[("data.image", "96")]), &wanted), ["rows of patches 6, not 14", "columns of patches 6, not 14"]);
+        assert_eq!(misfits(&recipe(&[("data.image", "96")]), &wanted), ["image 96x96, not 224x224"]);
     }
 }

@@ -20,13 +20,16 @@ pub enum Range {
     Choice(&'static [&'static str]),
     /// Any text.
     Text,
-    /// That many whole numbers, each in the range, both ends included; any number of them where it is 0.
+    /// That many whole numbers, each in the range, both ends included; up to [`LONGEST`] of them where it is 0.
     Ints(usize, i64, i64),
     /// A list of real numbers, each in the range, both ends included; any length.
     Floats(f64, f64),
     /// A list of texts.
     Texts,
 }
+
+/// The longest list of whole numbers whose length is free: sizes are doubled and halved from one to the next.
+pub const LONGEST: usize = 8;
 
 /// A value of a knob. Converts from and to TOML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -213,6 +216,9 @@ impl Range {
         match (self, value) {
             (Self::Int(low, high), Value::Int(x)) if x < low || x > high => outside(x.to_string()),
             (Self::Float(low, high), Value::Float(x)) if !(low..=high).contains(&x) => outside(number(*x)),
+            (Self::Ints(0, ..), Value::Ints(list)) if list.len() > LONGEST => {
+                Some((format!("a list of {} is too long", list.len()), format!("write up to {LONGEST} numbers")))
+            }
             (Self::Ints(_, low, high), Value::Ints(list)) => {
                 list.iter().find(|x| !(low..=high).contains(x)).and_then(|x| outside(x.to_string()))
             }

@@ -351,4 +351,9 @@ fn what_does_not_go_together_is_refused_with_its_cure() {
     starts("maskfeat", &[("objective.kind", "cross_entropy")], "objective.kind: `cross_entropy` compares classes");
     starts("simmim", &[("backbone.window", "7")], "backbone.window: the map of 48x48 tokens of stage 1 does not divide");
     starts("beit", &[], "target.tokenizer: no tokenizer is named");
+    for stages in [9, 33, 64, 65, 200] {
+        let depths = format!("[{}]", vec!["1"; stages].join(", "));
+        starts("simmim", &[("backbone.depths", &depths)], "backbone.depths: a list of");
+        starts("um-mae", &[("backbone.preset", "pvt-t"), ("backbone.depths", &depths)], "backbone.depths: a list of");
+    }
 }

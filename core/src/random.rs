@@ -28,6 +28,10 @@ pub enum Purpose {
     Measure = 10,
     /// The noise that makes a choice of codes differentiable.
     Gumbel = 11,
+    /// How large the masked blocks of a batch are.
+    MaskSize = 12,
+    /// How colors are changed.
+    Color = 13,
 }
 
 /// A stream of pseudo-random numbers.

@@ -16,7 +16,7 @@ use super::pretrain::key_value;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// random, block, block_paper, grid, square, patch_aligned or uniform.
+    /// random, block, block_paper, grid, square, patch_aligned, uniform or multi_block.
     #[arg(long)]
     strategy: String,
     /// Change a knob of the strategy; may be given many times.

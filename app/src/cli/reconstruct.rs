@@ -63,10 +63,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let (mut accuracy, mut knows_target) = (None, true);
     let all: Vec<usize> = (0..dataset.items.len()).collect();
     let unreadable = for_each_batch(&dataset, &all, recipe, looking.fit, |images, prepared| {
-        let mut task = Task::for_size(recipe, images.height, images.width)?;
+        let mut task = Task::for_size(recipe, images.height, images.width)?.following(&looking.network);
         // Weights from elsewhere may come without what their target was made by, such as BEiT's tokenizer: they predict all the same.
         if !looking.measured.is_empty() {
-            task = task.with_measured(&looking.measured)?;
+            task = task.with_measured(&looking.measured, looking.network.device())?;
         }
         knows_target = task.target.is_known();
         let [rows, cols] = task.shape.grid();

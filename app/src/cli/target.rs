@@ -27,7 +27,7 @@ use super::pretrain::key_value;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// pixels, hog, pca or tokens.
+    /// pixels, hog, pca, tokens, features or labels.
     #[arg(long)]
     kind: String,
     /// Change a knob of the target, or a setting of the recipe such as `backbone.patch=8`; may be given many times.
@@ -52,7 +52,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         let cure = suggestion(&arguments.kind, TARGETS.iter().map(|entry| entry.name));
         bail!(Error::Usage(format!("unknown target `{}`: {cure}", arguments.kind)));
     }
-    let recipe = recipe_for(context, arguments)?;
+    let (recipe, device) = (recipe_for(context, arguments)?, context.looking_device()?.device);
     let dataset = image_files(&arguments.images)?;
     let fit = if arguments.fit { Fit::Stretch } else { Fit::Keep };
     let patches = |count: usize| first_patches(&dataset, &recipe, fit, count);
@@ -61,7 +61,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let (mut values, mut strips, mut found) = (Vec::new(), Vec::new(), None);
     for index in 0..dataset.items.len() {
         let image = prepare(&dataset, index, &recipe, fit)?;
-        let task = Task::for_size(&recipe, image.height, image.width)?.with_measured(&measured)?;
+        let task = Task::for_size(&recipe, image.height, image.width)?.with_measured(&measured, &device)?;
         let (count, width) = (task.shape.num_patches(), task.output().row_width());
         let rows = task.targets(&image.values);
         if is_picture {
@@ -101,8 +101,10 @@ fn beside_image(task: &Task, recipe: &Recipe, image: &[f32], rows: &[f32]) -> Re
 fn recipe_for(context: &Context, arguments: &Arguments) -> Result<Recipe> {
     let mut sets: Vec<(String, String)> = arguments.sets.iter().map(|(key, value)| (in_recipe(key), value.clone())).collect();
     sets.push(("target.kind".into(), arguments.kind.clone()));
-    if arguments.kind == "tokens" {
+    if ["tokens", "labels"].contains(&arguments.kind.as_str()) {
         sets.push(("objective.kind".into(), "cross_entropy".into()));
+    }
+    if arguments.kind == "tokens" {
         let said = |key: &str| sets.iter().find(|(said, _)| said == key).map(|(_, value)| PathBuf::from(value));
         if let Some(Facts { sizes, mean, std }) = said("target.tokenizer").and_then(|path| facts(&path).ok()) {
             let of_tokenizer = [

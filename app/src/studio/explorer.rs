@@ -27,7 +27,9 @@ pub struct Question {
     pub sample: usize,
     /// One choice, or two to be compared.
     pub weights: Vec<WeightsChoice>,
-    /// The block whose patches may be asked; negative counts from the end, and what does not exist stands for the last.
+    /// The stage of a pyramid that is looked at; negative counts from the end, and what does not exist stands for the last.
+    pub stage: i64,
+    /// The block of that stage whose patches may be asked, in the same way.
     pub layer: i64,
     /// The newest checkpoint that the run has told of: with another one, the question is another.
     pub newest: Option<u64>,
@@ -48,7 +50,8 @@ pub struct Answer {
 impl PartialEq for Question {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.dataset, &other.dataset)
-            && (self.sample, &self.weights, self.layer, self.newest) == (other.sample, &other.weights, other.layer, other.newest)
+            && (self.sample, &self.weights, self.stage, self.layer, self.newest)
+                == (other.sample, &other.weights, other.stage, other.layer, other.newest)
     }
 }
 
@@ -63,8 +66,8 @@ pub struct Explorer {
     few_threads: Option<rayon::ThreadPool>,
 }
 
-/// An image seen by certain weights.
-type Place = (WeightsKey, usize);
+/// An image seen by a stage of certain weights.
+type Place = (WeightsKey, usize, usize);
 
 const OVERVIEWS_BYTES: usize = 256 << 20;
 const ROWS_BYTES: usize = 256 << 20;
@@ -105,14 +108,16 @@ impl Explorer {
 
     fn look(&mut self, question: &Question, choice: &WeightsChoice) -> Result<Look> {
         let (key, weights) = self.weights.open(choice)?;
-        let place = (key, question.sample);
-        let depth = weights.network.encoder().config().num_blocks();
-        let layer = resolve_layer(question.layer, depth).unwrap_or(depth.saturating_sub(1));
+        let config = weights.network.encoder().config();
+        let or_last = |index: i64, count: usize| resolve_layer(index, count).unwrap_or(count.saturating_sub(1));
+        let stage = or_last(question.stage, config.num_stages());
+        let (blocks, place) = (config.blocks_of(stage), (key, question.sample, stage));
+        let layer = or_last(question.layer, blocks.len());
         let known = self.overviews.get(&place).map(Arc::clone);
         let overview = if let Some(known) = known {
             known
         } else {
-            let (overview, rows) = Overview::new(&weights, &question.dataset, question.sample, layer)?;
+            let (overview, rows) = Overview::new(&weights, &question.dataset, question.sample, stage, layer)?;
             let overview = Arc::new(overview);
             self.overviews.put(place.clone(), Arc::clone(&overview), overview.bytes());
             self.keep_rows((place.clone(), layer), rows.as_ref());
@@ -120,7 +125,7 @@ impl Explorer {
         };
         let mut rows = self.rows.get(&(place.clone(), layer)).cloned();
         if rows.is_none() && overview.has_patch_rows() {
-            rows = look::patch_rows(&attention(&weights.network, &overview.shown, layer as i64)?)?;
+            rows = look::patch_rows(&attention(&weights.network, &overview.shown, (blocks.start + layer) as i64)?)?;
             self.keep_rows((place, layer), rows.as_ref());
         }
         Ok(Look { overview, layer, rows })

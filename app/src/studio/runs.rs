@@ -255,6 +255,11 @@ impl Run {
         if self.info.name.is_empty() { folder() } else { self.info.name.clone() }
     }
 
+    /// The kind of what it predicts; empty if its recipe cannot be read.
+    pub fn target(&self) -> &str {
+        self.recipe.as_ref().map_or("", |recipe| recipe.target.kind.as_str())
+    }
+
     /// The number of steps it aims at: what its engine says, else its recipe.
     pub fn steps(&self) -> u64 {
         let planned = || self.recipe.as_ref().map_or(0, |recipe| recipe.train.steps as u64);

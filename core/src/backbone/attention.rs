@@ -1,7 +1,7 @@
 //! Multi-head self-attention with one qkv matrix, as timm and the papers' code lay it out.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::linear::Linear;
 use super::score_bias::ScoreBias;
@@ -44,9 +44,8 @@ impl Attention {
             return bias;
         }
         let width = bias.dims()[0] / 3;
-        let device = bias.device().without_autodiff();
-        let kept: Vec<f32> = (0..3 * width).map(|place| if place / width == 1 { 0.0 } else { 1.0 }).collect();
-        bias * Tensor::<1>::from_data(TensorData::new(kept, [3 * width]), &device)
+        let [queries, values] = [0, 2].map(|part| bias.clone().narrow(0, part * width, width));
+        Tensor::cat(vec![queries, Tensor::zeros([width], &values.device()), values], 0)
     }
 
     /// Into how many heads the width is split.
@@ -54,17 +53,17 @@ impl Attention {
         self.heads
     }
 
-    /// What every token attends to, with `bias [1, heads, tokens, tokens]` added to the scores. Shapes: `x [B, tokens, D]` to `[B, heads, tokens, tokens]`, rows sum to one.
+    /// What every token attends to, with `bias [1, heads, tokens, tokens]` added to the scores. Shapes: `x [B, tokens, D]` to
+    /// `[B, heads, tokens, tokens]`, rows sum to one.
     pub fn probabilities(&self, x: &Tensor<3>, bias: Option<Tensor<4>>) -> Tensor<4> {
         kernel::attention_probabilities(self.heads_of(x, 0), self.heads_of(x, 1), bias)
     }
 
     /// Queries (0) or keys (1): `[B, heads, tokens, d]`.
     fn heads_of(&self, x: &Tensor<3>, part: usize) -> Tensor<4> {
-        let [batch, tokens, width] = x.dims();
+        let width = x.dims()[2];
         let rows = part * width..(part + 1) * width;
         let weight = self.qkv.weight.val().slice([rows.clone(), 0..width]);
-        let projected = kernel::linear(x.clone(), weight, Some(self.qkv_bias().slice([rows])));
-        projected.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
+        kernel::split_heads(kernel::linear(x.clone(), weight, Some(self.qkv_bias().slice([rows]))), self.heads)
     }
 }

@@ -1,5 +1,7 @@
 //! Any encoder that masked methods train: a plain ViT or a pyramid.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -40,8 +42,8 @@ pub struct BlockView<'a> {
     pub grid: [usize; 2],
     /// Tokens in front of them.
     pub prefix: usize,
-    /// What leaves it: `[B, prefix + n, D]`.
-    pub tokens: Tensor<3>,
+    /// What leaves it: `[B, prefix + n, D]`. Computed when it is asked for, as attention is.
+    pub forward: &'a dyn Fn() -> Tensor<3>,
     /// Its attention as it is used.
     pub attention: &'a dyn Fn() -> Attended,
 }
@@ -127,6 +129,24 @@ impl EncoderConfig {
             Self::Swin(SwinConfig { depths, .. }) | Self::Pvt(PvtConfig { depths, .. }) => depths,
         };
         depths.iter().enumerate().flat_map(|(stage, &depth)| std::iter::repeat_n(stage, depth)).nth(block).unwrap_or_default()
+    }
+
+    /// Stages; a plain transformer has one.
+    pub fn num_stages(&self) -> usize {
+        match self {
+            Self::Vit(_) => 1,
+            Self::Swin(SwinConfig { depths, .. }) | Self::Pvt(PvtConfig { depths, .. }) => depths.len(),
+        }
+    }
+
+    /// The blocks of a stage, counted over all stages.
+    pub fn blocks_of(&self, stage: usize) -> Range<usize> {
+        let depths = match self {
+            Self::Vit(config) => return 0..config.depth,
+            Self::Swin(SwinConfig { depths, .. }) | Self::Pvt(PvtConfig { depths, .. }) => depths,
+        };
+        let first = depths.iter().take(stage).sum();
+        first..first + depths.get(stage).copied().unwrap_or_default()
     }
 
     /// Blocks of all stages.

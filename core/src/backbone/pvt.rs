@@ -1,6 +1,8 @@
 //! PVT (Wang et al., *Pyramid Vision Transformer*, 2021): stages of plain transformer blocks on maps that get coarser, in which attention
 //! goes to a reduced map so that fine maps stay affordable.
 
+use std::cell::OnceCell;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -192,33 +194,14 @@ impl Pvt {
     /// All stages and the final norm. Shapes: `tokens [B, N, D]`, those of `map`, to `[B, prefix + n, last D]`, with
     /// n = N / 4^(stages - 1). The map is [`Pvt::whole_map`], or a compact one whose origins lie in it.
     pub fn encode(&self, tokens: Tensor<3>, map: &TokenMap, drop_path: Option<&DropPath>) -> Tensor<3> {
-        self.norm.forward(self.through(tokens, map, drop_path, |_| ()))
-    }
-
-    /// What each stage hands on, before any norm. Shapes: `tokens [B, N, D]` to `[B, N / 4^s, D of s]` for stage s, the last with its
-    /// class token in front.
-    pub fn stages(&self, tokens: Tensor<3>, map: &TokenMap, drop_path: Option<&DropPath>) -> Vec<Tensor<3>> {
-        let mut stages = Vec::with_capacity(self.stages.len());
-        self.through(tokens, map, drop_path, |tokens| stages.push(tokens.clone()));
-        stages
-    }
-
-    fn through(
-        &self,
-        tokens: Tensor<3>,
-        map: &TokenMap,
-        drop_path: Option<&DropPath>,
-        mut after_stage: impl FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
         let (mut tokens, mut map, mut first) = (tokens, map.clone(), 0);
         for (stage, layer) in self.stages.iter().enumerate() {
             (tokens, map) = self.enter(stage, tokens, map);
             let blocks = layer.blocks.iter().enumerate();
             tokens = blocks.fold(tokens, |x, (place, block)| block.forward(x, map.grid, first + place, drop_path));
             first += layer.blocks.len();
-            after_stage(&tokens);
         }
-        tokens
+        self.norm.forward(tokens)
     }
 
     /// See [`Encoder::each_block`](super::encoder::Encoder::each_block).
@@ -227,13 +210,14 @@ impl Pvt {
         for (stage, layer) in self.stages.iter().enumerate() {
             (tokens, map) = self.enter(stage, tokens, map);
             for block in &layer.blocks {
-                let before = tokens.clone();
-                tokens = block.forward(tokens, map.grid, index, None);
                 let (side, prefix) = (self.config.reductions[stage], self.config.num_prefix(stage));
-                let attention = || Attended::Reduced(block.attention(before.clone(), map.grid), side);
-                if !look(BlockView { index, grid: map.grid, prefix, tokens: tokens.clone(), attention: &attention })? {
+                let output = OnceCell::new();
+                let forward = || output.get_or_init(|| block.forward(tokens.clone(), map.grid, index, None)).clone();
+                let attention = || Attended::Reduced(block.attention(tokens.clone(), map.grid), side);
+                if !look(BlockView { index, grid: map.grid, prefix, forward: &forward, attention: &attention })? {
                     return Ok(());
                 }
+                tokens = forward();
                 index += 1;
             }
         }

@@ -53,13 +53,10 @@ impl ReducedAttention {
 
     /// What [`ReducedAttention::forward`] attends to: `[B, heads, N, N / R²]`.
     fn probabilities(&self, x: Tensor<3>, grid: [usize; 2]) -> Tensor<4> {
-        let [batch, _, width] = x.dims();
-        let of_heads = |x: Tensor<3>| {
-            let tokens = x.dims()[1];
-            x.reshape([batch, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
-        };
+        let width = x.dims()[2];
         let (q, kv) = self.queries_and_others(x, grid);
-        kernel::attention_probabilities(of_heads(q), of_heads(kv.narrow(2, 0, width)), None)
+        let [q, k] = [q, kv.narrow(2, 0, width)].map(|part| kernel::split_heads(part, self.heads));
+        kernel::attention_probabilities(q, k, None)
     }
 
     /// What is attended to: `[B, N / R², D]`.

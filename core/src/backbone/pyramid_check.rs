@@ -3,7 +3,7 @@
 use super::pvt::PvtConfig;
 use super::relative_position::RelativePositions;
 use super::swin::SwinConfig;
-use super::window::side_within;
+use super::window::{divides, nearest_window, side_within};
 use crate::error::{Problem, neighbors};
 
 /// The sides of a compact map are half the image's.
@@ -44,12 +44,10 @@ impl SwinConfig {
         }
         let grid = image.map(|side| side / self.patch / shrunk);
         let maps: Vec<[usize; 2]> = (0..self.depths.len()).map(|stage| grid.map(|side| side >> stage)).collect();
-        let fits = |window: usize, map: &[usize; 2]| map.iter().all(|side| side.is_multiple_of(side_within(*map, window)));
-        if let Some((stage, [rows, cols])) = maps.iter().enumerate().find(|(_, map)| !fits(self.window, map)) {
+        if let Some((stage, [rows, cols])) = maps.iter().enumerate().find(|(_, map)| !divides(**map, self.window)) {
             let side = side_within([*rows, *cols], self.window);
             let what = format!("the map of {rows}x{cols} tokens of stage {} does not divide into windows of {side}x{side}", stage + 1);
-            let windows: Vec<usize> = (1..=grid[0].min(grid[1])).filter(|&window| maps.iter().all(|map| fits(window, map))).collect();
-            let nearest = windows.into_iter().min_by_key(|window| (window.abs_diff(self.window), usize::MAX - window)).unwrap_or(1);
+            let nearest = nearest_window(&maps, self.window).unwrap_or(1);
             let step = (self.patch * shrunk * self.window) << (self.depths.len() - 1);
             let cure = format!("use a window of {nearest}, or sides that are multiples of {step}");
             problems.push(Problem::new("backbone.window", what, cure));

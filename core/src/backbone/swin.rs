@@ -1,6 +1,8 @@
 //! Swin (Liu et al., *Swin Transformer: Hierarchical Vision Transformer using Shifted Windows*, 2021): stages of window attention on maps
 //! that get coarser, in timm's names. No class token, no absolute positions.
 
+use std::cell::OnceCell;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -145,23 +147,6 @@ impl Swin {
     /// With a table of positions, `map` is [`Swin::whole_map`]; see [`Swin::resized`]. With a network it may be any map that divides into
     /// windows, compact ones too.
     pub fn encode(&self, tokens: Tensor<3>, map: &TokenMap, drop_path: Option<&DropPath>) -> Tensor<3> {
-        self.norm.forward(self.through(tokens, map, drop_path, |_| ()))
-    }
-
-    /// What each stage hands on, before any norm. Shapes: `tokens [B, N, D]` to `[B, N / 4^s, 2^s D]` for stage s.
-    pub fn stages(&self, tokens: Tensor<3>, map: &TokenMap, drop_path: Option<&DropPath>) -> Vec<Tensor<3>> {
-        let mut stages = Vec::with_capacity(self.layers.len());
-        self.through(tokens, map, drop_path, |tokens| stages.push(tokens.clone()));
-        stages
-    }
-
-    fn through(
-        &self,
-        tokens: Tensor<3>,
-        map: &TokenMap,
-        drop_path: Option<&DropPath>,
-        mut after_stage: impl FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
         let (mut tokens, mut map, mut first) = (tokens, map.clone(), 0);
         for layer in &self.layers {
             (tokens, map) = layer.enter(tokens, map);
@@ -169,9 +154,8 @@ impl Swin {
             let blocks = layer.blocks.iter().enumerate();
             tokens = blocks.fold(tokens, |x, (place, block)| block.forward(x, &layouts[place % 2], first + place, drop_path));
             first += layer.blocks.len();
-            after_stage(&tokens);
         }
-        tokens
+        self.norm.forward(tokens)
     }
 
     /// See [`Encoder::each_block`](super::encoder::Encoder::each_block).
@@ -181,12 +165,14 @@ impl Swin {
             (tokens, map) = layer.enter(tokens, map);
             let layouts = layer.layouts(&map, &self.config, &tokens.device());
             for (place, block) in layer.blocks.iter().enumerate() {
-                let (layout, before) = (&layouts[place % 2], tokens.clone());
-                tokens = block.forward(tokens, layout, index, None);
-                let attention = || Attended::Windows(block.attention(before.clone(), layout), layout.windows);
-                if !look(BlockView { index, grid: map.grid, prefix: 0, tokens: tokens.clone(), attention: &attention })? {
+                let layout = &layouts[place % 2];
+                let output = OnceCell::new();
+                let forward = || output.get_or_init(|| block.forward(tokens.clone(), layout, index, None)).clone();
+                let attention = || Attended::Windows(block.attention(tokens.clone(), layout), layout.windows);
+                if !look(BlockView { index, grid: map.grid, prefix: 0, forward: &forward, attention: &attention })? {
                     return Ok(());
                 }
+                tokens = forward();
                 index += 1;
             }
         }

@@ -1,5 +1,7 @@
 //! The plain vision transformer (Dosovitskiy et al., 2020) with class token and optional registers (Darcet et al., 2023), in timm's names.
 
+use std::cell::OnceCell;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 
@@ -188,13 +190,15 @@ impl Vit {
     pub(super) fn each_block(&self, mut tokens: Tensor<3>, look: Look<'_>) -> Result<()> {
         let shared = self.shared_bias();
         for (index, block) in self.blocks.iter().enumerate() {
-            let (bias, before) = (self.bias_of(block, &shared), tokens.clone());
-            tokens = block.forward(tokens, bias.clone(), index, None);
-            let attention = || Attended::All(block.attention(before.clone(), bias.clone()));
+            let bias = self.bias_of(block, &shared);
+            let output = OnceCell::new();
+            let forward = || output.get_or_init(|| block.forward(tokens.clone(), bias.clone(), index, None)).clone();
+            let attention = || Attended::All(block.attention(tokens.clone(), bias.clone()));
             let (grid, prefix) = (self.config.grid, self.num_prefix());
-            if !look(BlockView { index, grid, prefix, tokens: tokens.clone(), attention: &attention })? {
+            if !look(BlockView { index, grid, prefix, forward: &forward, attention: &attention })? {
                 break;
             }
+            tokens = forward();
         }
         Ok(())
     }

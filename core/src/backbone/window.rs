@@ -92,6 +92,18 @@ pub fn side_within(grid: [usize; 2], window: usize) -> usize {
     window.min(grid[0]).min(grid[1])
 }
 
+/// Whether a map divides into windows.
+pub fn divides(map: [usize; 2], window: usize) -> bool {
+    map.iter().all(|side| side.is_multiple_of(side_within(map, window)))
+}
+
+/// The window nearest to `wanted` into which every map divides, the larger one of two; none where a map is empty.
+pub fn nearest_window(maps: &[[usize; 2]], wanted: usize) -> Option<usize> {
+    let largest = maps.first()?.iter().copied().min()?;
+    let fits = |window: &usize| maps.iter().flatten().all(|&side| side > 0) && maps.iter().all(|map| divides(*map, *window));
+    (1..=largest).filter(fits).min_by_key(|&window| (window.abs_diff(wanted), usize::MAX - window))
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, TensorData};

@@ -34,12 +34,9 @@ impl WindowAttention {
 
     /// Of tokens `[S, n, D]`: `[S, heads, n, d]` each.
     fn queries_and_keys(&self, x: Tensor<3>) -> [Tensor<4>; 2] {
-        let [samples, tokens, width] = x.dims();
+        let width = x.dims()[2];
         let qkv = self.qkv.forward(x);
-        [0, 1].map(|part| {
-            let part = qkv.clone().narrow(2, part * width, width);
-            part.reshape([samples, tokens, self.heads, width / self.heads]).swap_dims(1, 2)
-        })
+        [0, 1].map(|part| kernel::split_heads(qkv.clone().narrow(2, part * width, width), self.heads))
     }
 
     /// What is added to the scores: `[G, heads, n, n]`.

@@ -17,6 +17,7 @@ use super::batch_order::BatchOrder;
 use super::images::ImageSource;
 use super::memory::PictureMemory;
 use super::workshop::{Done, Job, Workshop};
+use crate::augment::ColorJitter;
 use crate::error::{Error, Result};
 
 /// How many batches are prepared ahead.
@@ -41,9 +42,11 @@ pub struct LoaderOptions {
     pub crop_ratio: [f64; 2],
     /// The probability that left and right are swapped.
     pub flip: f64,
+    /// How colors are changed; of images of another number of channels than three, nothing is.
+    pub jitter: ColorJitter,
     /// B.
     pub batch: usize,
-    /// Seed of orders, crops and flips.
+    /// Seed of orders, crops, flips and colors.
     pub seed: u64,
     /// How many threads prepare samples; 0 counts as 1.
     pub threads: usize,
@@ -284,6 +287,7 @@ mod tests {
             crop_scale: [0.2, 1.0],
             crop_ratio: [0.75, 4.0 / 3.0],
             flip: 0.5,
+            jitter: ColorJitter::default(),
             batch: 4,
             seed: 5,
             threads: 2,

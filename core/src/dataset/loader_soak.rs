@@ -7,6 +7,7 @@ use super::Dataset;
 use super::images::ImageSource;
 use super::loader::{Loader, LoaderOptions};
 use super::sample_files::{grainy_photo, jpeg};
+use crate::augment::ColorJitter;
 
 /// Resident memory in KiB.
 fn resident_kib() -> usize {
@@ -36,6 +37,7 @@ fn memory_is_flat_over_epochs() {
             crop_scale: [0.2, 1.0],
             crop_ratio: [0.75, 4.0 / 3.0],
             flip: 0.5,
+            jitter: ColorJitter::default(),
             batch: 16,
             seed: 1,
             threads: 2,

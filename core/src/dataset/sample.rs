@@ -72,6 +72,11 @@ pub(super) fn render(
             Pixels::F32(samples) => flip_horizontally(samples, picture.width, picture.channels),
         }
     }
+    if options.jitter.is_active() && options.channels == 3 {
+        let mut unit = picture.to_unit(options.channels)?;
+        options.jitter.apply(&mut unit.pixels, &mut Stream::new(options.seed, epoch, key, Purpose::Color));
+        picture = Picture::new(unit.height, unit.width, unit.channels, Pixels::F32(unit.pixels))?;
+    }
     Ok(Rendered { view, full, picture })
 }
 
@@ -103,12 +108,13 @@ pub fn samples(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::augment::ColorJitter;
     use crate::dataset::Dataset;
     use crate::dataset::loader::Loader;
     use crate::dataset::sample_files::{jpeg, varied_photo};
 
     #[test]
-    fn what_is_shown_is_what_is_trained_on() {
+    fn what_is_shown_is_what_is_trained_on_colors_and_all() {
         let folder = tempfile::tempdir().unwrap();
         for index in 0..6_u32 {
             // Large enough that some crops are decoded at a quarter.
@@ -125,6 +131,7 @@ mod tests {
             crop_scale: [0.2, 1.0],
             crop_ratio: [0.75, 4.0 / 3.0],
             flip: 0.5,
+            jitter: ColorJitter::new(&[0.4, 0.4, 0.4, 0.1], 0.8),
             batch: 2,
             seed: 11,
             threads: 2,
@@ -157,6 +164,7 @@ mod tests {
             crop_scale: [1.0, 1.0],
             crop_ratio: [1.0, 1.0],
             flip: 0.0,
+            jitter: ColorJitter::default(),
             batch: 1,
             seed: 0,
             threads: 1,

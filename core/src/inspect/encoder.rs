@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use burn::tensor::{Tensor, TensorData};
 
-use crate::backbone::encoder::Attended;
+use crate::backbone::encoder::{Attended, BlockView, Encoder};
 use crate::backbone::patch_embed::patchify;
 use crate::error::{Error, Result};
 use crate::method::Network;
@@ -98,7 +98,7 @@ pub fn features(network: &Network, images: &Images, layer: i64, pool: Pool) -> R
         if block.index < layer {
             return Ok(true);
         }
-        let tokens = network.encoder().normed(block.tokens);
+        let tokens = network.encoder().normed((block.forward)());
         let patches = block.grid[0] * block.grid[1];
         values = match pool {
             Pool::Cls if block.prefix == 0 => {
@@ -138,50 +138,62 @@ pub fn attention(network: &Network, images: &Images, layer: i64) -> Result<Atten
 /// # Errors
 /// If the network is a pyramid, whose blocks do not see the same tokens, or if the device fails.
 pub fn rollout(network: &Network, images: &Images) -> Result<AttentionMaps> {
-    attention_of_all_layers(network, images, |_, _| Ok(()), false)?.ok_or_else(|| {
-        Error::Usage("rollout needs blocks that all see the same tokens, and those of a pyramid do not: choose a layer".into())
-    })
+    roll(network, images, |_, _| Ok(()))
 }
 
-/// Hands the attention of every block to `look`, first to last, and returns the rollout, which pyramids do not have: one pass for all of
-/// it. One block at a time, because the maps of all blocks together may be larger than memory.
+/// Hands the attention of every block to `look`, first to last, and returns the rollout: one pass for all of it. One block at a time,
+/// because the maps of all blocks together may be larger than memory.
 ///
 /// # Errors
-/// What `look` returns, or if the device fails.
+/// If the network is a pyramid, what `look` returns, or if the device fails.
 pub fn attention_of_every_block(
     network: &Network,
     images: &Images,
-    look: impl FnMut(usize, AttentionMaps) -> Result<()>,
-) -> Result<Option<AttentionMaps>> {
-    attention_of_all_layers(network, images, look, true)
+    mut look: impl FnMut(usize, AttentionMaps) -> Result<()>,
+) -> Result<AttentionMaps> {
+    roll(network, images, |block, probabilities| {
+        look(block.index, maps_of(Attended::All(probabilities), images.batch, block.grid, block.prefix)?)
+    })
 }
 
-fn attention_of_all_layers(
+/// Hands the attention of every block of a stage to `look`, first to last.
+///
+/// # Errors
+/// What `look` returns, or if the device fails.
+pub fn attention_of_stage(
     network: &Network,
     images: &Images,
+    stage: usize,
     mut look: impl FnMut(usize, AttentionMaps) -> Result<()>,
-    wants_maps: bool,
-) -> Result<Option<AttentionMaps>> {
+) -> Result<()> {
+    let blocks = network.encoder().config().blocks_of(stage);
+    let (network, tokens) = tokens_of(network, images)?;
+    network.encoder().each_block(tokens, &mut |block| {
+        if blocks.contains(&block.index) {
+            look(block.index, maps_of((block.attention)(), images.batch, block.grid, block.prefix)?)?;
+        }
+        Ok(block.index + 1 < blocks.end)
+    })
+}
+
+fn roll(network: &Network, images: &Images, mut look: impl FnMut(&BlockView<'_>, Tensor<4>) -> Result<()>) -> Result<AttentionMaps> {
+    let Encoder::Vit(vit) = network.encoder() else {
+        let why = "the blocks of a pyramid do not all see the same patches: choose one, as `maskroom attend --layer` does";
+        return Err(Error::Usage(why.into()));
+    };
+    let prefix = vit.num_prefix();
     let (network, tokens) = tokens_of(network, images)?;
     let [batch, count, _] = tokens.dims();
     let half_identity = Tensor::<2>::eye(count, network.device()).reshape([1, 1, count, count]) * 0.5;
-    let mut rolled: Option<(Tensor<4>, [usize; 2], usize)> = None;
+    let mut product = half_identity.clone().expand([batch, 1, count, count]) * 2.0;
     network.encoder().each_block(tokens, &mut |block| {
-        let attended = (block.attention)();
-        if let Attended::All(probabilities) = &attended {
-            let factor = probabilities.clone().mean_dim(1) * 0.5 + half_identity.clone();
-            let product = match rolled.take() {
-                Some((product, ..)) => factor.matmul(product),
-                None => factor,
-            };
-            rolled = Some((product, block.grid, block.prefix));
-        }
-        if wants_maps {
-            look(block.index, maps_of(attended, batch, block.grid, block.prefix)?)?;
+        if let Attended::All(probabilities) = (block.attention)() {
+            product = (probabilities.clone().mean_dim(1) * 0.5 + half_identity.clone()).matmul(product.clone());
+            look(&block, probabilities)?;
         }
         Ok(true)
     })?;
-    rolled.map(|(product, grid, prefix)| maps_of(Attended::All(product), batch, grid, prefix)).transpose()
+    maps_of(Attended::All(product), batch, network.encoder().config().grid(), prefix)
 }
 
 /// Attention between all tokens of a map: of windows it is zero between different ones, and what goes to the mean of a square goes to its
@@ -286,6 +298,6 @@ mod tests {
         for (layer, values) in layers.into_iter().enumerate() {
             assert_eq!(values, attention(&network, &images, layer as i64).unwrap().values, "layer {layer}");
         }
-        assert_eq!(rolled.unwrap().unwrap().values, rollout(&network, &images).unwrap().values);
+        assert_eq!(rolled.unwrap().values, rollout(&network, &images).unwrap().values);
     }
 }

@@ -42,6 +42,8 @@ pub struct Preview {
     count: usize,
     images: Vec<f32>,
     masked: Vec<bool>,
+    /// Masked, or neither shown nor predicted.
+    unseen: Vec<bool>,
     prediction: Vec<f32>,
     /// One for each image where predictions are no pixels, else none.
     depictions: Vec<Depiction>,
@@ -58,7 +60,7 @@ impl Preview {
     pub fn open(path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::data(path, reason, "the next preview of the run replaces it");
         let (mut tensors, metadata) = safetensors_file::read(path)?;
-        let targets = tensors.remove("target");
+        let (targets, left_out) = (tensors.remove("target"), tensors.remove("left_out"));
         let mut take = |name: &str| tensors.remove(name).ok_or_else(|| bad(format!("the preview lacks `{name}`")));
         let (images, mask, prediction, patch_error) = (take("images")?, take("mask")?, take("prediction")?, take("patch_error")?);
         let said = |name: &str| metadata.get(name).map(String::as_str).unwrap_or_default();
@@ -85,13 +87,19 @@ impl Preview {
             None if prediction.values.len() != patches * shape.patch_values() => return Err(unseen()),
             None => Vec::new(),
         };
+        let masked: Vec<bool> = mask.values.iter().map(|&masked| masked > 0.5).collect();
+        let mut unseen = masked.clone();
+        if let Some(left_out) = left_out {
+            unseen.iter_mut().zip(&left_out.values).for_each(|(unseen, &out)| *unseen |= out > 0.5);
+        }
         Ok(Self {
             shape,
             brightness_borrowed: said("brightness_borrowed") == "true",
             names: serde_json::from_str(said("names")).unwrap_or_default(),
             count,
             images: images.values,
-            masked: mask.values.iter().map(|&masked| masked > 0.5).collect(),
+            masked,
+            unseen,
             prediction: prediction.values,
             depictions,
             patch_error: patch_error.values,
@@ -143,11 +151,12 @@ impl Preview {
             return Err(Error::Failed(format!("the preview has {} images, and number {image} was asked for", self.count)));
         }
         let (shape, values, masked) = (self.shape, self.shape.patch_values(), self.masked(image));
+        let unseen = part(&self.unseen, image, self.count);
         if let Some(Depiction { prediction, target, .. }) = self.depictions.get(image) {
             let original =
                 from_normalized(part(&self.images, image, self.count), [shape.height, shape.width, shape.channels], &self.mean, &self.std)?;
             let mut hidden = original.clone();
-            hidden.tint(&hidden_pixels(masked, shape), MASKED, 1.0);
+            hidden.tint(&hidden_pixels(unseen, shape), MASKED, 1.0);
             let factor = prediction.width / original.width.max(1);
             return Ok([original.enlarged(factor), hidden.enlarged(factor), prediction.clone(), target.clone()]);
         }
@@ -185,8 +194,12 @@ impl Preview {
         };
         let original = picture(&original)?;
         let mut hidden = original.clone();
-        hidden.tint(&hidden_pixels(masked, ImageShape { height: original.height, width: original.width, ..shape }), MASKED, 1.0);
-        Ok([original, hidden, picture(&drawn)?, picture(&pasted)?])
+        let drawn_shape = ImageShape { height: original.height, width: original.width, ..shape };
+        hidden.tint(&hidden_pixels(unseen, drawn_shape), MASKED, 1.0);
+        let mut pasted = picture(&pasted)?;
+        let neither: Vec<bool> = unseen.iter().zip(masked).map(|(&unseen, &masked)| unseen && !masked).collect();
+        pasted.tint(&hidden_pixels(&neither, drawn_shape), MASKED, 1.0);
+        Ok([original, hidden, picture(&drawn)?, pasted])
     }
 }
 

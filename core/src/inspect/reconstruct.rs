@@ -28,7 +28,11 @@ pub struct Reconstruction {
 pub fn reconstruct(network: &Network, task: &Task, images: &[f32], masks: &[Mask]) -> Result<Reconstruction> {
     let batch = task.batch_of_everything(images, masks)?;
     let prediction = batch.to_raster(&to_host(network.predict(&batch, None))?);
-    let targets = batch.to_raster(&batch.targets);
+    let targets = match batch.blocks {
+        // What lies outside of the blocks is not in the batch, and still worth looking at.
+        Some(_) => images.chunks_exact(task.shape.image_values()).flat_map(|image| task.targets(image)).collect(),
+        None => batch.to_raster(&to_host(batch.targets(network.device()))?),
+    };
     let output = task.output();
     let (row, width) = (output.row_width(), output.prediction_width());
     let masked: Vec<bool> = masks.iter().flat_map(|mask| mask.masked.iter().copied()).collect();

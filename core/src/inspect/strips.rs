@@ -87,11 +87,12 @@ pub fn reconstruction(task: &Task, recipe: &Recipe, image: &[f32], drawn: &Drawn
     let picture = |values: &[f32]| to_picture(values, shape.height, shape.width, recipe);
     let original = picture(image)?;
     let mut masked = original.clone();
-    masked.tint(&hidden_pixels(&mask.masked, shape), MASKED, 1.0);
+    masked.tint(&hidden_pixels(&mask.unseen(), shape), MASKED, 1.0);
     Ok(match drawn {
         Drawn::Nothing => vec![("original", original), ("masked", masked)],
         Drawn::Pixels(pixels) => {
-            let pasted = picture(&paste(task, image, pixels, mask))?;
+            let mut pasted = picture(&paste(task, image, pixels, mask))?;
+            pasted.tint(&hidden_pixels(&mask.left_out, shape), MASKED, 1.0);
             vec![("original", original), ("masked", masked), ("prediction", picture(pixels)?), ("pasted", pasted)]
         }
         Drawn::Depicted(Depiction { prediction, target, .. }) => {

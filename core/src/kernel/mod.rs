@@ -168,6 +168,12 @@ pub fn adamw(values: Tensor<1>, gradient: Tensor<1>, [first, second]: [Tensor<1>
     (Tensor::from_dispatch(values), [first, second].map(Tensor::from_dispatch))
 }
 
+/// Each token's numbers split into heads. Shapes: `x [B, N, D]` to `[B, heads, N, d]`.
+pub fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, tokens, width] = x.dims();
+    x.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
+}
+
 /// Attention probabilities, for looking at them: the softmax over keys of `q kᵀ / sqrt(d)`. Shapes: `q [B, heads, Q, d]`,
 /// `k [B, heads, K, d]`, `bias [G, heads, Q, K]` as in [`attention()`]; returns `[B, heads, Q, K]`.
 pub fn attention_probabilities(q: Tensor<4>, k: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<4> {

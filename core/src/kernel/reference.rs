@@ -3,7 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData, activation, module};
 
-use super::{BlockParameters, RowError, Update, is_cpu};
+use super::{BlockParameters, RowError, Update, is_cpu, split_heads};
 
 /// See [`super::linear()`].
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
@@ -28,10 +28,8 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 pub fn attention(qkv: Tensor<3>, bias: Option<Tensor<4>>, heads: usize) -> Tensor<3> {
     let [batch, tokens, width] = qkv.dims();
     let width = width / 3;
-    let [q, k, v] = [(0, qkv.clone()), (1, qkv.clone()), (2, qkv)].map(|(part, qkv)| {
-        let part = qkv.narrow(2, part * width, width);
-        part.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
-    });
+    let [q, k, v] =
+        [(0, qkv.clone()), (1, qkv.clone()), (2, qkv)].map(|(part, qkv)| split_heads(qkv.narrow(2, part * width, width), heads));
     let mixed = super::attention_probabilities(q, k, bias).matmul(v);
     mixed.swap_dims(1, 2).reshape([batch, tokens, width])
 }
@@ -74,12 +72,9 @@ fn scaled(branch: Tensor<3>, factors: Option<Vec<f32>>) -> Tensor<3> {
 /// See [`super::attention_to()`].
 pub fn attention_to(q: Tensor<3>, kv: Tensor<3>, heads: usize) -> Tensor<3> {
     let [batch, tokens, width] = q.dims();
-    let of_heads = |x: Tensor<3>| {
-        let tokens = x.dims()[1];
-        x.reshape([batch, tokens, heads, width / heads]).swap_dims(1, 2)
-    };
     let (k, v) = (kv.clone().narrow(2, 0, width), kv.narrow(2, width, width));
-    let mixed = super::attention_probabilities(of_heads(q), of_heads(k), None).matmul(of_heads(v));
+    let [q, k, v] = [q, k, v].map(|part| split_heads(part, heads));
+    let mixed = super::attention_probabilities(q, k, None).matmul(v);
     mixed.swap_dims(1, 2).reshape([batch, tokens, width])
 }
 

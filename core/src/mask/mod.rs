@@ -13,6 +13,12 @@ pub trait MaskStrategy: Send + Sync + fmt::Debug {
     /// right size, possibly one that hides everything or nothing.
     fn sample(&self, grid: Grid, stream: &mut Stream) -> Mask;
 
+    /// The same with what all masks of a batch have in common drawn from a stream that they share. Most have nothing in common.
+    fn sample_alike(&self, grid: Grid, shared: &mut Stream, stream: &mut Stream) -> Mask {
+        let _ = shared;
+        self.sample(grid, stream)
+    }
+
     /// Why this strategy cannot mask `grid` (nothing would be masked, nothing visible, sides do not divide), with cures.
     fn check(&self, grid: Grid) -> Vec<Problem>;
 
@@ -22,7 +28,7 @@ pub trait MaskStrategy: Send + Sync + fmt::Debug {
 
 registry! {
     /// Every masking strategy.
-    MASKS: dyn MaskStrategy { random, block, block_paper, grid, square, patch_aligned, uniform }
+    MASKS: dyn MaskStrategy { random, block, block_paper, grid, square, patch_aligned, uniform, multi_block }
 }
 
 /// Makes the strategy `kind` with `knob=value` settings from a command line; knobs that are not named take their defaults.
@@ -110,8 +116,12 @@ pub struct Mask {
     pub masked: Vec<bool>,
     /// `[N]`: true = visible, but replaced by the mask token (UM-MAE's secondary masking). Never overlaps `masked`.
     pub secondary: Vec<bool>,
+    /// `[N]`: true = neither shown nor predicted (I-JEPA). Never overlaps `masked`.
+    pub left_out: Vec<bool>,
+    /// What is predicted block by block, each by its patches in raster order (I-JEPA); empty: everything at once.
+    pub blocks: Vec<Vec<usize>>,
     /// `[N]`: the order in which an encoder sees the patches, the visible ones first. For `random` the argsort of the noise, for the
-    /// others raster order among the visible and among the masked.
+    /// others raster order among the visible, among those left out, and among the masked.
     pub ids_shuffle: Vec<usize>,
 }
 
@@ -120,7 +130,29 @@ impl Mask {
     pub fn in_raster_order(grid: Grid, masked: Vec<bool>) -> Self {
         let (hidden, mut ids_shuffle): (Vec<usize>, Vec<usize>) = (0..masked.len()).partition(|&patch| masked[patch]);
         ids_shuffle.extend(hidden);
-        Self { grid, secondary: vec![false; masked.len()], masked, ids_shuffle }
+        Self::in_order(grid, masked, ids_shuffle)
+    }
+
+    /// A mask that hides `masked` (`[N]`) and orders patches as `ids_shuffle`, visible ones first.
+    fn in_order(grid: Grid, masked: Vec<bool>, ids_shuffle: Vec<usize>) -> Self {
+        let none = vec![false; masked.len()];
+        Self { grid, masked, secondary: none.clone(), left_out: none, blocks: Vec::new(), ids_shuffle }
+    }
+
+    /// A mask that shows the patches `shown` of a frame, and has `blocks` predicted one by one; the same in every frame.
+    pub(crate) fn of_blocks(grid: Grid, blocks: &[Vec<usize>], shown: &[usize]) -> Self {
+        let (mut masked, mut left_out) = (vec![false; grid.plane()], vec![true; grid.plane()]);
+        blocks.iter().flatten().for_each(|&patch| masked[patch] = true);
+        shown.iter().chain(blocks.iter().flatten()).for_each(|&patch| left_out[patch] = false);
+        let in_all = |patches: &[usize]| -> Vec<usize> {
+            (0..grid.frames).flat_map(|frame| patches.iter().map(move |patch| frame * grid.plane() + patch)).collect()
+        };
+        let (masked, left_out) = (masked.repeat(grid.frames), left_out.repeat(grid.frames));
+        let mut ids_shuffle = in_all(shown);
+        ids_shuffle.extend((0..grid.len()).filter(|&patch| left_out[patch]));
+        ids_shuffle.extend((0..grid.len()).filter(|&patch| masked[patch]));
+        let blocks = blocks.iter().map(|block| in_all(block)).collect();
+        Self { left_out, blocks, ..Self::in_order(grid, masked, ids_shuffle) }
     }
 
     /// A mask that hides the same patches `plane` (`[rows · cols]`) in every frame.
@@ -149,7 +181,17 @@ impl Mask {
 
     /// V: how many patches are visible, those replaced by the mask token included.
     pub fn num_visible(&self) -> usize {
-        self.masked.len() - self.num_masked()
+        self.masked.len() - self.num_masked() - self.num_left_out()
+    }
+
+    /// How many patches are neither shown nor predicted.
+    pub fn num_left_out(&self) -> usize {
+        self.left_out.iter().filter(|&&out| out).count()
+    }
+
+    /// `[N]`: true where nothing is shown.
+    pub fn unseen(&self) -> Vec<bool> {
+        self.masked.iter().zip(&self.left_out).map(|(&masked, &out)| masked || out).collect()
     }
 
     /// How many visible patches are replaced by the mask token.

@@ -54,7 +54,7 @@ pub fn shuffle_from_noise(grid: Grid, noise: &[f64], keep: usize) -> Mask {
     for &patch in ids_shuffle.iter().skip(keep) {
         masked[patch] = true;
     }
-    Mask { grid, secondary: vec![false; noise.len()], masked, ids_shuffle }
+    Mask::in_order(grid, masked, ids_shuffle)
 }
 
 #[cfg(test)]

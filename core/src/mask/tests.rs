@@ -95,6 +95,8 @@ fn check_one(strategy: &dyn MaskStrategy, grid: Grid, seed: u64, fits: bool) {
     assert!((0..grid.len()).all(|patch| mask.ids_shuffle[restore[patch]] == patch), "restore is not the inverse: {about}");
     assert!(mask.ids_keep().iter().all(|&patch| !mask.masked[patch]), "a kept patch is masked: {about}");
     assert!(mask.masked.iter().zip(&mask.secondary).all(|(&masked, &secondary)| !(masked && secondary)), "{about}");
+    assert!(mask.masked.iter().zip(&mask.left_out).all(|(&masked, &out)| !(masked && out)), "{about}");
+    assert!(mask.ids_keep().iter().all(|&patch| !mask.left_out[patch]), "a kept patch is left out: {about}");
     if fits {
         let (least, most) = strategy.num_masked(grid);
         assert!((least..=most).contains(&mask.num_masked()), "{} is not within {least}..={most}: {about}", mask.num_masked());

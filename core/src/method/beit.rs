@@ -14,6 +14,7 @@ pub const PRESET: Preset = Preset {
     sets: &[
         ("augment.crop_scale", "[0.08, 1.0]"),
         ("augment.flip", "0.5"),
+        ("augment.jitter", "[0.4, 0.4, 0.4, 0.0]"),
         ("mask.kind", "block"),
         // 75 of 196 patches.
         ("mask.ratio", "0.3827"),

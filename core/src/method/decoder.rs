@@ -7,7 +7,7 @@ use super::masked_batch::{Lead, MaskedBatch};
 use super::masked_model::{Hidden, MaskedConfig};
 use crate::backbone::block::Block;
 use crate::backbone::encoder::EncoderConfig;
-use crate::backbone::linear::{LayerNorm, Linear, normal, parameter};
+use crate::backbone::linear::{LayerNorm, Linear, NORMAL_DEVIATION, normal, parameter};
 use crate::backbone::pos_embed;
 use crate::backbone::squares;
 use crate::backbone::vit::{VitConfig, resized};
@@ -89,7 +89,7 @@ impl DecoderConfig {
                 let [rows, cols] = network.units();
                 let blocks = VitConfig { mlp_ratio, eps, recompute, ..VitConfig::plain([rows, cols], [1, 1], [width, depth, heads]) };
                 let has_token = network.hidden != Hidden::MaskTokens;
-                let mask_token = has_token.then(|| parameter(normal(width, 0.02, stream), [1, 1, width], device));
+                let mask_token = has_token.then(|| parameter(normal(width, NORMAL_DEVIATION, stream), [1, 1, width], device));
                 let per_token = if network.hidden == Hidden::Packed { 4 } else { 1 };
                 let pos_embed = pos_embed::sincos_2d(width, rows, cols);
                 Decoder::Transformer(TransformerDecoder {
@@ -118,21 +118,50 @@ impl Decoder {
 }
 
 impl TransformerDecoder {
-    /// Predicts the batch's rows. Shapes: `encoded [B, prefix + n, D]` to `[B, N - first_predicted, prediction width]`.
+    /// Predicts the batch's rows. Shapes: `encoded [B, prefix + n, D]` to `[B, R, prediction width]`.
     pub fn predict(&self, encoded: Tensor<3>, prefix: usize, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
+        if let (Some(blocks), Some(mask_token)) = (batch.blocks, &self.mask_token) {
+            return self.of_blocks(encoded, prefix, mask_token.val(), blocks, batch, device);
+        }
         let tokens = match &batch.compact {
             Some(_) => self.of_packed(encoded, batch, device),
             None => self.tokens(self.embed.forward(encoded), prefix, batch, device),
         };
         let lead = tokens.dims()[1] - batch.num_patches;
-        let blocks = self.blocks.iter().enumerate();
-        let decoded = blocks.fold(tokens, |x, (index, block)| block.forward(x, None, index, None));
+        let decoded = self.through(tokens);
         let predicted = match self.mask_token {
             Some(_) => decoded.narrow(1, lead + batch.first_predicted, batch.num_patches - batch.first_predicted),
             // The encoder has seen every place, so tokens stand in raster order.
             None => batch.pick(decoded.narrow(1, lead, batch.num_patches), device),
         };
         self.pred.forward(self.norm.forward(predicted))
+    }
+
+    /// I-JEPA's predictor: of every target block by itself, from all that is shown and a mask token for each of its patches.
+    fn of_blocks(
+        &self,
+        encoded: Tensor<3>,
+        prefix: usize,
+        mask_token: Tensor<3>,
+        [count, size]: [usize; 2],
+        batch: &MaskedBatch,
+        device: &Device,
+    ) -> Tensor<3> {
+        let ([samples, tokens, _], table) = (encoded.dims(), self.pos_embed.val());
+        let (shown, width) = (tokens - prefix, table.dims()[2]);
+        let context = self.embed.forward(encoded).narrow(1, prefix, shown) + batch.positions(&table, shown, device);
+        let context = context.reshape([samples, 1, shown, width]).repeat_dim(1, count).reshape([samples * count, shown, width]);
+        let asked = (batch.predicted_positions(&table, device) + mask_token).reshape([samples * count, size, width]);
+        let tokens = Tensor::cat(vec![context, asked], 1);
+        let decoded = self.through(tokens).narrow(1, shown, size);
+        let predicted = self.pred.forward(self.norm.forward(decoded));
+        let values = predicted.dims()[2];
+        predicted.reshape([samples, count * size, values])
+    }
+
+    fn through(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let blocks = self.blocks.iter().enumerate();
+        blocks.fold(tokens, |x, (index, block)| block.forward(x, None, index, None))
     }
 
     /// What the blocks get: class token, shown patches, and the mask token in each place where a patch is missing, with their positions.
@@ -178,7 +207,7 @@ impl TransformerDecoder {
 
 impl LinearDecoder {
     /// Predicts the batch's rows. Shapes: `tokens [B, n, D]`, those of `grid`, each of which stands for `stride`² patches, to
-    /// `[B, N - first_predicted, prediction width]`.
+    /// `[B, R, prediction width]`.
     pub fn predict(&self, tokens: Tensor<3>, grid: [usize; 2], stride: usize, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
         if stride == 1 {
             return self.pred.forward(batch.pick(tokens, device));

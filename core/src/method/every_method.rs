@@ -35,7 +35,7 @@ const PVT: Sets =
     &[("data.image", "[32, 64]"), ("backbone.preset", "pvt-nano"), ("backbone.widths", "[16, 24, 32]"), ("backbone.heads", "[1, 2, 2]")];
 
 /// Method, back-bone, and steps in which the loss must fall by a quarter; branches that start a tenth as strong take longer.
-const ALL: [(&str, Sets, usize); 9] = [
+const ALL: [(&str, Sets, usize); 11] = [
     ("mae", VIT, 60),
     ("simmim", VIT, 200),
     ("simmim", SWIN, 60),
@@ -45,12 +45,20 @@ const ALL: [(&str, Sets, usize); 9] = [
     ("um-mae", PVT, 60),
     ("maskfeat", VIT, 60),
     ("beit", VIT, 200),
+    ("data2vec", VIT, 200),
+    ("ijepa", VIT, 200),
 ];
 
 fn recipe(method: &str, backbone: Sets, sets: &[(&str, &str)]) -> Recipe {
     // A tokenizer is a file; pixels stand in for its classes, which have tests of their own.
     let without_tokenizer = [("target.kind", "pixels"), ("objective.kind", "mse")];
-    let stand_in = if method == "beit" { &without_tokenizer[..] } else { &[] };
+    // The paper's context is larger than these images.
+    let of_small_images = [("mask.min_context", "1")];
+    let stand_in = match method {
+        "beit" => &without_tokenizer[..],
+        "ijepa" => &of_small_images,
+        _ => &[],
+    };
     let all = backbone.iter().chain(stand_in).chain(sets).map(|&(key, value)| (key.to_owned(), value.to_owned()));
     Recipe::resolve(Base::Preset(method), &all.collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{method}: {error}"))
 }
@@ -72,7 +80,8 @@ fn a_batch_is_learned_by_heart() {
 fn every_parameter_is_trained_but_fixed_positions_and_what_nobody_reads() {
     for (method, backbone, _) in ALL {
         let recipe = recipe(method, backbone, &[]);
-        let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
+        let network = Network::new(&recipe, &Device::flex().autodiff()).unwrap();
+        let task = Task::new(&recipe).unwrap().following(&network);
         let batch = task.batch(&images(&task, 2), &masks(&recipe, 2)).unwrap();
         let loss = network.loss(&batch, task.objective.as_ref(), None);
         let gradients = network.parameters().take_gradients(&mut loss.backward());
@@ -91,7 +100,8 @@ fn every_parameter_is_trained_but_fixed_positions_and_what_nobody_reads() {
 fn what_is_hidden_does_not_reach_the_prediction() {
     for (method, backbone, _) in ALL {
         let recipe = recipe(method, backbone, &[]);
-        let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex()).unwrap());
+        let network = Network::new(&recipe, &Device::flex()).unwrap();
+        let task = Task::new(&recipe).unwrap().following(&network);
         let (shown, masks) = (images(&task, 1), masks(&recipe, 1));
         let [rows, cols] = task.shape.grid();
         let mut changed = shown.clone();
@@ -140,7 +150,7 @@ fn eight_images_are_learned_by_heart_whatever_is_asked_for() {
     let recipe = recipe("beit", VIT, &small(&codes));
     let sizes = Sizes { channels: 3, patch: 8, codes: 32, width: 16 };
     let tokenizer = Tokenizer::untrained(sizes, vec![0.0; 3], vec![1.0; 3], 5, &Device::flex());
-    let task = Task::new(&recipe).unwrap().with_measured(&tokenizer.tensors().unwrap()).unwrap();
+    let task = Task::new(&recipe).unwrap().with_measured(&tokenizer.tensors().unwrap(), &Device::flex()).unwrap();
     let classes: BTreeSet<usize> =
         images(&task, 8).chunks_exact(32 * 32 * 3).flat_map(|image| task.targets(image)).map(|class| class as usize).collect();
     assert!(classes.len() > 4, "{classes:?}");

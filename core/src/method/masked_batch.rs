@@ -77,7 +77,7 @@ pub enum Feed {
     },
 }
 
-/// One batch, ready to be uploaded. Rows of `order`, `targets` and `weights` belong together.
+/// One batch, ready to be uploaded. Rows of `predicted`, `targets` and `weights` belong together; R of them are predicted of each sample.
 #[derive(Debug, Clone)]
 pub struct MaskedBatch {
     /// B
@@ -88,15 +88,22 @@ pub struct MaskedBatch {
     pub units: [usize; 2],
     /// V: the smallest count of visible patches in the batch; what a sample shows beyond it is neither encoded nor counted.
     pub visible: usize,
-    /// The first predicted row: V, or 0 if visible patches are predicted too.
+    /// The first of all patches, in their order, that is predicted: V, or 0 if visible patches are predicted too.
     pub first_predicted: usize,
+    /// Blocks that are predicted one by one, and patches of each, where the masks ask for that: of all blocks as many patches as the
+    /// smallest has.
+    pub blocks: Option<[usize; 2]>,
     /// What is visible of each image where it is packed.
     pub compact: Option<Compact>,
     /// The raster index of every row: visible ones first, as in `ids_shuffle` of each sample or as a packed map has them. `[B, N]`
     pub order: Vec<i32>,
-    /// `[B, N - first_predicted, row width]`
+    /// The raster index of every predicted row: what comes in `order` from `first_predicted` on, or block after block. `[B, R]`
+    pub predicted: Vec<i32>,
+    /// `[B, R, row width]`; empty where a teacher makes them.
     pub targets: Vec<f32>,
-    /// 1 where a row counts. `[B, N - first_predicted]`
+    /// The same from a teacher, where it computes.
+    taught: Option<Tensor<3>>,
+    /// 1 where a row counts. `[B, R]`
     pub weights: Vec<f32>,
     /// `[B, n, P·P·C]`: what the encoder is given.
     patches: Vec<f32>,
@@ -112,7 +119,7 @@ impl MaskedBatch {
     /// Shapes: `images [B, H, W, C]`, normalized; one mask per image.
     ///
     /// # Errors
-    /// If the masks cannot be packed and have to be.
+    /// If the masks cannot be packed and have to be, or a teacher fails.
     pub fn new(task: &Task, images: &[f32], masks: &[Mask], predict_visible: bool) -> Result<Self> {
         let (shape, batch) = (task.shape, masks.len());
         let num_patches = shape.num_patches();
@@ -120,7 +127,8 @@ impl MaskedBatch {
         let visible = masks.iter().map(Mask::num_visible).min().unwrap_or(0);
         let in_raster = matches!(task.feed, Feed::Everything { predicts_all } if predicts_all || predict_visible);
         let first_predicted = if predict_visible || in_raster { 0 } else { visible };
-        let rows = num_patches - first_predicted;
+        let blocks = if task.feed == Feed::Visible { common_blocks(masks) } else { None };
+        let rows = blocks.map_or(num_patches - first_predicted, |[count, size]| count * size);
         let packed = match task.feed {
             Feed::Packed { patch, official_order } => Some(Packed::new(shape, images, masks, patch, official_order)?),
             _ => None,
@@ -130,14 +138,19 @@ impl MaskedBatch {
             Feed::Everything { .. } => num_patches,
             Feed::Packed { .. } => 0,
         };
+        let taught = task.taught(images)?;
+        let asked = if taught.is_some() { 0 } else { width };
         let mut this = Self {
             batch,
             num_patches,
             units: shape.grid(),
             visible,
             first_predicted,
+            blocks,
+            predicted: vec![0; batch * rows],
             order: vec![0; batch * num_patches],
-            targets: vec![0.0; batch * rows * width],
+            targets: vec![0.0; batch * rows * asked],
+            taught: None,
             weights: vec![0.0; batch * rows],
             patches: vec![0.0; batch * given * values],
             hidden: vec![0.0; batch * given],
@@ -154,20 +167,16 @@ impl MaskedBatch {
         let samples = (images.par_chunks_exact(shape.image_values()), masks.par_iter().enumerate());
         let encoded = (chunks(&mut this.patches, given * values, batch), chunks(&mut this.hidden, given, batch));
         let predicted = (
-            this.order.par_chunks_exact_mut(num_patches),
-            chunks(&mut this.targets, rows * width, batch),
+            (this.order.par_chunks_exact_mut(num_patches), chunks(&mut this.predicted, rows, batch)),
+            chunks(&mut this.targets, rows * asked, batch),
             chunks(&mut this.weights, rows, batch),
         );
         (samples, encoded, predicted).into_par_iter().for_each(
-            |((image, (sample, mask)), (encoded, hidden), (order, targets, weights))| {
+            |((image, (sample, mask)), (encoded, hidden), ((order, predicted), targets, weights))| {
                 let patches = patchify(image, shape.height, shape.width, shape.channels, shape.patch);
-                let all_targets = task.target.rows(&task.image(image, &patches));
+                let all_targets = if asked > 0 { task.target.rows(&task.image(image, &patches)) } else { Vec::new() };
                 for (place, id) in order_of(mask, sample).into_iter().enumerate() {
                     order[place] = id as i32;
-                    if let Some(row) = place.checked_sub(first_predicted) {
-                        targets[row * width..][..width].copy_from_slice(&all_targets[id * width..][..width]);
-                        weights[row] = f32::from(u8::from(predict_visible || mask.masked[id]));
-                    }
                     // What is given in part stands in the order of rows, what is given whole in raster order.
                     let at = if given < num_patches { place } else { id };
                     if at < given {
@@ -175,13 +184,39 @@ impl MaskedBatch {
                         hidden[at] = f32::from(u8::from(mask.secondary[id] || mask.masked[id]));
                     }
                 }
+                match blocks {
+                    Some([count, size]) => {
+                        let of_blocks = mask.blocks[..count].iter().flat_map(|block| &block[..size]);
+                        predicted.iter_mut().zip(of_blocks).for_each(|(row, &id)| *row = id as i32);
+                    }
+                    None => predicted.copy_from_slice(&order[first_predicted..]),
+                }
+                for (row, id) in predicted.iter().map(|&id| id as usize).enumerate() {
+                    targets[row * asked..][..asked].copy_from_slice(&all_targets[id * asked..][..asked]);
+                    weights[row] = f32::from(u8::from(predict_visible || mask.masked[id]));
+                }
             },
         );
+        this.taught = taught.map(|rows| this.in_order(rows));
         if let Some(packed) = packed {
             this.official_order = packed.official_order.then(|| this.order_with_visible_sorted());
             (this.patches, this.hidden, this.compact, this.values) = (packed.patches, packed.hidden, Some(packed.compact), packed.values);
         }
         Ok(this)
+    }
+
+    /// R
+    pub fn num_predicted(&self) -> usize {
+        self.predicted.len() / self.batch.max(1)
+    }
+
+    /// The predicted rows. Shapes: `[B, N, width]`, patches in raster order, to `[B, R, width]`.
+    fn in_order(&self, rows: Tensor<3>) -> Tensor<3> {
+        let ([_, patches, width], device, predicted) = (rows.dims(), rows.device(), self.num_predicted());
+        let in_sample = |(row, id): (usize, &i32)| (row / predicted * patches) as i32 + id;
+        let places: Vec<i32> = self.predicted.iter().enumerate().map(in_sample).collect();
+        let places: Tensor<1, Int> = Tensor::from_data(TensorData::new(places, [self.batch * predicted]), &device);
+        rows.reshape([self.batch * patches, width]).select(0, places).reshape([self.batch, predicted, width])
     }
 
     fn order_with_visible_sorted(&self) -> Vec<i32> {
@@ -204,26 +239,33 @@ impl MaskedBatch {
 
     /// The position codes of the first `count` rows of every sample. Shapes: `table [1, 1 + N, W]` to `[B, count, W]`.
     pub fn positions(&self, table: &Tensor<3>, count: usize, device: &Device) -> Tensor<3> {
-        let [_, rows, width] = table.dims();
         let order = self.official_order.as_ref().unwrap_or(&self.order);
-        let places: Vec<i32> =
-            order.chunks_exact(self.num_patches).flat_map(|order| order[..count].iter().map(|place| place + 1)).collect();
-        let places: Tensor<1, Int> = Tensor::from_data(TensorData::new(places, [self.batch * count]), device);
-        table.clone().reshape([rows, width]).select(0, places).reshape([self.batch, count, width])
+        let ids: Vec<i32> = order.chunks_exact(self.num_patches).flat_map(|order| order[..count].iter().copied()).collect();
+        self.positions_of(table, &ids, device)
+    }
+
+    /// The position codes of the predicted rows. Shapes: `table [1, 1 + N, W]` to `[B, R, W]`.
+    pub fn predicted_positions(&self, table: &Tensor<3>, device: &Device) -> Tensor<3> {
+        self.positions_of(table, &self.predicted, device)
+    }
+
+    fn positions_of(&self, table: &Tensor<3>, ids: &[i32], device: &Device) -> Tensor<3> {
+        let [_, rows, width] = table.dims();
+        let places: Vec<i32> = ids.iter().map(|id| id + 1).collect();
+        let places: Tensor<1, Int> = Tensor::from_data(TensorData::new(places, [ids.len()]), device);
+        table.clone().reshape([rows, width]).select(0, places).reshape([self.batch, ids.len() / self.batch.max(1), width])
     }
 
     /// The predicted rows out of all patches in raster order, as a product with ones and zeros: no device has to scatter gradients then.
-    /// Shapes: `tokens [B, N, D]` to `[B, N - first_predicted, D]`.
+    /// Shapes: `tokens [B, N, D]` to `[B, R, D]`.
     pub fn pick(&self, tokens: Tensor<3>, device: &Device) -> Tensor<3> {
         if self.first_predicted == 0 {
             return tokens;
         }
-        let rows = self.num_patches - self.first_predicted;
-        let mut chosen = vec![0.0_f32; self.batch * rows * self.num_patches];
-        for (order, chosen) in self.order.chunks_exact(self.num_patches).zip(chosen.chunks_exact_mut(rows * self.num_patches)) {
-            for (row, &id) in order[self.first_predicted..].iter().enumerate() {
-                chosen[row * self.num_patches + id as usize] = 1.0;
-            }
+        let rows = self.num_predicted();
+        let mut chosen = vec![0.0_f32; self.predicted.len() * self.num_patches];
+        for (&id, chosen) in self.predicted.iter().zip(chosen.chunks_exact_mut(self.num_patches)) {
+            chosen[id as usize] = 1.0;
         }
         Tensor::<3>::from_data(TensorData::new(chosen, [self.batch, rows, self.num_patches]), device).matmul(tokens)
     }
@@ -243,36 +285,42 @@ impl MaskedBatch {
         }
     }
 
-    /// `[B, N - first_predicted, row width]`
+    /// `[B, R, row width]`
     pub fn targets(&self, device: &Device) -> Tensor<3> {
-        let shape = [self.batch, self.num_patches - self.first_predicted, self.row_width];
+        if let Some(taught) = self.taught.clone() {
+            return if device.is_autodiff() { taught.autodiff() } else { taught };
+        }
+        let shape = [self.batch, self.num_predicted(), self.row_width];
         Tensor::from_data(TensorData::new(self.targets.clone(), shape), device)
     }
 
-    /// `[B, N - first_predicted]`
+    /// `[B, R]`
     pub fn weights(&self, device: &Device) -> Tensor<2> {
-        Tensor::from_data(TensorData::new(self.weights.clone(), [self.batch, self.num_patches - self.first_predicted]), device)
+        Tensor::from_data(TensorData::new(self.weights.clone(), [self.batch, self.num_predicted()]), device)
     }
 
-    /// Brings predicted rows back to raster order. Shapes: `rows [B, N - first_predicted, width]` to `[B, N, width]`; patches that were
-    /// not predicted are zero.
+    /// Brings predicted rows back to raster order. Shapes: `rows [B, R, width]` to `[B, N, width]`; patches that were not predicted are
+    /// zero, and of one that several blocks have, the last one's prediction stays.
     pub fn to_raster(&self, rows: &[f32]) -> Vec<f32> {
-        let predicted = self.num_patches - self.first_predicted;
-        let width = rows.len() / (self.batch * predicted).max(1);
+        let (predicted, width) = (self.num_predicted(), rows.len() / self.predicted.len().max(1));
         let mut raster = vec![0.0; self.batch * self.num_patches * width];
-        for sample in 0..self.batch {
-            for row in 0..predicted {
-                let id = self.order[sample * self.num_patches + self.first_predicted + row] as usize;
-                let to = &mut raster[(sample * self.num_patches + id) * width..][..width];
-                to.copy_from_slice(&rows[(sample * predicted + row) * width..][..width]);
-            }
+        for (row, (&id, values)) in self.predicted.iter().zip(rows.chunks_exact(width.max(1))).enumerate() {
+            let place = row / predicted * self.num_patches + id as usize;
+            raster[place * width..][..width].copy_from_slice(values);
         }
         raster
     }
 }
 
+/// How many blocks of how many patches all masks have, if they ask for blocks.
+fn common_blocks(masks: &[Mask]) -> Option<[usize; 2]> {
+    let count = masks.iter().map(|mask| mask.blocks.len()).min()?;
+    let size = masks.iter().flat_map(|mask| &mask.blocks).map(Vec::len).min()?;
+    (count > 0 && size > 0).then_some([count, size])
+}
+
 /// The samples' shares of a list, of any length, even none.
-fn chunks(values: &mut [f32], each: usize, count: usize) -> impl IndexedParallelIterator<Item = &mut [f32]> {
+fn chunks<T: Send>(values: &mut [T], each: usize, count: usize) -> impl IndexedParallelIterator<Item = &mut [T]> {
     let mut rest = values;
     let mut shares = Vec::with_capacity(count);
     for _ in 0..count {

@@ -9,7 +9,7 @@ use super::masked_batch::{Lead, MaskedBatch};
 use crate::backbone::compact::Compact;
 use crate::backbone::drop_path::DropPath;
 use crate::backbone::encoder::{Encoder, EncoderConfig};
-use crate::backbone::linear::{normal, parameter};
+use crate::backbone::linear::{NORMAL_DEVIATION, normal, parameter};
 use crate::backbone::token_map::TokenMap;
 use crate::backbone::vit::Vit;
 use crate::error::Result;
@@ -63,7 +63,7 @@ impl MaskedConfig {
         let has_token = self.hidden == Hidden::MaskTokens || self.secondary_masking;
         let mask_token = has_token.then(|| match &self.encoder {
             EncoderConfig::Vit(vit) => parameter(vit.init.values(width, stream), [1, 1, width], device),
-            _ => parameter(normal(width, 0.02, stream), [1, 1, width], device),
+            _ => parameter(normal(width, NORMAL_DEVIATION, stream), [1, 1, width], device),
         });
         MaskedModel { encoder, mask_token, decoder: self.decoder.init(self, stream, device), config: self.clone() }
     }
@@ -87,7 +87,7 @@ impl MaskedModel {
         Ok(self)
     }
 
-    /// Predicts the batch's rows `[B, N - first_predicted, prediction width]`, in the batch's order.
+    /// Predicts the batch's rows `[B, R, prediction width]`, in the batch's order.
     pub fn predict(&self, batch: &MaskedBatch, drop_path: Option<&DropPath>, device: &Device) -> Tensor<3> {
         let encoded = self.encode(batch, drop_path, device);
         let prefix = self.encoder.num_prefix();

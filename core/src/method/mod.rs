@@ -1,7 +1,9 @@
 //! One paper, one file: how data, mask, network, target and objective are wired together.
 
 pub mod beit;
+pub mod data2vec;
 pub mod decoder;
+pub mod ijepa;
 pub mod mae;
 pub mod masked_batch;
 pub mod masked_model;
@@ -18,6 +20,7 @@ mod tests;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
 
 use crate::backbone::drop_path::DropPath;
 use crate::backbone::encoder::{Encoder, EncoderConfig};
@@ -84,16 +87,27 @@ impl Task {
         Ok(Self { shape: ImageShape { height, width, ..task.shape }, ..task })
     }
 
-    /// The task with what its target was measured to be: see [`Target::measure`].
+    /// The task with what its target was measured to be, for use on a device: see [`Target::measure`].
     ///
     /// # Errors
     /// If that is not of this target.
-    pub fn with_measured(mut self, measured: &TensorMap) -> Result<Self> {
-        self.target.restore(measured)?;
+    pub fn with_measured(mut self, measured: &TensorMap, device: &Device) -> Result<Self> {
+        self.target.restore(measured, device)?;
         match self.target.problems(self.shape) {
             problems if problems.is_empty() => Ok(self),
             problems => Err(Error::Recipe(problems)),
         }
+    }
+
+    /// The task with this network as its teacher, if what is asked for are features of the running average.
+    pub fn following(mut self, average: &Network) -> Self {
+        self.follow(average);
+        self
+    }
+
+    /// See [`Task::following`].
+    pub fn follow(&mut self, average: &Network) {
+        self.target.follow(average.encoder(), average.device());
     }
 
     /// What is asked for in each patch.
@@ -104,7 +118,7 @@ impl Task {
     /// Prepares a step. Shapes: `images [B, H, W, C]`, normalized; one mask per image.
     ///
     /// # Errors
-    /// If the masks are to be packed and cannot be.
+    /// If the masks are to be packed and cannot be, or a teacher fails.
     pub fn batch(&self, images: &[f32], masks: &[Mask]) -> Result<MaskedBatch> {
         MaskedBatch::new(self, images, masks, self.objective.covers_visible())
     }
@@ -112,7 +126,7 @@ impl Task {
     /// Prepares a look at every patch, visible ones too.
     ///
     /// # Errors
-    /// If the masks are to be packed and cannot be.
+    /// If the masks are to be packed and cannot be, or a teacher fails.
     pub fn batch_of_everything(&self, images: &[f32], masks: &[Mask]) -> Result<MaskedBatch> {
         MaskedBatch::new(self, images, masks, true)
     }
@@ -134,6 +148,14 @@ impl Task {
     pub fn image<'a>(&'a self, values: &'a [f32], patches: &'a [f32]) -> TargetImage<'a> {
         let (mean, std) = &self.normalization;
         TargetImage { values, patches, shape: self.shape, mean, std }
+    }
+
+    /// What the teacher, where there is one, makes of images. Shapes: `[B, H, W, C]`, normalized, to `[B, N, row width]`.
+    fn taught(&self, images: &[f32]) -> Result<Option<Tensor<3>>> {
+        let Some(teacher) = self.target.teacher() else { return Ok(None) };
+        let patches: Vec<f32> = images.par_chunks_exact(self.shape.image_values()).flat_map_iter(|image| self.patches(image)).collect();
+        let (mean, std) = &self.normalization;
+        teacher.features(patches, self.shape.grid(), (mean, std)).map(Some)
     }
 
     fn patches(&self, image: &[f32]) -> Vec<f32> {
@@ -181,7 +203,7 @@ pub fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
     Ok(MaskedConfig {
         encoder: encoder_sizes(recipe),
         decoder,
-        prediction_width: Task::new(recipe)?.output().prediction_width(),
+        prediction_width: recipe.target()?.output(recipe.shape()).prediction_width(),
         hidden: hidden(recipe),
         secondary_masking: recipe.masks_secondarily(),
     })
@@ -317,7 +339,7 @@ impl Network {
         &mut self.model
     }
 
-    /// Predicted rows in the batch's token order: `[B, N - first_predicted, target width]`.
+    /// Predicted rows in the batch's token order: `[B, R, target width]`.
     pub fn predict(&self, batch: &MaskedBatch, drop_path: Option<&DropPath>) -> Tensor<3> {
         self.model.predict(batch, drop_path, &self.device)
     }

@@ -12,7 +12,12 @@ pub fn warmup_cosine(progress: f64, warmup: f64, total: f64, base: f64, min: f64
         return min;
     }
     let share = (progress - warmup) / (total - warmup);
-    min + (base - min) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+    half_cosine([base, min], share)
+}
+
+/// From the first value to the second along half a cosine, as `share` goes from 0 to 1.
+fn half_cosine([begin, end]: [f64; 2], share: f64) -> f64 {
+    end + (begin - end) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
 }
 
 /// Where in a training a schedule of steps falls (SimMIM's 800 epochs: at epoch 700), and to what.
@@ -32,6 +37,9 @@ pub struct Plan {
     min_lr: f64,
     warmup_lr: f64,
     steps_down: bool,
+    /// At the beginning and at the end.
+    ema: [f64; 2],
+    weight_decay: [f64; 2],
 }
 
 impl Plan {
@@ -47,7 +55,9 @@ impl Plan {
         };
         let optim = &recipe.optim;
         let ([warmup_lr, min_lr], steps_down) = (recipe.lr_at_ends(), optim.schedule == "step");
-        Self { steps_total, warmup_steps, steps_per_epoch, base_lr: recipe.lr(), min_lr, warmup_lr, steps_down }
+        let ends = |begin: f64, end: f64| [begin, if end > 0.0 { end } else { begin }];
+        let (ema, weight_decay) = (ends(optim.ema, optim.ema_end), ends(optim.weight_decay, optim.weight_decay_end));
+        Self { steps_total, warmup_steps, steps_per_epoch, base_lr: recipe.lr(), min_lr, warmup_lr, steps_down, ema, weight_decay }
     }
 
     /// The learning rate of a step, counted from 0.
@@ -60,6 +70,21 @@ impl Plan {
             return if step < STEP_AT * total { self.base_lr } else { self.base_lr * STEP };
         }
         warmup_cosine(step, warmup, total, self.base_lr, self.min_lr)
+    }
+
+    /// The decay of the running average at a step, counted from 0: half a cosine from its value at the beginning to that at the end (BYOL,
+    /// DINO).
+    pub fn ema_at(&self, step: usize) -> f64 {
+        half_cosine(self.ema, self.share_at(step))
+    }
+
+    /// The weight decay at a step, counted from 0, along such a curve (DINO, I-JEPA).
+    pub fn weight_decay_at(&self, step: usize) -> f64 {
+        half_cosine(self.weight_decay, self.share_at(step))
+    }
+
+    fn share_at(&self, step: usize) -> f64 {
+        (step as f64 / self.steps_total as f64).min(1.0)
     }
 
     /// How many passes over the data lie before a step.
@@ -106,6 +131,22 @@ mod tests {
         assert_eq!((plan.lr_at(0), plan.epoch_at(300)), (0.0, 20.0));
         assert!((plan.lr_at(300) - peak * 0.5).abs() < 1e-18 && (plan.lr_at(600) - peak).abs() < 1e-18);
         assert!((plan.lr_at(420 * 15) - peak * 0.5).abs() < 1e-15);
+    }
+
+    #[test]
+    fn an_average_slows_down_to_its_end_or_stays_as_it_is() {
+        let decays = |sets: &[(&str, &str)]| {
+            let plan = plan(&[&[("train.steps", "100")], sets].concat(), 1_000);
+            [0, 50, 100, 120].map(|step| plan.ema_at(step))
+        };
+        assert_eq!(decays(&[("optim.ema", "0.996")]), [0.996; 4]);
+        for (have, want) in decays(&[("optim.ema", "0.996"), ("optim.ema_end", "1")]).into_iter().zip([0.996, 0.998, 1.0, 1.0]) {
+            assert!((have - want).abs() < 1e-12, "{have}");
+        }
+        let plan = plan(&[("train.steps", "100"), ("optim.weight_decay", "0.04"), ("optim.weight_decay_end", "0.4")], 1_000);
+        for (step, want) in [(0, 0.04), (50, 0.22), (100, 0.4)] {
+            assert!((plan.weight_decay_at(step) - want).abs() < 1e-12, "{step}");
+        }
     }
 
     #[test]

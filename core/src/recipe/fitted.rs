@@ -1,17 +1,23 @@
 //! Settings that nobody set and that follow from others, so that one change does not need three.
 
 use super::resolve::Layer;
-use crate::backbone::window::side_within;
-use crate::knob::Value;
+use crate::backbone::window::nearest_window;
+use crate::knob::{LONGEST, Value};
+use crate::target::features::AVERAGE;
 
-/// Fits what is not `said` to the rest: a packed pyramid's reductions and image, a Swin's window, SimMIM's units, and HOG's cells.
+/// Fits what is not `said` to the rest: a packed pyramid's reductions and image, a Swin's window, SimMIM's units, HOG's
+/// cells, and what a network predicts of itself.
 pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
     let packs = text(total, "backbone.tokens") == "compact";
     let shrunk = if packs { 2 } else { 1 };
     let Some(patch) = total.get("backbone.patch").and_then(Value::as_count).filter(|patch| (1..=256).contains(patch)) else { return };
     let stages = counts(total, "backbone.depths").len();
+    if stages > LONGEST {
+        // Refused for its own length; images fitted to it would be complained about first.
+        return;
+    }
     if stages > 0 && !said("data.image") {
-        let step = (patch * shrunk) << (stages - 1).min(16);
+        let step = (patch * shrunk) << (stages - 1);
         let image = counts(total, "data.image").into_iter().map(|side| side.next_multiple_of(step).max(step));
         total.insert("data.image".into(), list(image));
     }
@@ -22,13 +28,22 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
             total.insert("backbone.reductions".into(), list(halved));
         }
     }
+    if text(total, "target.kind") == "features" && text(total, "target.teacher") == AVERAGE {
+        // Of itself, a network predicts as many numbers as it has.
+        if let (Some(width), false) = (count(total, "backbone.width"), said("target.width")) {
+            total.insert("target.width".into(), Value::Int(width as i64));
+        }
+        if let (Some(depth), Some(layers), false) = (count(total, "backbone.depth"), count(total, "target.layers"), said("target.layers")) {
+            total.insert("target.layers".into(), Value::Int(layers.min(depth).max(1) as i64));
+        }
+    }
     if text(total, "target.kind") == "hog" && !said("target.cell") {
-        let unit = if packs { patch << stages.saturating_sub(2).min(16) } else { patch };
+        let unit = if packs { patch << stages.saturating_sub(2) } else { patch };
         total.insert("target.cell".into(), Value::Int(if unit % HOG_CELL == 0 { HOG_CELL } else { unit } as i64));
     }
     let [height, width] = counts(total, "data.image")[..] else { return };
     if let (true, Some(window)) = (text(total, "backbone.kind") == "swin" && !said("backbone.window"), count(total, "backbone.window")) {
-        let maps: Vec<[usize; 2]> = (0..stages.min(16)).map(|stage| [height, width].map(|side| (side / patch / shrunk) >> stage)).collect();
+        let maps: Vec<[usize; 2]> = (0..stages).map(|stage| [height, width].map(|side| (side / patch / shrunk) >> stage)).collect();
         if let Some(fitting) = nearest_window(&maps, window) {
             total.insert("backbone.window".into(), Value::Int(fitting as i64));
         }
@@ -46,17 +61,6 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
 const HOG_CELL: usize = 8;
 /// Units along the shorter side below which masking is too coarse to be random.
 const FEWEST_UNITS: usize = 4;
-
-/// The window nearest to `wanted` into which every map divides.
-fn nearest_window(maps: &[[usize; 2]], wanted: usize) -> Option<usize> {
-    let largest = maps.first()?.iter().copied().min()?.min(256);
-    let fits = |window: &usize| maps.iter().flatten().all(|&side| side > 0) && maps.iter().all(|map| divides(*map, *window));
-    (1..=largest).filter(fits).min_by_key(|&window| (window.abs_diff(wanted), usize::MAX - window))
-}
-
-fn divides(map: [usize; 2], window: usize) -> bool {
-    map.iter().all(|side| side.is_multiple_of(side_within(map, window)))
-}
 
 fn text<'a>(layer: &'a Layer, key: &str) -> &'a str {
     layer.get(key).and_then(Value::as_text).unwrap_or_default()

@@ -1,9 +1,9 @@
 //! Presets: what a method's name fills in.
 
-use super::backbones::BACKBONES;
 use super::resolve::Layer;
+use super::stages::stages;
 use crate::knob::Value;
-use crate::method::{beit, mae, maskfeat, simmim, um_mae};
+use crate::method::{beit, data2vec, ijepa, mae, maskfeat, simmim, um_mae};
 
 /// Settings, `key` and TOML value.
 pub type Sets = &'static [(&'static str, &'static str)];
@@ -26,18 +26,16 @@ pub struct Preset {
 }
 
 /// Every method that recipes may name.
-pub static METHODS: &[Preset] = &[mae::PRESET, simmim::PRESET, beit::PRESET, um_mae::PRESET, maskfeat::PRESET];
+pub static METHODS: &[Preset] =
+    &[mae::PRESET, simmim::PRESET, beit::PRESET, um_mae::PRESET, maskfeat::PRESET, data2vec::PRESET, ijepa::PRESET];
 
 impl Preset {
     /// Its settings for a back-bone of `kind`.
     pub(super) fn layer(&self, kind: &str) -> Layer {
-        let family = BACKBONES.iter().find(|family| family.name == kind);
-        let other_families = BACKBONES.iter().flat_map(|family| family.knobs.iter().map(|knob| knob.key));
-        let foreign: Vec<&str> =
-            other_families.filter(|key| family.is_none_or(|own| own.knobs.iter().all(|knob| knob.key != *key))).collect();
+        let own = stages().iter().find(|stage| stage.name == "backbone").map(|stage| stage.knobs_of(kind)).unwrap_or_default();
         let of_kind = self.sets_for.iter().filter(|(name, _)| *name == kind).flat_map(|(_, sets)| *sets);
         let all = self.sets.iter().chain(of_kind);
-        let fits = |key: &str| key.strip_prefix("backbone.").is_none_or(|key| !foreign.contains(&key));
+        let fits = |key: &str| key.strip_prefix("backbone.").is_none_or(|key| own.iter().any(|knob| knob.key == key));
         all.filter(|(key, _)| fits(key)).map(|&(key, value)| (key.to_owned(), Value::parse(value))).collect()
     }
 }

@@ -6,17 +6,20 @@ use super::{METHODS, Recipe, backbone_names, backbone_sizes};
 use crate::error::{Error, Problem, neighbors};
 use crate::method::encoder_sizes;
 use crate::registry::suggestion;
+use crate::target::features::AVERAGE;
 
 /// All problems between settings. A rule that looks at a setting in `faulty`, which has a problem of its own, is passed over.
 pub(super) fn across(recipe: &Recipe, faulty: &BTreeSet<&str>) -> Vec<Problem> {
-    let rules: [(&[&str], Vec<Problem>); 8] = [
+    let rules: [(&[&str], Vec<Problem>); 10] = [
         (&["method"], method(recipe)),
         (&["backbone.preset"], backbone_preset(recipe)),
         (&["data.image", "backbone.patch"], patches(recipe)),
         (&["backbone", "decoder.width", "decoder.heads"], networks(recipe)),
         (&["backbone.tokens", "decoder.kind", "mask.kind", "backbone"], together(recipe)),
+        (&["target", "backbone", "optim.ema"], own_average(recipe)),
         (&["data.mean", "data.std", "data.channels"], channels(recipe)),
         (&["augment.crop_scale", "augment.crop_ratio"], crops(recipe)),
+        (&["augment.jitter"], jitter(recipe)),
         (&["optim.betas", "optim.epochs", "optim.warmup_epochs", "optim.base_lr", "optim.min_lr", "train.steps"], optimization(recipe)),
     ];
     // A table's name stands for all of its settings.
@@ -125,6 +128,10 @@ fn together(recipe: &Recipe) -> Vec<Problem> {
     let has_distances = backbone.sizes.word("relative").is_some_and(|relative| relative != "none");
     let tokens = |what: &str, cure: &str| vec![Problem::new("backbone.tokens", what, cure)];
     match backbone.tokens.as_str() {
+        "mask" | "compact" if recipe.mask.kind == "multi_block" => {
+            let what = "`multi_block` leaves patches out that are neither shown nor predicted, and here every patch is one or the other";
+            vec![Problem::new("mask.kind", what, "use `backbone.tokens = \"drop\"`, or another mask")]
+        }
         "drop" if !is_vit => tokens("a pyramid cannot leave single patches out", "use `mask`, or `compact` with `mask.kind = \"uniform\"`"),
         "drop" if has_distances => {
             tokens("distances between patches are those of whole images", "use `mask`, or `backbone.relative = \"none\"`")
@@ -144,6 +151,34 @@ fn together(recipe: &Recipe) -> Vec<Problem> {
         }
         _ => Vec::new(),
     }
+}
+
+/// What keeps the running average from being the teacher.
+fn own_average(recipe: &Recipe) -> Vec<Problem> {
+    let (target, sizes) = (&recipe.target, &recipe.backbone.sizes);
+    if target.kind != "features" || target.word("teacher") != Some(AVERAGE) {
+        return Vec::new();
+    }
+    let elsewhere = "name other weights as `target.teacher`";
+    if sizes.kind != "vit" {
+        let what = "the last tokens of a pyramid stand for many patches: its average has nothing to say about one";
+        return vec![Problem::new("target.teacher", what, format!("use a vit, or {elsewhere}"))];
+    }
+    let mut found = Vec::new();
+    if recipe.optim.ema <= 0.0 {
+        let what = "the teacher is the running average of the weights, and nothing is averaged";
+        found.push(Problem::new("optim.ema", what, format!("set it, to 0.999 for instance, or {elsewhere}")));
+    }
+    for (key, own, what) in
+        [("width", sizes.count("width"), "features of that width"), ("layers", sizes.count("depth"), "that many blocks")]
+    {
+        let asked = target.count(key);
+        if asked > own || (key == "width" && asked != own) {
+            let what = format!("{asked} is asked for, and the network itself does not have {what}");
+            found.push(Problem::new(format!("target.{key}"), what, format!("use {own}, or leave the setting out")));
+        }
+    }
+    found
 }
 
 fn position_codes(widths: Vec<(&str, usize)>) -> Vec<Problem> {
@@ -197,6 +232,15 @@ fn crops(recipe: &Recipe) -> Vec<Problem> {
         .collect()
 }
 
+fn jitter(recipe: &Recipe) -> Vec<Problem> {
+    let jitter = &recipe.augment.jitter;
+    if matches!(jitter[..], [_, _, _, hue] if hue <= 0.5) {
+        return Vec::new();
+    }
+    let what = format!("{jitter:?} is not brightness, contrast, saturation and hue, the last of them at most 0.5");
+    vec![Problem::new("augment.jitter", what, "write for instance `[0.4, 0.4, 0.4, 0.1]`, or zeros for no change")]
+}
+
 fn optimization(recipe: &Recipe) -> Vec<Problem> {
     let (optim, mut found) = (&recipe.optim, Vec::new());
     if !matches!(optim.betas[..], [first, second] if (0.0..1.0).contains(&first) && (0.0..1.0).contains(&second)) {
@@ -235,6 +279,8 @@ fn optimization(recipe: &Recipe) -> Vec<Problem> {
 /// What the masking strategy has against its knobs or the grid.
 fn mask(recipe: &Recipe) -> Vec<Problem> {
     match recipe.mask() {
+        // A loss over all patches needs no mask: BEiT's ablation without one.
+        Ok(strategy) if strategy.num_masked(recipe.grid()).1 == 0 && recipe.objective.word("over") == Some("all") => Vec::new(),
         Ok(strategy) => strategy.check(recipe.grid()),
         Err(Error::Recipe(problems)) => problems,
         Err(other) => vec![Problem::new("mask.kind", other.to_string(), "choose another strategy")],

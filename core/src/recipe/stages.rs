@@ -94,6 +94,10 @@ pub struct Augment {
     pub crop_ratio: Vec<f64>,
     /// Probability of a mirror image.
     pub flip: f64,
+    /// Strengths of the change of brightness, contrast, saturation and hue.
+    pub jitter: Vec<f64>,
+    /// Probability that colors are changed.
+    pub jitter_chance: f64,
 }
 
 /// A stage that is one member of a family, with that member's knobs: `[mask]`, `[target]`, `[objective]`.
@@ -145,6 +149,8 @@ pub struct Optim {
     pub schedule: String,
     /// AdamW's decoupled decay.
     pub weight_decay: f64,
+    /// What it has become at the end; 0: the same.
+    pub weight_decay_end: f64,
     /// Whether class and mask tokens and tables of positions decay too.
     pub decay_tokens: bool,
     /// AdamW's two decay rates.
@@ -159,6 +165,8 @@ pub struct Optim {
     pub clip_norm: f64,
     /// Decay of the averaged weights; 0 = no average.
     pub ema: f64,
+    /// Its decay at the end of the training; 0: the same.
+    pub ema_end: f64,
 }
 
 /// `[train]`: what the run does besides learning.
@@ -303,6 +311,14 @@ const AUGMENT: &[Knob] = &[
     floats("crop_scale", "smallest and largest share of the area that a crop takes", "", (0.0, 1.0), &[0.2, 1.0]),
     floats("crop_ratio", "smallest and largest width over height of a crop", "", (0.01, 100.0), &[0.75, 4.0 / 3.0]),
     Knob::float("flip", "probability of a mirror image", "", (0.0, 1.0), 0.5),
+    floats(
+        "jitter",
+        "strengths of random brightness, contrast, saturation and hue, of color images",
+        "",
+        (0.0, 10.0),
+        &[0.0, 0.0, 0.0, 0.0],
+    ),
+    Knob::float("jitter_chance", "probability of such a change of colors", "", (0.0, 1.0), 1.0),
 ];
 
 const MASK: &[Knob] = &[Knob::text("kind", "strategy", "random")];
@@ -337,6 +353,7 @@ const OPTIM: &[Knob] = &[
     Knob::flag("scale_ends", "whether these two are scaled as base_lr is", false),
     Knob::choice("schedule", "how it falls: along a cosine, or at once to a tenth after 7/8 of the length", &["cosine", "step"], "cosine"),
     Knob::float("weight_decay", "of matrices, not of biases and norms", "", (0.0, 10.0), 0.05),
+    Knob::float("weight_decay_end", "the same at the end, along half a cosine; 0: as at the beginning", "", (0.0, 10.0), 0.0),
     Knob::flag("decay_tokens", "whether class and mask tokens and tables of positions decay too", true),
     floats("betas", "AdamW's memory of gradients and of their squares", "", (0.0, 1.0), &[0.9, 0.95]),
     Knob::float("eps", "AdamW's addend against division by zero", "", (0.0, 1.0), 1e-8),
@@ -344,6 +361,7 @@ const OPTIM: &[Knob] = &[
     Knob::float("epochs", "passes over the data", "epochs", (0.0, 1e6), 800.0),
     Knob::float("clip_norm", "largest norm of the gradient; 0: no limit", "", (0.0, 1e6), 0.0),
     Knob::float("ema", "decay of averaged weights; 0: no average", "", (0.0, 1.0), 0.0),
+    Knob::float("ema_end", "the same at the end, along half a cosine; 0: as at the beginning", "", (0.0, 1.0), 0.0),
 ];
 
 const TRAIN: &[Knob] = &[

@@ -350,6 +350,8 @@ fn what_does_not_go_together_is_refused_with_its_cure() {
     starts("maskfeat", &[("target.cell", "5")], "target.cell: a patch of 16 px does not consist of cells of 5 px");
     starts("maskfeat", &[("objective.kind", "cross_entropy")], "objective.kind: `cross_entropy` compares classes");
     starts("simmim", &[("backbone.window", "7")], "backbone.window: the map of 48x48 tokens of stage 1 does not divide");
+    starts("mae", &[("mask.ratio", "0")], "mask.ratio: masks none");
+    assert_eq!(first_problem("simmim", &[("mask.kind", "random"), ("mask.ratio", "0"), ("objective.over", "all")]), "", "no mask at all");
     starts("beit", &[], "target.tokenizer: no tokenizer is named");
     for stages in [9, 33, 64, 65, 200] {
         let depths = format!("[{}]", vec!["1"; stages].join(", "));

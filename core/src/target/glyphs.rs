@@ -13,8 +13,9 @@ const CELL_PX: usize = 16;
 const LARGEST_PX: usize = 2048;
 /// Length of a stroke, as a share of its cell.
 const LENGTH: f64 = 0.92;
-/// Width of a stroke, as a share of its cell.
+/// Width of a stroke, as a share of its cell, and at least in pixels: thinner ones vanish where pictures are shown small.
 const WIDTH: f64 = 0.11;
+const WIDTH_PX: f64 = 2.0;
 
 /// Rows `[N, channels · bins · cells]` on black. A stroke's brightness is its bin's weight, the mean over channels, white at 1; where strokes
 /// cross, the strongest is seen, and what is below zero is not.
@@ -55,8 +56,7 @@ fn enlargement(cell: usize, shape: ImageShape) -> usize {
 fn stroke(bin: usize, bins: usize, side: usize) -> Vec<f32> {
     let (sin, cos) = (PI * (bin as f64 + 0.5) / bins as f64).sin_cos();
     let size = side as f64;
-    // A line half as wide as a pixel is still seen, and the same in every direction.
-    let (half_length, half_width) = (LENGTH * size / 2.0, (WIDTH * size / 2.0).max(0.5));
+    let (half_length, half_width) = (LENGTH * size / 2.0, (WIDTH * size).max(WIDTH_PX) / 2.0);
     let covered = |from_middle: f64, half: f64| (half + 0.5 - from_middle.abs()).clamp(0.0, 1.0);
     let pixel = |index: usize| {
         let [down, across] = [index / side, index % side].map(|place| place as f64 + 0.5 - size / 2.0);
@@ -112,9 +112,8 @@ mod tests {
             picture.rgb.into_iter().max().unwrap()
         };
         let one = |bin: usize, weight: f32| std::array::from_fn(|at| if at == bin { weight } else { 0.0 });
-        // A narrow stroke between two columns of pixels covers neither whole.
         let white = f64::from(brightest(one(4, 1.0), one(4, 1.0)));
-        assert!(white > 200.0, "{white}");
+        assert_eq!(white, 255.0, "a stroke between two columns of pixels covers both");
         let share = |first, second| f64::from(brightest(first, second)) / white;
         assert!((share(one(4, 1.0), one(4, 0.2)) - 0.6).abs() < 0.01);
         assert!((share(one(4, 1.0), one(4, 0.0)) - 0.5).abs() < 0.01, "the channels' mean, bin by bin");

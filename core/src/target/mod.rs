@@ -1,21 +1,29 @@
 //! What a masked patch must be turned into.
 
 mod feature_colors;
+#[cfg(test)]
+mod features_tests;
 mod glyphs;
+mod normalization;
 mod principal_components;
+pub mod teacher;
 #[cfg(test)]
 mod tests;
 
+use burn::tensor::Device;
+
+use crate::backbone::encoder::Encoder;
 use crate::error::{Problem, Result};
 use crate::inspect::picture::Picture;
 use crate::method::masked_batch::ImageShape;
 use crate::registry;
 use crate::registry::Settings;
 use crate::weights::safetensors_file::TensorMap;
+use teacher::Teacher;
 
 registry! {
     /// Every target.
-    TARGETS: dyn Target { pixels, hog, pca, tokens }
+    TARGETS: dyn Target { pixels, hog, pca, tokens, features, labels }
 }
 
 /// Turns the patches of an image into rows to be predicted.
@@ -73,14 +81,29 @@ pub trait Target: Send + Sync {
         Ok(TensorMap::new())
     }
 
-    /// Takes what [`Target::measure`] gave. Until then, a target that needs it gives rows of the right shape that mean nothing, which is
-    /// enough to time a step.
+    /// Takes what [`Target::measure`] gave, for use on a device. Until then, a target that needs it gives rows of the right shape that mean
+    /// nothing, which is enough to time a step.
     ///
     /// # Errors
     /// If it is not of this target.
-    fn restore(&mut self, measured: &TensorMap) -> Result<()> {
-        let _ = measured;
+    fn restore(&mut self, measured: &TensorMap, device: &Device) -> Result<()> {
+        let _ = (measured, device);
         Ok(())
+    }
+
+    /// The network that makes the rows of whole batches, where one does.
+    fn teacher(&self) -> Option<&Teacher> {
+        None
+    }
+
+    /// Whether that network is the running average of the one in training.
+    fn follows_average(&self) -> bool {
+        false
+    }
+
+    /// Takes the running average as it is now as the teacher, if it is to be followed.
+    fn follow(&mut self, average: &Encoder, device: &Device) {
+        let _ = (average, device);
     }
 
     /// Whether what has to be known before training is known, so that rows mean something.

@@ -1,6 +1,8 @@
 //! The leading principal components of patches: what He et al. (2021) tried beside pixels. The directions in which patches of these data
 //! differ most are measured once, before training, and a patch is described by how far it lies along each.
 
+use burn::tensor::Device;
+
 use super::principal_components::principal_components;
 use super::{Output, Sample, Target, TargetImage};
 use crate::error::{Error, Result};
@@ -90,7 +92,7 @@ impl Target for Pca {
         self.measured.is_some()
     }
 
-    fn restore(&mut self, measured: &TensorMap) -> Result<()> {
+    fn restore(&mut self, measured: &TensorMap, _: &Device) -> Result<()> {
         let (Some(mean), Some(basis)) = (measured.get("mean"), measured.get("basis")) else {
             return Err(Error::Failed("the run lacks the principal components that its target was measured to have: start it anew".into()));
         };
@@ -132,7 +134,7 @@ mod tests {
     fn measured(components: usize) -> (Pca, TensorMap) {
         let mut target = Pca { components, measured: None };
         let found = target.measure(&Sample { shape: SHAPE, seed: 0, patches: &|count| Ok(patches(count)) }).unwrap();
-        target.restore(&found).unwrap();
+        target.restore(&found, &Device::flex()).unwrap();
         (target, found)
     }
 
@@ -180,7 +182,7 @@ mod tests {
         let (_, found) = measured(2);
         assert_eq!(found, measured(2).1);
         let mut other = Pca { components: 3, measured: None };
-        assert!(other.restore(&found).unwrap_err().to_string().contains("do not fit"));
-        assert!(other.restore(&TensorMap::new()).unwrap_err().to_string().contains("lacks"));
+        assert!(other.restore(&found, &Device::flex()).unwrap_err().to_string().contains("do not fit"));
+        assert!(other.restore(&TensorMap::new(), &Device::flex()).unwrap_err().to_string().contains("lacks"));
     }
 }

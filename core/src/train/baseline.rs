@@ -39,7 +39,8 @@ impl<'a> BaselineTally<'a> {
     /// Adds one image. Shapes: `targets [N, row width]` in raster order.
     pub fn add(&mut self, targets: &[f32], mask: &Mask) {
         let rows: Vec<&[f32]> = targets.chunks_exact(self.output.row_width()).collect();
-        let (masked, visible): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|&id| mask.masked[id]);
+        let masked: Vec<usize> = (0..rows.len()).filter(|&id| mask.masked[id]).collect();
+        let visible: Vec<usize> = (0..rows.len()).filter(|&id| !mask.masked[id] && !mask.left_out[id]).collect();
         self.patches += masked.len();
         if let Output::Classes { .. } = self.output {
             masked.iter().for_each(|&id| *self.classes.entry(rows[id][0] as usize).or_default() += 1);
@@ -96,7 +97,7 @@ mod tests {
     fn both_baselines_by_hand() {
         // A 1x4 grid of one-pixel patches with one channel: 1 and 3 are visible, 2 and 10 are masked.
         let masked = vec![false, true, false, true];
-        let mask = Mask { grid: Grid { frames: 1, rows: 1, cols: 4 }, masked, secondary: vec![false; 4], ids_shuffle: vec![0, 2, 1, 3] };
+        let mask = Mask::in_raster_order(Grid::still(1, 4), masked);
         let mut tally = BaselineTally::new(&Mse { all: false }, Output::Values { width: 1 }, 1);
         tally.add(&[1.0, 2.0, 3.0, 10.0], &mask);
         let baselines = tally.finish().expect("two masked patches");

@@ -61,7 +61,7 @@ pub struct TrainFigures {
 /// An invalid recipe or a device that fails.
 pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result<TrainFigures> {
     let mut network = Network::new(recipe, &device.device.clone().autodiff())?;
-    let (task, strategy) = (Task::new(recipe)?, recipe.mask()?);
+    let (task, strategy) = (Task::new(recipe)?.following(&network), recipe.mask()?);
     let batch = recipe.optim.batch;
     let (images, masks) = (noise_images(&task, batch), noise_masks(strategy.as_ref(), recipe.grid(), batch));
     let mut optimizer = AdamW::new(&recipe.optim);
@@ -108,9 +108,9 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
         values[values.len() / 2]
     };
     let seconds_per_step = median(4);
-    let visible = masks.iter().map(crate::mask::Mask::num_visible).min().unwrap_or(0);
-    let predicted = recipe.grid().len() - if task.objective.covers_visible() { 0 } else { visible };
-    let gflop_per_image = flops_per_image(&sizes(recipe)?, visible, predicted) / 1e9;
+    let batch_shape = task.batch(&images, &masks)?;
+    let blocks = batch_shape.blocks.map(|[count, _]| count);
+    let gflop_per_image = flops_per_image(&sizes(recipe)?, batch_shape.visible, batch_shape.num_predicted(), blocks) / 1e9;
     let gflops = gflop_per_image * batch as f64 / seconds_per_step;
     let peak_mib = peak_mib();
     drop((network, optimizer));

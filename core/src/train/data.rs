@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use crate::augment::prepare_eval;
+use crate::augment::{ColorJitter, prepare_eval};
 use crate::dataset::decode::Need;
 use crate::dataset::images::ImageSource;
 use crate::dataset::loader::{Loader, LoaderOptions};
@@ -107,6 +107,7 @@ pub fn loader_options(recipe: &Recipe, threads: usize, start: (u64, u64)) -> Loa
         crop_scale: pair(&recipe.augment.crop_scale),
         crop_ratio: pair(&recipe.augment.crop_ratio),
         flip: recipe.augment.flip,
+        jitter: ColorJitter::new(&recipe.augment.jitter, recipe.augment.jitter_chance),
         batch: recipe.optim.batch,
         seed: recipe.seed,
         threads,

@@ -113,10 +113,11 @@ impl Engine {
             warnings.extend(restored.warnings);
         }
         let measured = measured::read(run)?;
-        Ok(Self {
+        let task = Task::new(&recipe)?.with_measured(&measured, network.device())?;
+        let mut engine = Self {
             run: RunFolder { root: run.root.clone() },
             plan: Plan::new(&recipe, data.train.len()),
-            task: Task::new(&recipe)?.with_measured(&measured)?,
+            task,
             measured,
             strategy: recipe.mask()?,
             recipe,
@@ -129,7 +130,17 @@ impl Engine {
             threads,
             warnings,
             preview_wish: None,
-        })
+        };
+        engine.follow_average();
+        Ok(engine)
+    }
+
+    /// Lets the running average teach, where it does.
+    fn follow_average(&mut self) {
+        if self.task.target.follows_average() {
+            let average = self.average();
+            self.task.follow(&average);
+        }
     }
 
     /// The loader, at the run's place.
@@ -175,20 +186,24 @@ impl Engine {
     }
 
     fn masks(&self, epoch: u64, keys: &[u64]) -> Vec<Mask> {
-        let grid = self.recipe.grid();
-        let stream = |key: u64| Stream::new(self.recipe.seed, epoch, key, Purpose::Mask);
-        keys.iter().map(|&key| self.strategy.sample(grid, &mut stream(key))).collect()
+        let (grid, first) = (self.recipe.grid(), keys.first().copied().unwrap_or_default());
+        let stream = |key: u64, purpose: Purpose| Stream::new(self.recipe.seed, epoch, key, purpose);
+        let mask = |&key: &u64| self.strategy.sample_alike(grid, &mut stream(first, Purpose::MaskSize), &mut stream(key, Purpose::Mask));
+        keys.iter().map(mask).collect()
     }
 
     /// Clips, updates weights and average, and returns the gradient's norm before clipping. Shape: `[1]`.
-    pub fn update(&mut self, gradients: Named<Tensor<1>>, lr: f64) -> Option<Tensor<1>> {
+    pub fn update(&mut self, gradients: Named<Tensor<1>>, lr: f64, weight_decay: f64) -> Option<Tensor<1>> {
+        self.optimizer.weight_decay = weight_decay;
         let norm = global_norm(&gradients);
         let limit = self.recipe.optim.clip_norm;
         let clip = norm.as_ref().filter(|_| limit > 0.0).map(|norm| (norm, limit));
         self.optimizer.step_clipped(self.network.parameters_mut(), gradients, lr, clip);
         if let Some(ema) = &mut self.ema {
+            ema.decay = self.plan.ema_at(self.progress.step as usize);
             ema.update(self.network.parameters());
         }
+        self.follow_average();
         self.progress.step += 1;
         norm
     }
@@ -203,8 +218,13 @@ impl Engine {
         (self.progress.step * self.recipe.optim.accumulate as u64) as f64 / self.data.batches_per_epoch(&self.recipe) as f64
     }
 
-    /// The network as it is judged: the running average where there is one.
+    /// The network as it is judged: the running average where there is one, unless that is the teacher and the network its student.
     pub fn judged(&self) -> Network {
+        if self.task.target.follows_average() { self.network.for_inference() } else { self.average() }
+    }
+
+    /// The running average, or the network itself where there is none.
+    fn average(&self) -> Network {
         let mut network = self.network.for_inference();
         if let Some(ema) = &self.ema {
             network.parameters_mut().update_parameters(&mut |name, _, value| ema.values.get(name).cloned().unwrap_or(value));

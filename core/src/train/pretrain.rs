@@ -27,9 +27,10 @@ pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<
             watch.checkpoint(engine, reporter)?;
             return Ok(ending);
         }
-        let lr = engine.plan.lr_at(engine.progress.step as usize);
+        let step = engine.progress.step as usize;
+        let (lr, weight_decay) = (engine.plan.lr_at(step), engine.plan.weight_decay_at(step));
         let gradients = engine.forward_backward(&mut loader, reporter)?;
-        let grad_norm = engine.update(gradients.values, lr);
+        let grad_norm = engine.update(gradients.values, lr, weight_decay);
         reporter.finished(Finished { step: engine.progress.step, loss: gradients.loss, grad_norm, samples: gradients.samples });
 
         let due = Due::after(engine);
@@ -43,7 +44,7 @@ pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<
             tracing::info!("the GPU's kernels are ready after {:.1} s", begin.elapsed().as_secs_f64());
         }
         if due.log {
-            reporter.log(engine.progress.step, Rates { lr, weight_decay: engine.recipe.optim.weight_decay, epoch: engine.epoch() })?;
+            reporter.log(engine.progress.step, Rates { lr, weight_decay, epoch: engine.epoch() })?;
         }
         if due.baselines {
             watch.baselines(engine, reporter)?;

@@ -13,8 +13,8 @@ use crate::method::masked_model::{Hidden, MaskedConfig};
 
 /// The matrix arithmetic of one image's training step in floating-point operations: forward plus the two products of backward, no
 /// recomputation, and only products whose results are used. `visible` patches are shown to an encoder that is not shown all; `predicted`
-/// rows leave the decoder.
-pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize) -> f64 {
+/// rows leave the decoder, which predicts so many `blocks` of them one by one, or all at once.
+pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, blocks: Option<usize>) -> f64 {
     let (encoder, [rows, cols]) = (&config.encoder, config.units());
     let (patches, is_packed) = (rows * cols, config.hidden == Hidden::Packed);
     let shown = if config.hidden == Hidden::MaskTokens { patches } else { visible };
@@ -38,9 +38,11 @@ pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize) 
         DecoderConfig::Linear => matrix(leaving, inputs, encoder.stride() * encoder.stride() * config.prediction_width),
         DecoderConfig::Transformer { width, depth, mlp_ratio, .. } => {
             let (per_token, lead) = if is_packed { (4, 0) } else { (1, 1) };
-            matrix(leaving, inputs, per_token * width)
-                + blocks_flops(width, depth, mlp_ratio, lead + patches)
-                + matrix(predicted, width, config.prediction_width)
+            let decoding = match blocks {
+                Some(count) => count as f64 * blocks_flops(width, depth, mlp_ratio, visible + predicted / count.max(1)),
+                None => blocks_flops(width, depth, mlp_ratio, lead + patches),
+            };
+            matrix(leaving, inputs, per_token * width) + decoding + matrix(predicted, width, config.prediction_width)
         }
     };
     // The images need no gradient, so the patch embedding has one backward product instead of two.

@@ -44,7 +44,8 @@ pub fn compare(gpu: &OpenDevice, recipe: &Recipe) -> Result<Trial> {
 
 /// Loss, gradient norm, and the seconds of the second of two equal steps.
 fn step(device: &OpenDevice, recipe: &Recipe) -> Result<(f64, f64, f64)> {
-    let (network, task) = (Network::new(recipe, &device.device.clone().autodiff())?, Task::new(recipe)?);
+    let network = Network::new(recipe, &device.device.clone().autodiff())?;
+    let task = Task::new(recipe)?.following(&network);
     let images = noise_images(&task, recipe.optim.batch);
     let masks = noise_masks(recipe.mask()?.as_ref(), recipe.grid(), recipe.optim.batch);
     let batch = task.batch(&images, &masks)?;
@@ -68,5 +69,7 @@ pub fn noise_images(task: &Task, batch: usize) -> Vec<f32> {
 
 /// Masks for stand-in images, one per image.
 pub fn noise_masks(strategy: &dyn crate::mask::MaskStrategy, grid: Grid, batch: usize) -> Vec<crate::mask::Mask> {
-    (0..batch as u64).map(|sample| strategy.sample(grid, &mut Stream::new(0, 0, sample, Purpose::Bench))).collect()
+    let stream = |sample: u64, purpose: Purpose| Stream::new(0, 0, sample, purpose);
+    let mask = |sample: u64| strategy.sample_alike(grid, &mut stream(0, Purpose::MaskSize), &mut stream(sample, Purpose::Bench));
+    (0..batch as u64).map(mask).collect()
 }

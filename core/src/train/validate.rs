@@ -57,6 +57,22 @@ impl FixedSet {
         tally.finish()
     }
 
+    /// How different what is asked for is from patch to patch: the deviation of its numbers, each from its own mean over all patches, as a
+    /// share of their size. 0 where every patch is asked for the same; `None` for an empty set.
+    pub fn target_spread(&self, task: &Task) -> Option<f64> {
+        let width = task.output().row_width();
+        let (mut sums, mut squares, mut count) = (vec![0.0; width], 0.0, 0.0);
+        for image in self.images.chunks_exact(task.shape.image_values()) {
+            for row in task.targets(image).chunks_exact(width) {
+                sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
+                squares += row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
+                count += 1.0;
+            }
+        }
+        let of_means: f64 = sums.iter().map(|sum| sum * sum / count).sum();
+        (squares > 0.0).then(|| ((squares - of_means).max(0.0) / squares).sqrt())
+    }
+
     /// The objective over the set, images weighted by their predicted patches, and with it the share of them that is right, where there is
     /// right and wrong; `None` for an empty set.
     ///
@@ -66,7 +82,8 @@ impl FixedSet {
         let (mut sum, mut weight, mut right) = (0.0, 0.0, None);
         let images = self.images.chunks(task.shape.image_values() * batch.max(1));
         for (images, masks) in images.zip(self.masks.chunks(batch.max(1))) {
-            let patches = masks.iter().map(Mask::num_masked).sum::<usize>() as f64;
+            let counted = |mask: &Mask| if task.objective.covers_visible() { mask.masked.len() } else { mask.num_masked() };
+            let patches = masks.iter().map(counted).sum::<usize>() as f64;
             let drawn = reconstruct(network, task, images, masks)?;
             sum += drawn.loss * patches;
             weight += patches;
@@ -113,6 +130,10 @@ impl FixedSet {
             ("names".to_owned(), serde_json::Value::from(self.names.clone()).to_string()),
             ("brightness_borrowed".to_owned(), task.target.borrows_brightness().to_string()),
         ]);
+        if self.masks.iter().any(|mask| mask.num_left_out() > 0) {
+            let left_out = self.masks.iter().flat_map(|mask| mask.left_out.iter().map(|&out| f32::from(u8::from(out)))).collect();
+            tensors.insert("left_out".to_owned(), HostTensor::new([count, patches], left_out));
+        }
         if is_depicted {
             tensors.insert("target".to_owned(), HostTensor::new([count, patches, task.output().row_width()], drawn.targets));
             metadata.insert("recipe".to_owned(), recipe.to_toml());
@@ -135,7 +156,8 @@ impl FixedSet {
 
 /// The mask that image `sample` always gets when it is looked at.
 pub fn fixed_mask(strategy: &dyn MaskStrategy, grid: Grid, seed: u64, sample: usize) -> Mask {
-    strategy.sample(grid, &mut Stream::new(seed, 0, sample as u64, Purpose::Validation))
+    let stream = |sample: u64, purpose: Purpose| Stream::new(seed, 0, sample, purpose);
+    strategy.sample_alike(grid, &mut stream(0, Purpose::MaskSize), &mut stream(sample as u64, Purpose::Validation))
 }
 
 /// A map on a finer grid: every place gets the value of the one that it lies in. Shapes: `map [n]` of `from` to `[N]` of `to`.

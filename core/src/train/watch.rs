@@ -25,20 +25,25 @@ impl Watch {
         Self { validation: None, preview: None, preview_samples }
     }
 
-    /// The validation images, and what no network scores on them, which no training changes.
+    /// The validation images, and what no network scores on them, which no training changes, unless its own average teaches.
     fn validation(&mut self, engine: &Engine) -> &(FixedSet, Option<Baselines>) {
-        self.validation.get_or_insert_with(|| {
-            let set = engine.fixed_set(&engine.data.validation);
-            let baselines = set.baselines(&engine.task);
-            (set, baselines)
-        })
+        let (moves, is_known) = (engine.task.target.follows_average(), self.validation.is_some());
+        let known = self.validation.get_or_insert_with(|| (engine.fixed_set(&engine.data.validation), None));
+        if moves || !is_known {
+            known.1 = known.0.baselines(&engine.task);
+        }
+        known
     }
 
-    /// Logs what no network scores on the validation images, so that every later loss has something to be held against.
+    /// Logs what no network scores on the validation images, so that every later loss has something to be held against. Where that changes
+    /// with the teacher, it stands beside each validation.
     ///
     /// # Errors
     /// If the log cannot be written.
     pub fn baselines(&mut self, engine: &Engine, reporter: &mut Reporter<'_>) -> Result<()> {
+        if engine.task.target.follows_average() {
+            return Ok(());
+        }
         reporter.off_the_clock(|reporter| {
             let Some(baselines) = self.validation(engine).1 else { return Ok(()) };
             let mut figures = Figures::from([("patch_mean".into(), baselines.patch_mean), ("nearest".into(), baselines.nearest)]);
@@ -58,12 +63,16 @@ impl Watch {
         reporter.off_the_clock(|reporter| {
             let (set, baselines) = self.validation(engine);
             let batch = engine.recipe.optim.batch.min(64);
-            let (Some((loss, accuracy)), Some(baselines)) = (set.loss(&engine.judged(), &engine.task, batch)?, baselines) else {
-                return Ok(false);
-            };
+            let Some((loss, accuracy)) = set.loss(&engine.judged(), &engine.task, batch)? else { return Ok(false) };
+            // Where nothing is hidden, there is nothing to guess.
+            let baselines = baselines.unwrap_or(Baselines { patch_mean: f64::NAN, nearest: f64::NAN });
             let step = engine.progress.step;
             let mut metrics = Figures::from([("held_out".into(), f64::from(u8::from(engine.data.held_out)))]);
             metrics.extend(accuracy.map(|accuracy| ("accuracy".into(), accuracy)));
+            let moves = engine.task.target.follows_average();
+            if moves {
+                metrics.extend(set.target_spread(&engine.task).map(|spread| ("target_spread".into(), spread)));
+            }
             reporter.event(&Event::Validation(Validation {
                 step,
                 loss,
@@ -72,6 +81,10 @@ impl Watch {
                 metrics,
                 ..Validation::default()
             }))?;
+            if moves {
+                // What is asked for has changed since the last time, so that a lower loss need not be a better one.
+                return Ok(false);
+            }
             let better = engine.progress.best.is_none_or(|(_, best)| loss < best);
             if better {
                 engine.progress.best = Some((step, loss));

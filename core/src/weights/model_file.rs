@@ -114,6 +114,21 @@ impl Weights {
         origin(&file, &safetensors_file::read_metadata(&file)?)
     }
 
+    /// How many classes a Hugging Face folder's classifier tells apart, without reading the weights.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it is no such folder, or none of a classifier.
+    pub fn num_classes(path: &Path) -> Result<usize> {
+        let folder = hugging_face::folder_of(path)
+            .ok_or_else(|| Error::data(path, "it is no Hugging Face folder", "give a folder with a config.json"))?;
+        hugging_face::num_classes(folder)
+    }
+
+    /// A tensor by its name in Maskroom.
+    pub fn tensor(&self, name: &str) -> Option<&HostTensor> {
+        self.tensors.get(name)
+    }
+
     fn locate(path: &Path) -> Result<PathBuf> {
         let cure = "give a run folder, a checkpoint folder, a Hugging Face folder with a config.json, or a model.safetensors";
         if path.is_file() {
@@ -191,7 +206,11 @@ pub fn flat(tensor: &HostTensor, device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(tensor.values.clone(), [tensor.values.len()]), device)
 }
 
-fn load_parameters<'a>(
+/// Gives parameters the values that `find` knows by name. What it does not know and `may_lack` excuses stays as it is.
+///
+/// # Errors
+/// [`Error::Data`] naming the parameters that are missing or of another shape.
+pub(crate) fn load_parameters<'a>(
     model: &mut dyn Parameters,
     device: &Device,
     path: &Path,

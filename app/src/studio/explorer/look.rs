@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use egui::ColorImage;
 use maskroom_core::dataset::Dataset;
-use maskroom_core::inspect::encoder::{AttentionMaps, Images, Query, attention_of_every_block};
+use maskroom_core::inspect::encoder::{AttentionMaps, Images, Query, attention_of_every_block, attention_of_stage};
 use maskroom_core::inspect::look::{Fit, Prepared, prepare};
 use maskroom_core::inspect::strips::to_picture;
 use maskroom_widgets::HeatRows;
@@ -24,7 +24,7 @@ const CELL_BYTES: usize = 8;
 pub struct Look {
     /// All layers and heads, asked from the class token.
     pub overview: Arc<Overview>,
-    /// The layer of `rows`.
+    /// The layer of `rows`, counted within the stage.
     pub layer: usize,
     /// What each patch of that layer attends to: a query per patch; head after head, then their mean. `None` where that is too much.
     pub rows: Option<HeatRows>,
@@ -38,9 +38,17 @@ pub struct Overview {
     pub sample: usize,
     /// The image as the network sees it.
     pub image: Arc<ColorImage>,
-    /// Rows and columns of patches.
+    /// Stages of the network; a plain transformer has one.
+    pub stages: usize,
+    /// The stage that all this is of.
+    pub stage: usize,
+    /// Whether it has a class token; without one, the mean over all patches stands for what that attends to.
+    pub has_class_token: bool,
+    /// Rows and columns of its patches.
     pub grid: [usize; 2],
-    /// Blocks.
+    /// Its first block, counted over all stages.
+    pub first_layer: usize,
+    /// Its blocks.
     pub layers: usize,
     /// Heads of each block.
     pub heads: usize,
@@ -48,8 +56,9 @@ pub struct Overview {
     pub cropped: bool,
     /// From the class token: a query per layer; head after head, then their mean.
     pub class_rows: HeatRows,
-    /// Rollout: the class token, then every patch where that is not too much. One head.
-    pub rollout: HeatRows,
+    /// Rollout: the class token, then every patch where that is not too much. One head. A pyramid, whose blocks do not all see the same
+    /// patches, has none.
+    pub rollout: Option<HeatRows>,
     /// Layer after layer, head after head.
     pub figures: Vec<HeadFigures>,
     /// The numbers that the network was shown.
@@ -57,8 +66,14 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// Shows an image to a network, and keeps the patches' maps of one layer on the way.
-    pub(super) fn new(weights: &OpenedWeights, dataset: &Dataset, sample: usize, layer: usize) -> Result<(Self, Option<HeatRows>)> {
+    /// Shows an image to a network, and keeps what the blocks of a stage attend to, of one layer of it every patch.
+    pub(super) fn new(
+        weights: &OpenedWeights,
+        dataset: &Dataset,
+        sample: usize,
+        stage: usize,
+        layer: usize,
+    ) -> Result<(Self, Option<HeatRows>)> {
         let recipe = &weights.recipe;
         let patch = recipe.backbone.patch;
         let num_patches = |image: &Prepared| (image.height / patch) * (image.width / patch);
@@ -69,29 +84,39 @@ impl Overview {
         }
         let picture = to_picture(&image.values, image.height, image.width, recipe)?;
         let shown = Images { values: image.values, batch: 1, height: image.height, width: image.width };
-        let (mut class_rows, mut figures, mut rows) = (Vec::new(), Vec::new(), None);
-        let rolled = attention_of_every_block(&weights.network, &shown, |index, maps| {
+        let config = weights.network.encoder().config();
+        let (stages, blocks) = (config.num_stages(), config.blocks_of(stage));
+        let (mut class_rows, mut figures, mut rows, mut grid, mut has_class_token) = (Vec::new(), Vec::new(), None, [0; 2], false);
+        let keep = |index: usize, maps: AttentionMaps| {
+            (grid, has_class_token) = (maps.grid, maps.prefix > 0);
             class_rows.extend(with_mean(&maps, Query::Cls)?);
             figures.extend(head_figures::of_layer(&maps));
-            if index == layer {
+            if index == blocks.start + layer {
                 rows = patch_rows(&maps)?;
             }
             Ok(())
-        })?;
-        let rolled =
-            rolled.context("this is a pyramid, whose blocks do not all see the same patches: look at it with `maskroom attend`")?;
-        let layers = recipe.backbone.num_blocks();
-        let (grid, heads) = (rolled.grid, class_rows.len() / (layers * rolled.grid[0] * rolled.grid[1]).max(1) - 1);
+        };
+        let rollout = if stages == 1 {
+            Some(rollout_rows(&attention_of_every_block(&weights.network, &shown, keep)?)?)
+        } else {
+            attention_of_stage(&weights.network, &shown, stage, keep)?;
+            None
+        };
+        let (first_layer, layers, heads) = (blocks.start, blocks.len(), config.heads_of(blocks.start));
         let overview = Self {
             step: weights.step,
             sample,
             image: Arc::new(ColorImage::from_rgb([picture.width, picture.height], &picture.rgb)),
+            stages,
+            stage,
+            has_class_token,
             grid,
+            first_layer,
             layers,
             heads,
             cropped,
             class_rows: HeatRows::from_values(&class_rows, layers, heads + 1, grid).context("the network has no attention")?,
-            rollout: rollout_rows(&rolled)?,
+            rollout,
             figures,
             shown,
         };
@@ -100,7 +125,7 @@ impl Overview {
 
     /// Bytes in memory, about.
     pub(super) fn bytes(&self) -> usize {
-        bytes_of(&self.class_rows) + bytes_of(&self.rollout) + self.shown.values.len() * 4 + self.image.pixels.len() * 4
+        bytes_of(&self.class_rows) + self.rollout.as_ref().map_or(0, bytes_of) + self.shown.values.len() * 4 + self.image.pixels.len() * 4
     }
 
     /// Whether every patch can be asked, not only the class token.

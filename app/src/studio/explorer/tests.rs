@@ -52,9 +52,13 @@ fn dataset(folder: &Path, height: usize, width: usize) -> Arc<Dataset> {
 }
 
 fn run(folder: &Path) -> RunFolder {
-    let run = RunFolder::create(&folder.join("run"), &recipe().to_toml(), &RunInfo::default()).unwrap();
+    run_of(folder, &recipe())
+}
+
+fn run_of(folder: &Path, recipe: &Recipe) -> RunFolder {
+    let run = RunFolder::create(&folder.join("run"), &recipe.to_toml(), &RunInfo::default()).unwrap();
     for step in [10, 20] {
-        let recipe = Recipe { seed: step, ..recipe() };
+        let recipe = Recipe { seed: step, ..recipe.clone() };
         let network = Network::new(&recipe, &OpenDevice::cpu("test").device).unwrap();
         let tensors = model_file::tensors_of(network.parameters(), None).unwrap();
         let pending = run.begin_checkpoint(step).unwrap();
@@ -66,7 +70,7 @@ fn run(folder: &Path) -> RunFolder {
 
 fn ask(dataset: &Arc<Dataset>, run: &RunFolder, checkpoint: Checkpoint, layer: i64) -> Question {
     let weights = vec![WeightsChoice { run: run.root.clone(), checkpoint }];
-    Question { dataset: Arc::clone(dataset), sample: 0, weights, layer, newest: None, gently: false }
+    Question { dataset: Arc::clone(dataset), sample: 0, weights, stage: -1, layer, newest: None, gently: false }
 }
 
 #[test]
@@ -100,8 +104,9 @@ fn what_is_shown_is_what_the_library_computes() {
         assert!(overview.figures_of(layer, 1).is_some_and(|head| (1.0..=24.0).contains(&head.spread_patches)));
     }
     let rolled = rollout(&network, &images).unwrap();
-    assert_eq!((overview.rollout.num_queries(), overview.rollout.num_heads()), (25, 1));
-    assert_eq!(overview.rollout.value(8, 0, [0, 3]), Some(rolled.query(0, 0, Query::Patch(1, 1)).unwrap()[3]));
+    let of_all = overview.rollout.as_ref().unwrap();
+    assert_eq!((of_all.num_queries(), of_all.num_heads()), (25, 1));
+    assert_eq!(of_all.value(8, 0, [0, 3]), Some(rolled.query(0, 0, Query::Patch(1, 1)).unwrap()[3]));
 }
 
 #[test]
@@ -138,4 +143,34 @@ fn images_of_too_many_patches_are_cropped() {
     let answer = Explorer::default().answer(ask(&dataset, &run, Checkpoint::Untrained, -1));
     let overview = &answer.looks[0].as_ref().unwrap().overview;
     assert!(overview.cropped && overview.grid == [4, 4]);
+}
+
+#[test]
+fn a_pyramid_is_looked_at_stage_by_stage() {
+    let folder = folder("pyramid");
+    let sets = [("data.image", "[64, 64]"), ("backbone.preset", "swin-nano"), ("backbone.depths", "[1, 2, 2]")];
+    let recipe = Recipe::resolve(Base::Preset("simmim"), &sets.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap();
+    let (dataset, run) = (dataset(&folder.0, 64, 64), run_of(&folder.0, &recipe));
+    let mut explorer = Explorer::default();
+    let mut look = |stage: i64, layer: i64| {
+        let question = Question { stage, ..ask(&dataset, &run, Checkpoint::Untrained, layer) };
+        explorer.answer(question).looks.remove(0).unwrap()
+    };
+    let network = Network::new(&recipe, &OpenDevice::cpu("test").device).unwrap();
+    let config = network.encoder().config();
+    let image = prepare(&dataset, 0, &recipe, Fit::Keep).unwrap();
+    let images = Images { values: image.values, batch: 1, height: image.height, width: image.width };
+    for (stage, blocks) in [(0, 0..1), (1, 1..3), (2, 3..5)] {
+        let look = look(stage, -1);
+        let overview = &look.overview;
+        let side = config.grid()[0] >> stage;
+        assert_eq!((overview.stages, overview.stage, overview.grid), (3, stage as usize, [side, side]));
+        assert_eq!((overview.first_layer, overview.layers, overview.heads), (blocks.start, blocks.len(), config.heads_of(blocks.start)));
+        assert!(overview.rollout.is_none() && !overview.has_class_token);
+        let maps = attention(&network, &images, blocks.end as i64 - 1).unwrap();
+        let want = maps.query(0, 0, Query::Patch(1, 0)).unwrap();
+        assert_eq!(look.rows.as_ref().and_then(|rows| rows.value(side, 0, [0, 1])), Some(want[1]));
+        assert_eq!(overview.class_rows.value(overview.layers - 1, 0, [0, 1]), Some(maps.query(0, 0, Query::Cls).unwrap()[1]));
+    }
+    assert_eq!(look(-1, -1).overview.stage, 2);
 }

@@ -135,6 +135,24 @@ pub(super) fn read(folder: &Path) -> Result<Model> {
     Ok(Model { recipe, architecture, bias, last_norm: last_norm(&fields, architecture)? })
 }
 
+/// How many classes a classifier's `config.json` names; the library leaves out that it has two.
+///
+/// # Errors
+/// If the model is no classifier.
+pub(super) fn num_classes(folder: &Path) -> Result<usize> {
+    const USUAL: usize = 2;
+    let fields = Fields::read(&folder.join(FILE))?;
+    let architecture = architecture(&fields)?;
+    if !architecture.name.ends_with("ForImageClassification") {
+        return Err(fields.misfit("architectures", fields.get("architectures"), "a class of models for image classification"));
+    }
+    Ok(match (fields.get("id2label"), fields.get("num_labels").and_then(Value::as_u64)) {
+        (Some(Value::Object(names)), _) => names.len(),
+        (_, Some(count)) => count as usize,
+        _ => USUAL,
+    })
+}
+
 fn architecture(fields: &Fields) -> Result<&'static Architecture> {
     const KNOWN: &[Architecture] = &ARCHITECTURES;
     let name = match fields.get("architectures") {

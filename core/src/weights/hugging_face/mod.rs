@@ -49,6 +49,14 @@ pub(super) fn recipe(folder: &Path) -> Result<Recipe> {
     Ok(config::read(folder)?.recipe)
 }
 
+/// How many classes the classifier of a folder tells apart, without reading its weights.
+///
+/// # Errors
+/// As [`recipe`], or if the model is no classifier.
+pub(super) fn num_classes(folder: &Path) -> Result<usize> {
+    config::num_classes(folder)
+}
+
 /// Opens a folder.
 ///
 /// # Errors

@@ -224,6 +224,13 @@ impl Conversion {
         if let Some(token) = mask_token.iter().find_map(|name| self.theirs.remove(name)) {
             self.ours.insert("mask_token".to_owned(), token);
         }
+        // A classifier can say what is in a patch.
+        for kind in ["weight", "bias"] {
+            let name = format!("classifier.{kind}");
+            if let Some(tensor) = self.theirs.remove(&name) {
+                self.ours.insert(name, tensor);
+            }
+        }
         self.theirs.retain(|name, _| {
             let name = name.strip_prefix(&base).unwrap_or(name);
             !of_heads.iter().any(|head| name.starts_with(head))

@@ -96,12 +96,9 @@ impl Case {
         let network = self.network(&Device::flex().autodiff());
         let mut batch = self.task.batch(self.images(), &self.masks).unwrap();
         if let Some(labels) = self.labels() {
-            let rows = batch.num_patches - batch.first_predicted;
-            for (sample, labels) in labels.iter().enumerate() {
-                for row in 0..rows {
-                    let id = batch.order[sample * batch.num_patches + batch.first_predicted + row];
-                    batch.targets[sample * rows + row] = labels[id as usize];
-                }
+            let rows = batch.num_predicted();
+            for (row, (target, &id)) in batch.targets.iter_mut().zip(&batch.predicted).enumerate() {
+                *target = labels[row / rows][id as usize];
             }
         }
         let loss = network.loss(&batch, self.task.objective.as_ref(), None);

@@ -23,10 +23,30 @@ impl Default for Folds {
 /// The colors that suit quantities.
 const COLORS: [ColorMap; 3] = [ColorMap::Viridis, ColorMap::Inferno, ColorMap::Gray];
 
+/// Which stage of a pyramid.
+pub fn stages(ui: &mut Ui, look: &Look, view: &mut View) {
+    let overview = &look.overview;
+    if overview.stages < 2 {
+        return;
+    }
+    let words: Vec<String> = (1..=overview.stages).map(|stage| format!("Stage {stage}")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut index = overview.stage;
+    if Segmented::new("Stage", &words).show(ui, &mut index).changed() {
+        (view.stage, view.layer, view.pinned) = (index as i64, -1, None);
+    }
+    ui.add_space(Tokens::of(ui).sizes.gap_small);
+}
+
 /// Which heads, and whose attention.
 pub fn heads(ui: &mut Ui, look: &Look, view: &mut View) {
+    // What the blocks of a pyramid attend to cannot be carried through all of them.
+    let count = Heads::ALL.len() - usize::from(look.overview.rollout.is_none());
+    if view.heads == Heads::Rollout && look.overview.rollout.is_none() {
+        view.heads = Heads::default();
+    }
     let mut index = Heads::ALL.iter().position(|&heads| heads == view.heads).unwrap_or(0);
-    if Segmented::new("Heads", &Heads::WORDS).show(ui, &mut index).changed() {
+    if Segmented::new("Heads", &Heads::WORDS[..count]).show(ui, &mut index).changed() {
         view.heads = Heads::ALL[index];
     }
     if view.heads == Heads::Composite {
@@ -40,7 +60,8 @@ pub fn heads(ui: &mut Ui, look: &Look, view: &mut View) {
 
 /// The token whose attention is shown.
 pub fn asked(ui: &mut Ui, look: &Look, view: &mut View) {
-    let can_ask = if view.heads == Heads::Rollout { look.overview.rollout.num_queries() > 1 } else { look.overview.has_patch_rows() };
+    let rollout = look.overview.rollout.as_ref().filter(|_| view.heads == Heads::Rollout);
+    let can_ask = rollout.map_or_else(|| look.overview.has_patch_rows(), |rollout| rollout.num_queries() > 1);
     if !can_ask {
         (view.pinned, view.follow) = (None, false);
         let words = "This image has too many patches to ask each of them; the class token can be asked.";

@@ -63,7 +63,7 @@ pub fn show(ui: &mut Ui, overview: &Overview, atlas: &TextureHandle, view: &mut 
         Rect::from_min_size(min, Vec2::new(pitch_x - GAP, pitch_y - GAP))
     };
     let (layer, head) = (view.layer_of(layers), view.head.min(heads - 1));
-    let name = format!("Layer {layer}, head {head}; arrow keys choose others");
+    let name = format!("Layer {}, head {head}; arrow keys choose others", overview.first_layer + layer);
     response.widget_info(|| WidgetInfo::labeled(egui::Role::Grid, ui.is_enabled(), &name));
 
     let under_pointer = response.hover_pos().and_then(|pos| {
@@ -96,7 +96,7 @@ pub fn show(ui: &mut Ui, overview: &Overview, atlas: &TextureHandle, view: &mut 
         }
         for layer in (0..layers).step_by(every(pitch_y)) {
             let place = Pos2::new(corner.x - tokens.sizes.gap_small, cell(layer, 0).center().y);
-            painter.text(place, Align2::RIGHT_CENTER, layer.to_string(), font.clone(), tokens.text_muted);
+            painter.text(place, Align2::RIGHT_CENTER, (overview.first_layer + layer).to_string(), font.clone(), tokens.text_muted);
         }
         let share = Vec2::new(1.0 / heads as f32, 1.0 / layers as f32);
         for layer in 0..layers {
@@ -137,7 +137,8 @@ fn words(overview: &Overview, layer: usize, head: usize) -> Option<String> {
     let figures = overview.figures_of(layer, head)?;
     let [rows, cols] = overview.grid;
     Some(format!(
-        "layer {layer}, head {head}\nspreads over {:.0} of {} patches\na patch looks {:.1} patches far",
+        "layer {}, head {head}\nspreads over {:.0} of {} patches\na patch looks {:.1} patches far",
+        overview.first_layer + layer,
         figures.spread_patches,
         rows * cols,
         figures.distance_patches

@@ -90,8 +90,9 @@ impl AttentionPanel {
                 self.textures.push(Texture { of: Arc::clone(&look.overview), picture });
             }
         }
-        // Another image has other patches.
-        if self.answer.as_ref().is_some_and(|before| before.question.sample != answer.question.sample) {
+        // Another image has other patches, and so has another stage.
+        let of = |answer: &Answer| (answer.question.sample, answer.question.stage);
+        if self.answer.as_ref().is_some_and(|before| of(before) != of(&answer)) {
             (self.view.pinned, self.view.hovered) = (None, None);
         }
         self.answer = Some(answer);
@@ -104,6 +105,7 @@ impl AttentionPanel {
             dataset: Arc::clone(dataset),
             sample: desk.project.selected(),
             weights: self.source.weights(),
+            stage: self.view.stage,
             layer: self.view.layer,
             newest: run.view.checkpoints.last().copied().filter(|_| self.source.follows_latest()),
             gently: desk.runs.active().is_some(),
@@ -215,7 +217,7 @@ impl AttentionPanel {
     /// What the colors mean, and what is known of the image.
     fn legend(&self, ui: &mut Ui, look: &Look) {
         let overview = &look.overview;
-        let words = self.view.words(overview.layers);
+        let words = self.view.words(overview);
         match self.view.shown(look) {
             Some(shown) if self.view.heads != Heads::Composite => {
                 Legend::new(&sentence(&words), self.view.ramp()).range([0.0, shown.maximum()]).show(ui);
@@ -242,7 +244,7 @@ impl AttentionPanel {
         let (view, filter) = (self.view.clone(), ("Picture", "png"));
         match wish {
             Wish::Shown => {
-                let name = format!("{image}, {}", view.words(overview.layers));
+                let name = format!("{image}, {}", view.words(&overview));
                 let write = move |path: &Path| Ok(export::picture(&looks, &view, tokens)?.save_png(path)?);
                 self.save_as.ask(desk, "Export the picture", &name, filter, write);
             }
@@ -257,6 +259,7 @@ impl AttentionPanel {
         let overview = &look.overview;
         let note = format!("{} layers, {} heads", overview.layers, overview.heads);
         Section::new("Heads").note(&note).show(ui, |ui| {
+            controls::stages(ui, look, &mut self.view);
             controls::heads(ui, look, &mut self.view);
             ui.add_space(Tokens::of(ui).sizes.gap_small);
             let fits = |atlas: &&Atlas| Arc::ptr_eq(&atlas.of, overview) && atlas.colors == self.view.colors;
@@ -276,7 +279,7 @@ impl AttentionPanel {
         {
             desk.ask(Ask::UseForMasks(AttentionChoice {
                 weights,
-                layer: self.view.layer_of(overview.layers),
+                layer: overview.first_layer + self.view.layer_of(overview.layers),
                 head: self.view.as_head_choice(overview.heads),
                 rollout: self.view.heads == Heads::Rollout,
                 mass: self.view.mass(),

@@ -8,7 +8,7 @@ use maskroom_core::segment::attention::HeadChoice;
 use maskroom_core::segment::{DEFAULT_MASS, mass_mask};
 use maskroom_widgets::{CanvasView, HeatRows, Heatmap, Ramp};
 
-use crate::studio::explorer::Look;
+use crate::studio::explorer::{Look, Overview};
 
 /// Heads that one picture can show in colors of their own.
 pub const MAX_COLORED: usize = 16;
@@ -41,7 +41,9 @@ impl Heads {
 pub struct View {
     /// Which heads.
     pub heads: Heads,
-    /// The block; negative counts from the end.
+    /// The stage of a pyramid; negative counts from the end.
+    pub stage: i64,
+    /// The block of that stage; negative counts from the end.
     pub layer: i64,
     /// The head of [`Heads::One`].
     pub head: usize,
@@ -71,6 +73,7 @@ impl Default for View {
     fn default() -> Self {
         Self {
             heads: Heads::default(),
+            stage: -1,
             layer: -1,
             head: 0,
             left_out: Vec::new(),
@@ -125,8 +128,8 @@ impl View {
         let layer = self.layer_of(overview.layers);
         let patch = self.asked().map(|[row, col]| row * cols + col);
         let (rows, query) = match (self.heads, patch) {
-            (Heads::Rollout, None) => (&overview.rollout, 0),
-            (Heads::Rollout, Some(patch)) => (&overview.rollout, patch + 1),
+            (Heads::Rollout, None) => (overview.rollout.as_ref()?, 0),
+            (Heads::Rollout, Some(patch)) => (overview.rollout.as_ref()?, patch + 1),
             (_, None) => (&overview.class_rows, layer),
             (_, Some(patch)) => (look.rows.as_ref().filter(|_| look.layer == layer)?, patch),
         };
@@ -162,14 +165,15 @@ impl View {
     }
 
     /// Where it lies, in the library's words.
-    pub fn place(&self, layers: usize) -> Where {
+    pub fn place(&self, overview: &Overview) -> Where {
         let query = self.asked().map_or(Query::Cls, |[row, col]| Query::Patch(row, col));
-        Where { layer: self.layer_of(layers) as i64, query, rollout: self.heads == Heads::Rollout }
+        let layer = (overview.first_layer + self.layer_of(overview.layers)) as i64;
+        Where { layer, query, rollout: self.heads == Heads::Rollout }
     }
 
     /// In words, such as `layer 11, head 3, from the class token`.
-    pub fn words(&self, layers: usize) -> String {
-        let place = self.place(layers);
+    pub fn words(&self, overview: &Overview) -> String {
+        let place = self.place(overview);
         let heads = match self.heads {
             Heads::One => format!("layer {}, head {}", place.layer, self.head),
             Heads::Mean => format!("layer {}, mean of all heads", place.layer),
@@ -177,7 +181,8 @@ impl View {
             Heads::Rollout => "rollout over all layers".to_owned(),
         };
         match place.query {
-            Query::Cls => format!("{heads}, from the class token"),
+            Query::Cls if overview.has_class_token => format!("{heads}, from the class token"),
+            Query::Cls => format!("{heads}, from all patches on average"),
             Query::Patch(row, col) => format!("{heads}, from patch {row}, {col}"),
         }
     }

@@ -73,7 +73,7 @@ impl AugmentationView {
                 }
             }
             ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-                let button = Button::new("Edit").icon(icon::RECIPE).small().tooltip("Crops and flips are settings of the recipe");
+                let button = Button::new("Edit").icon(icon::RECIPE).small().tooltip("Crops, flips and colors are settings of the recipe");
                 if let (true, Some(panel)) = (button.show(ui).clicked(), index_of("recipe")) {
                     desk.ask(Command::ShowPanel(panel));
                 }
@@ -119,8 +119,11 @@ fn in_words(recipe: &Recipe) -> String {
     let [height, width] = recipe.data.image;
     let scale = &recipe.augment.crop_scale;
     let (low, high) = (scale.first().copied().unwrap_or(1.0), scale.last().copied().unwrap_or(1.0));
+    let is_jittered =
+        recipe.data.channels == 3 && recipe.augment.jitter_chance > 0.0 && recipe.augment.jitter.iter().any(|&strength| strength > 0.0);
+    let colors = if is_jittered { "colors changed, " } else { "" };
     format!(
-        "Crops of {} to {} % of the area, {} % flipped, resized to {width} × {height} px, seed {}",
+        "Crops of {} to {} % of the area, {} % flipped, {colors}resized to {width} × {height} px, seed {}",
         percent(low),
         percent(high),
         percent(recipe.augment.flip),

@@ -95,9 +95,11 @@ impl Card<'_> {
         let grid = self.desk.draft.recipe().grid();
         let item = index.and_then(|index| self.desk.project.dataset()?.items.get(index));
         let name = format!("{} on {}", strategy.kind.name, item.map_or("no image", |item| item.name.as_str()));
+        let unseen = strategy.masks.get(place).map(Mask::unseen).unwrap_or_default();
         let mut view = PatchView::new(&name, texture, [grid.rows, grid.cols]);
         match strategy.masks.get(place) {
             _ if self.shows_probability => view = view.probabilities(probabilities),
+            Some(mask) if mask.num_left_out() > 0 => view = view.masked(&unseen).second(&mask.masked),
             Some(mask) => view = view.masked(&mask.masked).second(&mask.secondary),
             None => {}
         }
@@ -154,6 +156,9 @@ fn figures(ui: &mut Ui, strategy: &Strategy, shows_probability: bool) {
         if mask.num_secondary() > 0 {
             lines.push(format!("again {} ({})", share_of(mask, Mask::num_secondary), mask.num_secondary()));
         }
+        if mask.num_left_out() > 0 {
+            lines.push(format!("out   {} ({})", share_of(mask, Mask::num_left_out), mask.num_left_out()));
+        }
     }
     for line in lines {
         let response = ui.label(RichText::new(line).text_style(fonts::mono_small()).color(tokens.text_muted));
@@ -163,7 +168,8 @@ fn figures(ui: &mut Ui, strategy: &Strategy, shows_probability: bool) {
 
 fn explain(response: Response) {
     response.on_hover_text(
-        "mean: masked on average\nhere: masked in this draw of the first image\nagain: visible, but replaced by a mask token",
+        "mean: masked on average\nhere: masked in this draw of the first image\nagain: visible, but replaced by a mask token\nout: neither shown \
+         nor predicted",
     );
 }
 

@@ -57,10 +57,13 @@ impl Settings {
     /// Draws the fields; layers and heads are those of `run`.
     pub fn ui(&mut self, ui: &mut Ui, run: Option<&Run>) {
         let backbone = run.and_then(|run| run.recipe.as_ref()).map(|recipe| {
-            let last = recipe.backbone.num_blocks().saturating_sub(1);
-            (last + 1, encoder_sizes(recipe).heads_of(last))
+            let sizes = encoder_sizes(recipe);
+            (sizes.num_blocks(), sizes.heads_of(self.layer_of(sizes.num_blocks()) as usize), sizes.num_stages() > 1)
         });
-        let (depth, heads) = backbone.unwrap_or((12, 3));
+        let (depth, heads, is_pyramid) = backbone.unwrap_or((12, 3, false));
+        // The blocks of a pyramid do not all see the same patches: nothing can be followed through them.
+        self.rollout &= !is_pyramid;
+        let ways: &[&str] = if is_pyramid { &WAYS[..1] } else { &WAYS };
         let note = self.words(depth);
         let mut is_open = self.is_open;
         let section = Section::new("From attention to masks").note(&note).collapsible(&mut is_open);
@@ -69,21 +72,21 @@ impl Settings {
                 ui.spacing_mut().item_spacing.x = Tokens::of(ui).sizes.gap_large;
                 ui.columns(2, |columns| {
                     columns.iter_mut().for_each(|ui| ui.spacing_mut().item_spacing.x = Tokens::of(ui).sizes.gap);
-                    self.attention(&mut columns[0], depth, heads);
+                    self.attention(&mut columns[0], depth, heads, ways);
                     self.parts(&mut columns[1]);
                 });
             } else {
-                self.attention(ui, depth, heads);
+                self.attention(ui, depth, heads, ways);
                 self.parts(ui);
             }
         });
         self.is_open = is_open;
     }
 
-    fn attention(&mut self, ui: &mut Ui, depth: usize, heads: usize) {
+    fn attention(&mut self, ui: &mut Ui, depth: usize, heads: usize, ways: &[&str]) {
         let mut way = WAYS[usize::from(self.rollout)].to_owned();
         let doc = "The class token's attention in one layer, or followed through all of them";
-        let told = Field::new("Attention").doc(doc).default_differs(self.rollout).choice(ui, &mut way, &WAYS);
+        let told = Field::new("Attention").doc(doc).default_differs(self.rollout).choice(ui, &mut way, ways);
         self.rollout = !told.reset && way == WAYS[1];
         ui.add_enabled_ui(!self.rollout, |ui| {
             let mut layer = self.layer_of(depth) as f64;

@@ -11,6 +11,7 @@ use super::health::baseline;
 use super::milestones::Milestones;
 use super::toolbar::{self, Look, Wish};
 use super::traces::{Drawn, Traces, X};
+use crate::guesses::Guesses;
 use crate::studio::desk::Desk;
 use crate::studio::runs::Run;
 
@@ -104,7 +105,8 @@ impl Charts {
                 curves.push(Curve { name, color_index: shown.color_index, raw: Some(trace), dashed: true, ..Curve::default() });
             }
         }
-        let references = [("mean of visible patches", "patch_mean"), ("nearest visible patch", "nearest")];
+        let guesses = Guesses::of(first.run.target());
+        let references = [(guesses.mean[0], "patch_mean"), (guesses.nearest[0], "nearest")];
         let references: Vec<Reference<'_>> = references
             .into_iter()
             .filter_map(|(name, key)| Some(Reference { name, y: baseline(&first.run.view, key)?, role: Role::TextMuted }))

@@ -3,6 +3,7 @@
 use maskroom_core::run::Validation;
 use maskroom_widgets::Tone;
 
+use crate::guesses::Guesses;
 use crate::studio::run_view::RunView;
 
 /// One thing that a rule noticed.
@@ -19,11 +20,12 @@ pub struct Finding {
 type Rule = fn(&RunView) -> Option<Finding>;
 
 const RULES: &[Rule] =
-    &[not_a_number, collapsed, not_below_baselines, rising, overfitting, exploding_gradient, vanishing_gradient, waiting_for_data, slower];
+    &[not_a_number, collapsed, teacher_collapsed, rising, overfitting, exploding_gradient, vanishing_gradient, waiting_for_data, slower];
 
-/// Everything that is wrong, the gravest first.
-pub fn findings(view: &RunView) -> Vec<Finding> {
-    let mut found: Vec<Finding> = RULES.iter().filter_map(|rule| rule(view)).collect();
+/// Everything that is wrong with a run that predicts such a target, the gravest first.
+pub fn findings(view: &RunView, target: &str) -> Vec<Finding> {
+    let learns_nothing = not_below_baselines(view, Guesses::of(target));
+    let mut found: Vec<Finding> = RULES.iter().filter_map(|rule| rule(view)).chain(learns_nothing).collect();
     found.sort_by_key(|finding| finding.tone != Tone::Bad);
     found.extend(view.warnings.iter().rev().take(MAX_WARNINGS).map(|warning| warned(warning)));
     found
@@ -36,6 +38,8 @@ const WINDOW: usize = 20;
 /// Finished steps, and share of the run, before learning is judged at all.
 const MIN_STEPS: u64 = 200;
 const MIN_SHARE: f64 = 0.05;
+/// How different patches must be to a teacher, as a share of its features' size.
+const MIN_SPREAD: f64 = 0.02;
 /// Share of the time that may be spent waiting for data.
 const MAX_DATA_WAIT: f64 = 0.2;
 
@@ -68,20 +72,36 @@ fn collapsed(view: &RunView) -> Option<Finding> {
     })
 }
 
-fn not_below_baselines(view: &RunView) -> Option<Finding> {
+/// Where the running average is the teacher: what it asks for must differ from patch to patch.
+fn teacher_collapsed(view: &RunView) -> Option<Finding> {
+    let spread = view.validations.last()?.metrics.get("target_spread").copied().filter(|_| is_settled(view))?;
+    (spread < MIN_SPREAD).then(|| {
+        bad(
+            "What is asked for is nearly the same in every patch",
+            &format!(
+                "The running average, which teaches, gives features that differ by {:.1} % of their size: they have collapsed, and training on \
+                 does not bring them back. Start anew with a lower optim.base_lr or a longer warm-up",
+                100.0 * spread
+            ),
+        )
+    })
+}
+
+/// Whether what is asked for changes with the network, so that losses of different steps cannot be compared.
+fn has_own_teacher(view: &RunView) -> bool {
+    view.validations.last().is_some_and(|validation| validation.metrics.contains_key("target_spread"))
+}
+
+fn not_below_baselines(view: &RunView, guesses: &Guesses) -> Option<Finding> {
     if !is_settled(view) {
         return None;
     }
     let loss = settled_loss(view)?;
-    let (floor, guess) = baselines(view)?;
+    let mean = baseline(view, "patch_mean").map(|value| (value, guesses.mean[1]));
+    let nearest = baseline(view, "nearest").map(|value| (value, guesses.nearest[1]));
+    let (floor, guess) = mean.into_iter().chain(nearest).min_by(|a, b| a.0.total_cmp(&b.0))?;
     if let Some(trivial) = baseline(view, "trivial").filter(|trivial| (loss - trivial).abs() < 0.003 * trivial) {
-        return Some(warning(
-            "The network predicts only the mean of each patch",
-            &format!(
-                "The loss stays at {trivial:.4}, which is what one value for a whole patch scores. Give it more steps or a higher \
-                 optim.base_lr; on nearly uniform images turn off target.normalize"
-            ),
-        ));
+        return Some(warning(guesses.trivial, &format!("The loss stays at {trivial:.4}, which is what {}", guesses.trivial_advice)));
     }
     (loss > 0.98 * floor).then(|| {
         warning(
@@ -96,7 +116,7 @@ fn not_below_baselines(view: &RunView) -> Option<Finding> {
 }
 
 fn rising(view: &RunView) -> Option<Finding> {
-    if !is_settled(view) {
+    if !is_settled(view) || has_own_teacher(view) {
         return None;
     }
     let points = view.course.points();
@@ -112,6 +132,9 @@ fn rising(view: &RunView) -> Option<Finding> {
 }
 
 fn overfitting(view: &RunView) -> Option<Finding> {
+    if has_own_teacher(view) {
+        return None;
+    }
     let is_held_out = |validation: &&Validation| validation.metrics.get("held_out").is_none_or(|&held_out| held_out > 0.0);
     let validations: Vec<(u64, f64)> =
         view.validations.iter().filter(is_held_out).filter(|one| one.loss.is_finite()).map(|one| (one.step, one.loss)).collect();
@@ -202,13 +225,6 @@ fn is_settled(view: &RunView) -> bool {
 fn settled_loss(view: &RunView) -> Option<f64> {
     let held_out = view.validations.last().map(|validation| validation.loss).filter(|loss| loss.is_finite());
     held_out.or_else(|| mean(tail(view.columns.values.get("loss")?, WINDOW).iter().copied()))
-}
-
-/// The lower of the two guesses that need no network, and which it is.
-fn baselines(view: &RunView) -> Option<(f64, &'static str)> {
-    let mean = baseline(view, "patch_mean").map(|value| (value, "guessing the mean color of the visible patches"));
-    let nearest = baseline(view, "nearest").map(|value| (value, "copying the nearest visible patch"));
-    mean.into_iter().chain(nearest).min_by(|a, b| a.0.total_cmp(&b.0))
 }
 
 /// What no network scores: `patch_mean`, `nearest` or `trivial`, where it is logged and has a meaning.

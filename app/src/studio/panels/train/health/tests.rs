@@ -20,7 +20,7 @@ fn run(change: impl Fn(&mut Step)) -> RunView {
 }
 
 fn titles(view: &RunView) -> String {
-    findings(view).into_iter().map(|finding| finding.title).collect::<Vec<_>>().join("; ")
+    findings(view, "pixels").into_iter().map(|finding| finding.title).collect::<Vec<_>>().join("; ")
 }
 
 fn validate(view: &mut RunView, losses: &[(u64, f64)]) {
@@ -43,7 +43,7 @@ fn a_loss_that_is_no_number() {
     let mut view = run(|_| {});
     let error = Some("the loss became NaN or infinite at step 4".into());
     view.apply(Event::Stopped(Stopped { reason: Reason::Failed, error, ..Stopped::default() }));
-    assert_eq!(findings(&view)[0].tone, Tone::Bad);
+    assert_eq!(findings(&view, "pixels")[0].tone, Tone::Bad);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn held_out_images_that_it_forgets() {
     let mut view = run(|_| {});
     validate(&mut view, &[(200, 0.6), (400, 0.5), (600, 0.55), (800, 0.6), (1000, 0.65)]);
     assert!(titles(&view).contains("by heart"));
-    assert!(findings(&view)[0].advice.contains("step 400"));
+    assert!(findings(&view, "pixels")[0].advice.contains("step 400"));
     let mut once = run(|_| {});
     validate(&mut once, &[(200, 0.6), (400, 0.5), (600, 0.7), (800, 0.5), (1000, 0.51)]);
     assert_eq!(titles(&once), "", "one bad figure is none");
@@ -82,7 +82,7 @@ fn gradients_that_explode_or_vanish() {
 #[test]
 fn a_loader_or_a_machine_that_is_slow() {
     let found = run(|step| step.data_wait_ratio = 0.35);
-    assert!(titles(&found).contains("bottleneck") && findings(&found)[0].advice.contains("35 %"));
+    assert!(titles(&found).contains("bottleneck") && findings(&found, "pixels")[0].advice.contains("35 %"));
     assert!(titles(&run(|step| step.images_per_second = if step.step > 850 { 30.0 } else { 80.0 })).contains("half as fast"));
 }
 
@@ -104,7 +104,32 @@ fn warnings_of_the_engine_are_told_last_and_the_latest_first() {
     for number in 0..5 {
         view.apply(Event::Warning { message: format!("image {number} cannot be read: it is left out") });
     }
-    let found = findings(&view);
+    let found = findings(&view, "pixels");
     assert_eq!((found.len(), found[1].title.as_str(), found[1].advice.as_str()), (4, "Image 4 cannot be read", "it is left out"));
     assert!(found[0].tone == Tone::Warning && found[1].tone == Tone::Info);
+}
+
+#[test]
+fn what_needs_no_network_is_told_in_the_words_of_the_target() {
+    let title = |target: &str, loss: f64| {
+        let view = run(|step| step.loss = loss);
+        findings(&view, target).into_iter().map(|finding| finding.title).collect::<Vec<_>>().join("; ")
+    };
+    assert!(title("hog", 1.15).contains("the mean histogram"));
+    assert!(title("tokens", 1.15).contains("how frequent each code is"));
+    assert!(title("hog", 0.9985).contains("no edges at all"));
+    assert!(title("tokens", 0.9985).contains("equally likely"));
+}
+
+#[test]
+fn a_teacher_that_says_the_same_of_every_patch() {
+    let mut view = run(|step| step.loss = if step.step > 600 { 0.4 + step.step as f64 / 1000.0 } else { step.loss });
+    let mut validate = |spread: f64| {
+        let metrics = [("target_spread".to_owned(), spread)].into();
+        view.apply(Event::Validation(Validation { step: 1000, loss: 0.5, metrics, ..Validation::default() }));
+        findings(&view, "features").into_iter().map(|finding| (finding.tone, finding.title)).collect::<Vec<_>>()
+    };
+    assert_eq!(validate(0.9), [], "a loss that rises with what its own teacher asks for is well");
+    let found = validate(0.01);
+    assert!(found[0].0 == Tone::Bad && found[0].1.contains("nearly the same in every patch"), "{found:?}");
 }

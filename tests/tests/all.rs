@@ -67,6 +67,9 @@ mod sweep;
 /// `target` and `tokenizer`, and runs that predict such targets.
 #[path = "all/targets.rs"]
 mod targets;
+/// Runs whose targets a network makes.
+#[path = "all/teachers.rs"]
+mod teachers;
 /// `pretrain`, `train`, `bench` and `doctor`.
 #[path = "all/training.rs"]
 mod training;

@@ -141,18 +141,18 @@ impl Mask {
 
     /// A mask that shows the patches `shown` of a frame, and has `blocks` predicted one by one; the same in every frame.
     pub(crate) fn of_blocks(grid: Grid, blocks: &[Vec<usize>], shown: &[usize]) -> Self {
-        let (mut masked, mut left_out) = (vec![false; grid.plane()], vec![true; grid.plane()]);
-        blocks.iter().flatten().for_each(|&patch| masked[patch] = true);
-        shown.iter().chain(blocks.iter().flatten()).for_each(|&patch| left_out[patch] = false);
+        let (mut masked, mut left_out) = (vec![false; grid.len()], vec![true; grid.len()]);
         let in_all = |patches: &[usize]| -> Vec<usize> {
             (0..grid.frames).flat_map(|frame| patches.iter().map(move |patch| frame * grid.plane() + patch)).collect()
         };
-        let (masked, left_out) = (masked.repeat(grid.frames), left_out.repeat(grid.frames));
-        let mut ids_shuffle = in_all(shown);
+        let blocks: Vec<Vec<usize>> = blocks.iter().map(|block| in_all(block)).collect();
+        let mut ids_shuffle = Vec::with_capacity(grid.len());
+        ids_shuffle.extend(in_all(shown));
+        blocks.iter().flatten().for_each(|&patch| masked[patch] = true);
+        ids_shuffle.iter().chain(blocks.iter().flatten()).for_each(|&patch| left_out[patch] = false);
         ids_shuffle.extend((0..grid.len()).filter(|&patch| left_out[patch]));
         ids_shuffle.extend((0..grid.len()).filter(|&patch| masked[patch]));
-        let blocks = blocks.iter().map(|block| in_all(block)).collect();
-        Self { left_out, blocks, ..Self::in_order(grid, masked, ids_shuffle) }
+        Self { grid, secondary: vec![false; grid.len()], masked, left_out, blocks, ids_shuffle }
     }
 
     /// A mask that hides the same patches `plane` (`[rows · cols]`) in every frame.

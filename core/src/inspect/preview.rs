@@ -42,8 +42,8 @@ pub struct Preview {
     count: usize,
     images: Vec<f32>,
     masked: Vec<bool>,
-    /// Masked, or neither shown nor predicted.
-    unseen: Vec<bool>,
+    /// Neither shown nor predicted.
+    left_out: Vec<bool>,
     prediction: Vec<f32>,
     /// One for each image where predictions are no pixels, else none.
     depictions: Vec<Depiction>,
@@ -87,19 +87,16 @@ impl Preview {
             None if prediction.values.len() != patches * shape.patch_values() => return Err(unseen()),
             None => Vec::new(),
         };
-        let masked: Vec<bool> = mask.values.iter().map(|&masked| masked > 0.5).collect();
-        let mut unseen = masked.clone();
-        if let Some(left_out) = left_out {
-            unseen.iter_mut().zip(&left_out.values).for_each(|(unseen, &out)| *unseen |= out > 0.5);
-        }
+        let flags = |values: &[f32]| values.iter().map(|&value| value > 0.5).collect::<Vec<bool>>();
+        let left_out = left_out.filter(|out| out.values.len() == patches).map_or_else(|| vec![false; patches], |out| flags(&out.values));
         Ok(Self {
             shape,
             brightness_borrowed: said("brightness_borrowed") == "true",
             names: serde_json::from_str(said("names")).unwrap_or_default(),
             count,
             images: images.values,
-            masked,
-            unseen,
+            masked: flags(&mask.values),
+            left_out,
             prediction: prediction.values,
             depictions,
             patch_error: patch_error.values,
@@ -151,12 +148,12 @@ impl Preview {
             return Err(Error::Failed(format!("the preview has {} images, and number {image} was asked for", self.count)));
         }
         let (shape, values, masked) = (self.shape, self.shape.patch_values(), self.masked(image));
-        let unseen = part(&self.unseen, image, self.count);
+        let left_out = part(&self.left_out, image, self.count);
         if let Some(Depiction { prediction, target, .. }) = self.depictions.get(image) {
             let original =
                 from_normalized(part(&self.images, image, self.count), [shape.height, shape.width, shape.channels], &self.mean, &self.std)?;
             let mut hidden = original.clone();
-            hidden.tint(&hidden_pixels(unseen, shape), MASKED, 1.0);
+            [masked, left_out].into_iter().for_each(|unseen| hidden.tint(&hidden_pixels(unseen, shape), MASKED, 1.0));
             let factor = prediction.width / original.width.max(1);
             return Ok([original.enlarged(factor), hidden.enlarged(factor), prediction.clone(), target.clone()]);
         }
@@ -195,10 +192,9 @@ impl Preview {
         let original = picture(&original)?;
         let mut hidden = original.clone();
         let drawn_shape = ImageShape { height: original.height, width: original.width, ..shape };
-        hidden.tint(&hidden_pixels(unseen, drawn_shape), MASKED, 1.0);
+        [masked, left_out].into_iter().for_each(|unseen| hidden.tint(&hidden_pixels(unseen, drawn_shape), MASKED, 1.0));
         let mut pasted = picture(&pasted)?;
-        let neither: Vec<bool> = unseen.iter().zip(masked).map(|(&unseen, &masked)| unseen && !masked).collect();
-        pasted.tint(&hidden_pixels(&neither, drawn_shape), MASKED, 1.0);
+        pasted.tint(&hidden_pixels(left_out, drawn_shape), MASKED, 1.0);
         Ok([original, hidden, picture(&drawn)?, pasted])
     }
 }

@@ -164,7 +164,10 @@ impl Target for Features {
 
     fn follow(&mut self, average: &Encoder, device: &Device) {
         if self.follows_average() {
-            self.teacher = Some(Teacher::new(average, self.reading, device));
+            self.teacher = Some(match self.teacher.take() {
+                Some(earlier) => earlier.with_weights_of(average),
+                None => Teacher::new(average, self.reading, device),
+            });
         }
     }
 

@@ -101,11 +101,6 @@ impl Target for Labels {
         })
     }
 
-    /// All classes are equally probable.
-    fn trivial_loss(&self, _: ImageShape) -> Option<f64> {
-        Some((self.classes.max(1) as f64).ln())
-    }
-
     fn measure(&self, _: &Sample<'_>) -> Result<TensorMap> {
         let Some((path, _)) = &self.source else { return Ok(TensorMap::new()) };
         let weights = Weights::open(path)?;

@@ -65,10 +65,13 @@ pub trait Target: Send + Sync {
         false
     }
 
-    /// The squared error, or the cross-entropy of a class, of a network that has learned nothing but the most obvious, where that is known.
+    /// The squared error, or the cross-entropy of a class, of a network that has learned nothing but the most obvious, where that is known:
+    /// of classes, that all are equally probable.
     fn trivial_loss(&self, shape: ImageShape) -> Option<f64> {
-        let _ = shape;
-        None
+        match self.output(shape) {
+            Output::Values { .. } => None,
+            Output::Classes { count } => Some((count as f64).ln()),
+        }
     }
 
     /// What has to be known before training and is kept with the weights: measured on images, or read from elsewhere. Empty for most

@@ -60,6 +60,11 @@ impl Teacher {
         Self { encoder: encoder.valid(), reading, norm, device, normalization: None }
     }
 
+    /// The same teacher with other weights of the same sizes.
+    pub fn with_weights_of(self, encoder: &Encoder) -> Self {
+        Self { encoder: encoder.valid(), ..self }
+    }
+
     /// The teacher that a run has among its measured tensors, see [`tensors`].
     ///
     /// # Errors

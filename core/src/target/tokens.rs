@@ -98,11 +98,6 @@ impl Target for Tokens {
         Some(renormalized(&drawn, (&tokenizer.mean, &tokenizer.std), (image.mean, image.std)))
     }
 
-    /// All codes are equally probable.
-    fn trivial_loss(&self, _: ImageShape) -> Option<f64> {
-        Some((self.codes as f64).ln())
-    }
-
     fn measure(&self, _: &Sample<'_>) -> Result<TensorMap> {
         let path = self.path.as_deref().ok_or_else(|| Error::Recipe(vec![unnamed()]))?;
         Tokenizer::open(path)?.tensors()

@@ -29,6 +29,15 @@ pub struct FixedSet {
     pub names: Vec<String>,
 }
 
+/// The targets of a fixed set, summed up.
+pub struct Asked {
+    /// What no network scores, in the task's target units; `None` where nothing is hidden.
+    pub baselines: Option<Baselines>,
+    /// How different what is asked for is from patch to patch: the deviation of its numbers, each from its own mean over all patches, as a
+    /// share of their size. 0 where every patch is asked for the same; `None` where there is nothing but zeros.
+    pub spread: Option<f64>,
+}
+
 impl FixedSet {
     /// Loads images (scaled and center-cropped) and draws each one's mask from (seed, index). Images that cannot be read are left out.
     pub fn load(data: &TrainingData, samples: &[usize], recipe: &Recipe, strategy: &dyn MaskStrategy) -> Self {
@@ -45,32 +54,25 @@ impl FixedSet {
         set
     }
 
-    /// What no network scores on this set, in the task's target units.
-    pub fn baselines(&self, task: &Task) -> Option<Baselines> {
+    /// What can be said of the targets of this set without any network.
+    pub fn asked(&self, task: &Task) -> Asked {
         let output = task.output();
         // Pixels are ordered (row, column, channel); of other rows every number is a feature of its own.
         let period = if task.target.is_pixels() { task.shape.channels } else { output.row_width() };
         let mut tally = BaselineTally::new(task.objective.as_ref(), output, period);
+        let (mut sums, mut squares, mut count) = (vec![0.0; output.row_width()], 0.0, 0.0);
         for (image, mask) in self.images.chunks_exact(task.shape.image_values()).zip(&self.masks) {
-            tally.add(&task.targets(image), mask);
-        }
-        tally.finish()
-    }
-
-    /// How different what is asked for is from patch to patch: the deviation of its numbers, each from its own mean over all patches, as a
-    /// share of their size. 0 where every patch is asked for the same; `None` for an empty set.
-    pub fn target_spread(&self, task: &Task) -> Option<f64> {
-        let width = task.output().row_width();
-        let (mut sums, mut squares, mut count) = (vec![0.0; width], 0.0, 0.0);
-        for image in self.images.chunks_exact(task.shape.image_values()) {
-            for row in task.targets(image).chunks_exact(width) {
+            let targets = task.targets(image);
+            tally.add(&targets, mask);
+            for row in targets.chunks_exact(output.row_width()) {
                 sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
                 squares += row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
                 count += 1.0;
             }
         }
         let of_means: f64 = sums.iter().map(|sum| sum * sum / count).sum();
-        (squares > 0.0).then(|| ((squares - of_means).max(0.0) / squares).sqrt())
+        let spread = (squares > 0.0).then(|| ((squares - of_means).max(0.0) / squares).sqrt());
+        Asked { baselines: tally.finish(), spread }
     }
 
     /// The objective over the set, images weighted by their predicted patches, and with it the share of them that is right, where there is

@@ -5,13 +5,13 @@ use std::path::Path;
 use super::baseline::Baselines;
 use super::engine::Engine;
 use super::report::Reporter;
-use super::validate::FixedSet;
+use super::validate::{Asked, FixedSet};
 use crate::error::{Error, Result};
 use crate::run::{COMPLETE, Event, Figures, Probe, Validation};
 
 /// The fixed images, loaded when they are first needed so that training starts at once.
 pub struct Watch {
-    validation: Option<(FixedSet, Option<Baselines>)>,
+    validation: Option<(FixedSet, Asked)>,
     preview: Option<FixedSet>,
     preview_samples: Vec<usize>,
 }
@@ -25,14 +25,17 @@ impl Watch {
         Self { validation: None, preview: None, preview_samples }
     }
 
-    /// The validation images, and what no network scores on them, which no training changes, unless its own average teaches.
-    fn validation(&mut self, engine: &Engine) -> &(FixedSet, Option<Baselines>) {
-        let (moves, is_known) = (engine.task.target.follows_average(), self.validation.is_some());
-        let known = self.validation.get_or_insert_with(|| (engine.fixed_set(&engine.data.validation), None));
-        if moves || !is_known {
-            known.1 = known.0.baselines(&engine.task);
-        }
-        known
+    /// The validation images, and what is asked for in them, which no training changes, unless its own average teaches.
+    fn validation(&mut self, engine: &Engine) -> &(FixedSet, Asked) {
+        let known = match self.validation.take() {
+            Some((set, asked)) if !engine.task.target.follows_average() => (set, asked),
+            earlier => {
+                let set = earlier.map_or_else(|| engine.fixed_set(&engine.data.validation), |(set, _)| set);
+                let asked = set.asked(&engine.task);
+                (set, asked)
+            }
+        };
+        self.validation.insert(known)
     }
 
     /// Logs what no network scores on the validation images, so that every later loss has something to be held against. Where that changes
@@ -45,7 +48,7 @@ impl Watch {
             return Ok(());
         }
         reporter.off_the_clock(|reporter| {
-            let Some(baselines) = self.validation(engine).1 else { return Ok(()) };
+            let Some(baselines) = self.validation(engine).1.baselines else { return Ok(()) };
             let mut figures = Figures::from([("patch_mean".into(), baselines.patch_mean), ("nearest".into(), baselines.nearest)]);
             let known = matches!(engine.recipe.objective.kind.as_str(), "mse" | "cross_entropy");
             if let Some(trivial) = engine.task.target.trivial_loss(engine.task.shape).filter(|_| known) {
@@ -61,17 +64,17 @@ impl Watch {
     /// If the device fails or the log cannot be written.
     pub fn validate(&mut self, engine: &mut Engine, reporter: &mut Reporter<'_>) -> Result<bool> {
         reporter.off_the_clock(|reporter| {
-            let (set, baselines) = self.validation(engine);
+            let (set, asked) = self.validation(engine);
             let batch = engine.recipe.optim.batch.min(64);
             let Some((loss, accuracy)) = set.loss(&engine.judged(), &engine.task, batch)? else { return Ok(false) };
             // Where nothing is hidden, there is nothing to guess.
-            let baselines = baselines.unwrap_or(Baselines { patch_mean: f64::NAN, nearest: f64::NAN });
+            let baselines = asked.baselines.unwrap_or(Baselines { patch_mean: f64::NAN, nearest: f64::NAN });
             let step = engine.progress.step;
             let mut metrics = Figures::from([("held_out".into(), f64::from(u8::from(engine.data.held_out)))]);
             metrics.extend(accuracy.map(|accuracy| ("accuracy".into(), accuracy)));
             let moves = engine.task.target.follows_average();
             if moves {
-                metrics.extend(set.target_spread(&engine.task).map(|spread| ("target_spread".into(), spread)));
+                metrics.extend(asked.spread.map(|spread| ("target_spread".into(), spread)));
             }
             reporter.event(&Event::Validation(Validation {
                 step,

@@ -135,11 +135,11 @@ pub(super) fn read(folder: &Path) -> Result<Model> {
     Ok(Model { recipe, architecture, bias, last_norm: last_norm(&fields, architecture)? })
 }
 
-/// How many classes a classifier's `config.json` names; the library leaves out that it has two.
+/// How many classes a folder's classifier tells apart, as its `config.json` says without its weights; the library leaves out that it has two.
 ///
 /// # Errors
 /// If the model is no classifier.
-pub(super) fn num_classes(folder: &Path) -> Result<usize> {
+pub(in crate::weights) fn num_classes(folder: &Path) -> Result<usize> {
     const USUAL: usize = 2;
     let fields = Fields::read(&folder.join(FILE))?;
     let architecture = architecture(&fields)?;

@@ -13,6 +13,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub(super) use config::num_classes;
+
 use super::safetensors_file::{TensorMap, read_metadata};
 use crate::error::{Error, Result};
 use crate::method;
@@ -47,14 +49,6 @@ pub(super) fn folder_of(path: &Path) -> Option<&Path> {
 /// [`Error::Data`] naming the field that is missing, wrong or not supported.
 pub(super) fn recipe(folder: &Path) -> Result<Recipe> {
     Ok(config::read(folder)?.recipe)
-}
-
-/// How many classes the classifier of a folder tells apart, without reading its weights.
-///
-/// # Errors
-/// As [`recipe`], or if the model is no classifier.
-pub(super) fn num_classes(folder: &Path) -> Result<usize> {
-    config::num_classes(folder)
 }
 
 /// Opens a folder.

@@ -25,8 +25,8 @@
 //! let mut optimizer = AdamW::new(&recipe.optim);
 //! let masks = noise_masks(recipe.mask()?.as_ref(), recipe.grid(), 2);
 //! for _ in 0..2 {
-//!     let batch = task.batch(&noise_images(&task, 2), &masks)?;
-//!     let loss = network.loss(&batch, task.objective.as_ref(), None);
+//!     let batch = task.batch(&noise_images(&recipe, 2), &masks)?;
+//!     let loss = network.loss(&batch, task.objective.as_ref(), None)?;
 //!     let gradients = network.parameters().take_gradients(&mut loss.backward());
 //!     optimizer.step(network.parameters_mut(), gradients, 1e-3);
 //! }

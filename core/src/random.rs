@@ -30,7 +30,7 @@ pub enum Purpose {
     Gumbel = 11,
     /// How large the masked blocks of a batch are.
     MaskSize = 12,
-    /// How colors are changed.
+    /// How colors are changed, and what is blurred.
     Color = 13,
 }
 
@@ -46,6 +46,11 @@ fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// The seed of what is decided anew for each of several views of a sample; the first view's is the seed itself.
+pub fn seed_of_view(seed: u64, view: usize) -> u64 {
+    if view == 0 { seed } else { mix(seed ^ mix((view as u64).wrapping_add(GOLDEN))) }
 }
 
 impl Stream {
@@ -137,6 +142,12 @@ mod tests {
         }
         assert!(mean.abs() < 0.02 && (square - 1.0).abs() < 0.03, "{mean} {square}");
         assert!(counts.iter().all(|&count| (count as f64 / n as f64 - 1.0 / 7.0).abs() < 0.01), "{counts:?}");
+    }
+
+    #[test]
+    fn views_have_seeds_of_their_own() {
+        let seeds: std::collections::BTreeSet<u64> = (0..4).flat_map(|seed| (0..12).map(move |view| seed_of_view(seed, view))).collect();
+        assert!(seeds.len() == 48 && seed_of_view(7, 0) == 7);
     }
 
     #[test]

@@ -73,3 +73,6 @@ mod teachers;
 /// `pretrain`, `train`, `bench` and `doctor`.
 #[path = "all/training.rs"]
 mod training;
+/// Runs that compare views of images.
+#[path = "all/views.rs"]
+mod views;

@@ -22,7 +22,7 @@ pub struct WeightsArguments {
     /// A run folder (its last complete checkpoint), a checkpoint folder, a Hugging Face folder, or a file.
     #[arg(long)]
     pub weights: PathBuf,
-    /// Which weights of it: the running average where there is one, the raw ones, or the average.
+    /// Which weights of it: the running average (the teacher) where there is one, the raw ones, or the average.
     #[arg(long, value_enum, default_value_t = Kind::Best)]
     weights_kind: Kind,
     /// Stretch images to the network's size instead of keeping their shape.
@@ -34,6 +34,7 @@ pub struct WeightsArguments {
 enum Kind {
     Best,
     Raw,
+    #[value(alias = "teacher")]
     Ema,
 }
 

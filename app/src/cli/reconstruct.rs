@@ -52,6 +52,14 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
             arguments.weights.weights.display()
         )));
     }
+    if recipe.compares_views() {
+        bail!(Error::Usage(format!(
+            "{} compares views of images ({}): nothing in it predicts what is masked; look into it by `maskroom attend`, `maskroom segment` \
+             and `maskroom embed`",
+            arguments.weights.weights.display(),
+            recipe.method
+        )));
+    }
     let dataset = image_files(&arguments.images)?;
     let given = arguments.mask.as_deref().map(|path| read_masks(path, dataset.items.len())).transpose()?;
     let (strategy, seed) = (recipe.mask()?, context.seed.unwrap_or(recipe.seed));

@@ -9,9 +9,11 @@ use maskroom_core::dataset::Dataset;
 use maskroom_core::error::Error;
 use maskroom_core::evaluate::JaccardOptions;
 use maskroom_core::evaluate::attention::attention_jaccard;
-use maskroom_core::export::{EXPORTERS, Exports};
+use maskroom_core::export::{EXPORTERS, Exports, ImageMasks};
+use maskroom_core::inspect::look::Prepared;
 use maskroom_core::segment::attention::{HeadChoice, MaskRule};
-use maskroom_core::segment::folder::{MaskSource, for_each_mask, image_masks};
+use maskroom_core::segment::folder::{MaskSource, for_each_mask, for_each_object, image_masks, image_objects};
+use maskroom_core::segment::objects::Finder;
 use serde_json::json;
 
 use super::attend::PlaceArguments;
@@ -28,7 +30,7 @@ pub struct Arguments {
     data: PathBuf,
     #[command(flatten)]
     place: PlaceArguments,
-    /// How attention becomes a mask.
+    /// How masks are made: from attention, or from which patches are like which.
     #[arg(long, value_enum, default_value_t = Method::Mass)]
     method: Method,
     /// The share of the attention's mass that is kept.
@@ -61,6 +63,14 @@ pub struct Arguments {
 enum Method {
     /// The strongest patches that hold the share `--mass` of the attention.
     Mass,
+    /// One object, grown from the patch that is like the fewest others.
+    Lost,
+    /// One object, the smaller part of a normalized cut.
+    #[value(name = "tokencut")]
+    TokenCut,
+    /// Up to three objects, cut out one after the other.
+    #[value(name = "maskcut")]
+    MaskCut,
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
@@ -71,7 +81,12 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         let known = EXPORTERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
         bail!(Error::Usage(format!("there is no export format `{unknown}`: choose among {known}")));
     }
-    let Method::Mass = arguments.method;
+    let finder = match arguments.method {
+        Method::Mass => None,
+        Method::Lost => Some(Finder::Lost),
+        Method::TokenCut => Some(Finder::TokenCut),
+        Method::MaskCut => Some(Finder::MaskCut),
+    };
     let looking = arguments.weights.open(context)?;
     let (network, recipe, place) = (&looking.network, &looking.recipe, arguments.place.place());
     place.check(network)?;
@@ -82,7 +97,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         tracing::warn!("{} lies inside the data: its masks will be images of the next call", arguments.out.display());
     }
     let head = match arguments.head {
-        HeadChoice::Best => {
+        HeadChoice::Best if finder.is_none() => {
             let options = JaccardOptions { mass: arguments.mass, ..JaccardOptions::default() };
             let figures = attention_jaccard(network, recipe, &dataset, &[place], options, context.seed.unwrap_or(0))?;
             context.say(format!("head {} overlaps the ground truth best", figures.best_head.unwrap_or(0)));
@@ -95,17 +110,29 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let mut exports = Exports::begin(&formats, &arguments.out, std::slice::from_ref(&arguments.category))?;
     let mut progress = Progress::new("masking", dataset.items.len() as u64);
     let all: Vec<usize> = (0..dataset.items.len()).collect();
-    let source = MaskSource { place, head, rule };
     let (mut images_done, mut masks) = (0_usize, 0_usize);
-    let unreadable = for_each_mask(network, recipe, &dataset, &all, looking.fit, &source, |image, mask| {
-        let size = [image.source_height, image.source_width];
-        let exported = image_masks(dataset.items[image.sample].mask_name(), size, mask, arguments.split);
+    let mut export = |exported: ImageMasks| {
         masks += exported.instances.len();
         exports.add(&exported)?;
         images_done += 1;
         progress.set(images_done as u64, String::new());
         Ok(())
-    })?;
+    };
+    let named = |image: &Prepared| (dataset.items[image.sample].mask_name(), [image.source_height, image.source_width]);
+    let unreadable = match finder {
+        Some(finder) => for_each_object(network, recipe, &dataset, &all, looking.fit, (finder, place.layer), |image, masks| {
+            let (name, size) = named(image);
+            let masks = masks.into_iter().map(|mask| rule.cleaned(mask, size)).collect();
+            export(image_objects(name, size, masks))
+        })?,
+        None => {
+            let source = MaskSource { place, head, rule };
+            for_each_mask(network, recipe, &dataset, &all, looking.fit, &source, |image, mask| {
+                let (name, size) = named(image);
+                export(image_masks(name, size, mask, arguments.split))
+            })?
+        }
+    };
     drop(progress);
     unreadable.iter().for_each(|file| tracing::warn!("{} is left out: {}", file.path, file.reason));
     if images_done == 0 {

@@ -13,6 +13,7 @@ pub use chart::{Chart, stack_svg};
 pub use curves::curves_from_events;
 pub use figure::{duration, figure, percent};
 
+use maskroom_core::run::Figures;
 use maskroom_widgets::tokens::Tokens;
 
 /// A page about one run.
@@ -80,6 +81,20 @@ impl Verdict {
         let clauses: Vec<_> = clauses.collect();
         let text = format!("{claim}: the held-out error is {}, against {}.", figure(loss), clauses.join(" and "));
         Self { good: beaten == known.len(), text }
+    }
+
+    /// Judges a network that compares views by what its features use of their space: there is no error to hold against a guess.
+    pub fn from_features(metrics: &Figures) -> Self {
+        /// Below it, features are nearly all the same.
+        const LEAST_SPREAD: f64 = 0.1;
+        let metric = |name: &str| metrics.get(name).copied().filter(|value| value.is_finite());
+        let (Some(spread), Some(rank)) = (metric("feature_spread"), metric("effective_rank")) else {
+            return Self { good: false, text: "Not judged: the features are no numbers.".into() };
+        };
+        let good = spread >= LEAST_SPREAD;
+        let claim = if good { "Features tell images apart" } else { "Features are nearly the same for all images" };
+        let text = format!("{claim}: their spread is {} of an even one, and they take up {} dimensions.", percent(spread), figure(rank));
+        Self { good, text }
     }
 }
 
@@ -162,6 +177,16 @@ pub struct Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn features_that_are_all_the_same_are_no_success() {
+        let of = |spread: f64| {
+            let metrics = [("feature_spread", spread), ("effective_rank", 7.3)].map(|(name, value)| (name.to_owned(), value));
+            Verdict::from_features(&metrics.into())
+        };
+        assert!(of(0.6).good && of(0.6).text.contains("7.3 dimensions"), "{}", of(0.6).text);
+        assert!(!of(0.01).good && !of(f64::NAN).good && !Verdict::from_features(&Figures::new()).good);
+    }
 
     #[test]
     fn verdicts_say_what_was_beaten_and_by_how_much() {

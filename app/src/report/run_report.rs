@@ -9,9 +9,10 @@ use maskroom_core::inspect::picture::{Picture as Pixels, contact_sheet, strip};
 use maskroom_core::inspect::strips::{BORROWED, Drawn, heat_map, reconstruction, to_picture};
 use maskroom_core::mask::Mask;
 use maskroom_core::method::Task;
+use maskroom_core::method::masked_batch::ImageShape;
 use maskroom_core::recipe::Recipe;
 use maskroom_core::run::{Event, RunFolder, Started, Validation, read_all};
-use maskroom_core::weights::safetensors_file;
+use maskroom_core::weights::safetensors_file::{self, HostTensor, TensorMap};
 use maskroom_widgets::tokens::Tokens;
 
 use super::{Picture, Report, Section, Verdict, curves_from_events, duration, figure, stack_svg};
@@ -75,6 +76,7 @@ pub fn last_validation(events: &[Event]) -> Option<&Validation> {
 
 fn verdict(events: &[Event]) -> Verdict {
     match last_validation(events) {
+        Some(found) if found.metrics.contains_key("effective_rank") => Verdict::from_features(&found.metrics),
         Some(found) => Verdict::from_baselines(found.loss, found.baseline_patch_mean, found.baseline_nearest),
         None => Verdict { good: false, text: "Not judged yet: the run has not reached its first validation.".into() },
     }
@@ -88,12 +90,11 @@ fn in_words(recipe: &Recipe) -> String {
     } else {
         backbone.preset.clone()
     };
-    format!(
-        "{} on {network}, {height}x{width} px in {} px patches, {} mask{ratio}",
-        recipe.method.to_uppercase(),
-        backbone.patch,
-        recipe.mask.kind
-    )
+    let shown = match recipe.compares_views() {
+        true => format!("{} large and {} small views", recipe.augment.views, recipe.augment.local_views),
+        false => format!("{} mask{ratio}", recipe.mask.kind),
+    };
+    format!("{} on {network}, {height}x{width} px in {} px patches, {shown}", recipe.method.to_uppercase(), backbone.patch)
 }
 
 fn facts(events: &[Event], recipe: &Recipe) -> Vec<(String, String)> {
@@ -119,6 +120,9 @@ fn figures(events: &[Event]) -> Option<Section> {
         let share = super::percent(1.0 - found.loss / found.baseline_patch_mean.min(found.baseline_nearest));
         vec![found.step.to_string(), figure(found.loss), figure(found.baseline_patch_mean), figure(found.baseline_nearest), share]
     };
+    if found.iter().any(|found| found.metrics.contains_key("effective_rank")) {
+        return Some(feature_figures(&found));
+    }
     (!found.is_empty()).then(|| Section::Table {
         title: "Figures".into(),
         note: "The loss over masked patches of images with fixed masks, in the target's units.".into(),
@@ -127,23 +131,55 @@ fn figures(events: &[Event]) -> Option<Section> {
     })
 }
 
-/// Reconstructions and attention of a preview file.
+/// The loss on fixed views over the run, and what features use of their space.
+fn feature_figures(found: &[&Validation]) -> Section {
+    let row = |found: &&Validation| {
+        let metric = |name: &str| found.metrics.get(name).map_or(String::new(), |&value| figure(value));
+        vec![found.step.to_string(), figure(found.loss), metric("feature_spread"), metric("effective_rank")]
+    };
+    Section::Table {
+        title: "Figures".into(),
+        note:
+            "The loss on images whose views are always the same; it falls and rises with the teacher, so that a lower one is not a better \
+               one. A spread of 1 is that of features that point everywhere alike, 0 that of features that are all the same; the effective \
+               rank is how many dimensions they take up."
+                .into(),
+        headings: ["Step", "Loss", "Feature spread", "Effective rank"].map(str::to_owned).to_vec(),
+        rows: found.iter().map(row).collect(),
+    }
+}
+
+/// Reconstructions, where anything was hidden, and attention of a preview file.
 fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec<Section>> {
     let (tensors, _) = safetensors_file::read(path)?;
-    let tensor = |name: &str| tensors.get(name).with_context(|| format!("the preview lacks `{name}`"));
-    let (images, predictions, attention) = (tensor("images")?, tensor("prediction")?, tensor("attention")?);
+    let reconstructions = tensors.contains_key("prediction").then(|| reconstructions(recipe, &tensors, step, folder));
+    let attention = attention(recipe, &tensors, folder)?;
+    Ok(reconstructions.transpose()?.into_iter().chain([attention]).collect())
+}
+
+fn tensor<'a>(tensors: &'a TensorMap, name: &str) -> Result<&'a HostTensor> {
+    tensors.get(name).with_context(|| format!("the preview lacks `{name}`"))
+}
+
+/// The images of a preview with their H and W.
+fn images(tensors: &TensorMap) -> Result<(&[f32], [usize; 3])> {
+    let images = tensor(tensors, "images")?;
     let [count, height, width, _] = images.shape[..] else { anyhow::bail!("the preview's images have shape {:?}", images.shape) };
+    Ok((&images.values, [count, height, width]))
+}
+
+fn reconstructions(recipe: &Recipe, tensors: &TensorMap, step: u64, folder: &Path) -> Result<Section> {
+    let (values, [count, height, width]) = images(tensors)?;
+    let predictions = tensor(tensors, "prediction")?;
     let task = Task::for_size(recipe, height, width)?;
-    let (grid, heads) = (task.shape.grid(), attention.shape.get(1).copied().unwrap_or(0));
-    let factor = (SHOWN_PX / height.max(width)).max(1);
-    let (mut strips, mut maps, mut headings, mut remark) = (Vec::new(), Vec::new(), Vec::new(), "");
-    let size = |values: &[f32]| values.len() / count.max(1);
-    let rows = images.values.chunks_exact(size(&images.values)).zip(predictions.values.chunks_exact(size(&predictions.values)));
-    let masks = tensor("mask")?.values.chunks_exact(task.shape.num_patches());
+    let (mut strips, mut headings, mut remark) = (Vec::new(), Vec::new(), "");
+    let size = |values: &[f32]| (values.len() / count.max(1)).max(1);
+    let rows = values.chunks_exact(size(values)).zip(predictions.values.chunks_exact(size(&predictions.values)));
+    let masks = tensor(tensors, "mask")?.values.chunks_exact(task.shape.num_patches());
     let targets = tensors.get("target").map(|targets| targets.values.as_slice());
     for (index, ((image, prediction), mask)) in rows.zip(masks).take(SHOWN_IMAGES).enumerate() {
         let mask = Mask::in_raster_order(recipe.grid(), mask.iter().map(|&masked| masked > 0.5).collect());
-        let targets = targets.and_then(|targets| targets.chunks_exact(size(targets).max(1)).nth(index));
+        let targets = targets.and_then(|targets| targets.chunks_exact(size(targets)).nth(index));
         let drawn = Drawn::in_preview(&task, image, prediction, targets);
         remark = drawn.remark(&task);
         let columns = reconstruction(&task, recipe, image, &drawn, &mask)?;
@@ -151,42 +187,44 @@ fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec
         let enlarged = |picture: &Pixels| picture.enlarged((SHOWN_PX / picture.height.max(picture.width).max(1)).max(1));
         let pictures: Vec<Pixels> = columns.iter().map(|(_, picture)| enlarged(picture)).collect();
         strips.push(strip(&pictures, GUTTER, GAP));
-        let mut row = vec![to_picture(image, height, width, recipe)?.enlarged(factor)];
-        for head in 0..heads {
-            let patches = task.shape.num_patches();
-            let map = &attention.values[(index * heads + head) * patches..][..patches];
-            row.push(heat_map(map, grid, height, width).enlarged(factor));
-        }
-        maps.push(strip(&row, GUTTER, GAP));
     }
-    let [strips, maps] = [("reconstructions.png", strips), ("attention.png", maps)].map(|(name, rows)| -> Result<Vec<Picture>> {
-        let sheet = folder.join(name);
-        contact_sheet(&rows, 1, GUTTER, GAP).save_png(&sheet)?;
-        rows.iter().map(on_page).collect()
-    });
     let remark = match remark {
         BORROWED => " The network predicts patches without their brightness and contrast: both are borrowed from the original.".to_owned(),
         "" => String::new(),
         other => format!(" Here, {other}."),
     };
-    let heads_of: Vec<String> = std::iter::once("Original".to_owned()).chain((0..heads).map(|head| format!("Head {head}"))).collect();
-    Ok(vec![
-        Section::Pictures {
-            title: "Reconstructions".into(),
-            note: format!(
-                "Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count.{remark}"
-            ),
-            headings,
-            images: strips?,
-        },
-        Section::Pictures {
-            title: "Attention heads".into(),
-            note: "Where the class token of the last block looks, head by head: dark is little, bright is much, each map on its own scale."
-                .into(),
-            headings: heads_of,
-            images: maps?,
-        },
-    ])
+    Ok(Section::Pictures {
+        title: "Reconstructions".into(),
+        note: format!("Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count.{remark}"),
+        headings,
+        images: sheet(&strips, &folder.join("reconstructions.png"))?,
+    })
+}
+
+fn attention(recipe: &Recipe, tensors: &TensorMap, folder: &Path) -> Result<Section> {
+    let (values, [count, height, width]) = images(tensors)?;
+    let attention = tensor(tensors, "attention")?;
+    let (grid, heads) = (ImageShape { height, width, ..recipe.shape() }.grid(), attention.shape.get(1).copied().unwrap_or(0));
+    let (patches, factor) = (grid[0] * grid[1], (SHOWN_PX / height.max(width)).max(1));
+    let mut rows = Vec::new();
+    for (index, image) in values.chunks_exact((values.len() / count.max(1)).max(1)).take(SHOWN_IMAGES).enumerate() {
+        let map = |head: usize| heat_map(&attention.values[(index * heads + head) * patches..][..patches], grid, height, width);
+        let pictures = [to_picture(image, height, width, recipe)?].into_iter().chain((0..heads).map(map));
+        rows.push(strip(&pictures.map(|picture| picture.enlarged(factor)).collect::<Vec<_>>(), GUTTER, GAP));
+    }
+    Ok(Section::Pictures {
+        title: "Attention heads".into(),
+        note: "Where the class token of the last block looks, head by head: dark is little, bright is much, each map on its own scale."
+            .into(),
+        headings: std::iter::once("Original".to_owned()).chain((0..heads).map(|head| format!("Head {head}"))).collect(),
+        images: sheet(&rows, &folder.join("attention.png"))?,
+    })
+}
+
+/// Saves rows of pictures as one, and returns them for the page.
+fn sheet(rows: &[Pixels], path: &Path) -> Result<Vec<Picture>> {
+    contact_sheet(rows, 1, GUTTER, GAP).save_png(path)?;
+    rows.iter().map(on_page).collect()
 }
 
 /// A word as a heading begins.

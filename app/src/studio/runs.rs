@@ -260,6 +260,11 @@ impl Run {
         self.recipe.as_ref().map_or("", |recipe| recipe.target.kind.as_str())
     }
 
+    /// By how many prototypes it compares views; 0 if it does not.
+    pub fn prototypes(&self) -> usize {
+        self.recipe.as_ref().map_or(0, |recipe| recipe.decoder.count("prototypes"))
+    }
+
     /// The number of steps it aims at: what its engine says, else its recipe.
     pub fn steps(&self) -> u64 {
         let planned = || self.recipe.as_ref().map_or(0, |recipe| recipe.train.steps as u64);

@@ -60,7 +60,7 @@ impl ColorJitter {
 }
 
 /// Brightness as people see it (ITU-R 601).
-fn gray([red, green, blue]: [f32; 3]) -> f32 {
+pub(super) fn gray([red, green, blue]: [f32; 3]) -> f32 {
     0.299 * red + 0.587 * green + 0.114 * blue
 }
 

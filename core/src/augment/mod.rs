@@ -1,13 +1,18 @@
 //! From a picture to the network's input: which part is shown, whether it is flipped, and how it is resized.
 
+pub mod blur;
 pub mod color_jitter;
+pub mod colors;
 pub mod fit;
 pub mod horizontal_flip;
+pub mod multi_crop;
 pub mod random_resized_crop;
 pub mod resize;
 
 pub use color_jitter::ColorJitter;
+pub use colors::Colors;
 pub use fit::fit;
+pub use multi_crop::ViewOptions;
 pub use random_resized_crop::{CropBox, sample_crop};
 pub use resize::{Area, Resizer};
 

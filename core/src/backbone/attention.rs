@@ -59,11 +59,20 @@ impl Attention {
         kernel::attention_probabilities(self.heads_of(x, 0), self.heads_of(x, 1), bias)
     }
 
+    /// The keys of all heads one after the other. Shapes: `x [B, tokens, D]` to the same.
+    pub fn keys(&self, x: &Tensor<3>) -> Tensor<3> {
+        self.part_of(x, 1)
+    }
+
     /// Queries (0) or keys (1): `[B, heads, tokens, d]`.
     fn heads_of(&self, x: &Tensor<3>, part: usize) -> Tensor<4> {
+        kernel::split_heads(self.part_of(x, part), self.heads)
+    }
+
+    fn part_of(&self, x: &Tensor<3>, part: usize) -> Tensor<3> {
         let width = x.dims()[2];
         let rows = part * width..(part + 1) * width;
         let weight = self.qkv.weight.val().slice([rows.clone(), 0..width]);
-        kernel::split_heads(kernel::linear(x.clone(), weight, Some(self.qkv_bias().slice([rows]))), self.heads)
+        kernel::linear(x.clone(), weight, Some(self.qkv_bias().slice([rows])))
     }
 }

@@ -1,5 +1,7 @@
 //! The pre-norm transformer block of every plain ViT: `x += attn(norm1(x))`, then `x += mlp(norm2(x))`.
 
+use std::ops::Range;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
@@ -86,6 +88,23 @@ impl Block {
     /// block's place in its stack, for `drop_path`.
     pub fn forward(&self, x: Tensor<3>, bias: Option<Tensor<4>>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
         kernel::block(x, self.parameters(bias), drop_path.and_then(|drop_path| drop_path.factors(index)))
+    }
+
+    /// The first token of [`Block::forward`] without a bias, where nobody asks for the others: of those, nothing but keys and values is
+    /// computed. Shapes: `x [B, tokens, D]` to `[B, 1, D]`.
+    pub fn forward_first(&self, x: Tensor<3>, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
+        let BlockParameters { norms, weights, biases, heads, eps, .. } = self.parameters(None);
+        let ([[weight1, bias1], [weight2, bias2]], [qkv, proj, fc1, fc2]) = (norms, weights);
+        let ([qkv_bias, proj_bias, fc1_bias, fc2_bias], width) = (biases, x.dims()[2]);
+        let part = |x: Tensor<3>, rows: Range<usize>| {
+            kernel::linear(x, qkv.clone().slice([rows.clone(), 0..width]), Some(qkv_bias.clone().slice([rows])))
+        };
+        let (first, normed) = (x.clone().narrow(1, 0, 1), kernel::layer_norm(x, weight1, bias1, eps));
+        let (query, others) = (part(normed.clone().narrow(1, 0, 1), 0..width), part(normed, width..3 * width));
+        let attended = kernel::linear(kernel::attention_to(query, others, heads), proj, Some(proj_bias));
+        let x = first + DropPath::apply(drop_path, index, 0, attended);
+        let hidden = kernel::gelu(kernel::linear(kernel::layer_norm(x.clone(), weight2, bias2, eps), fc1, Some(fc1_bias)));
+        x + DropPath::apply(drop_path, index, 1, kernel::linear(hidden, fc2, Some(fc2_bias)))
     }
 
     fn parameters(&self, bias: Option<Tensor<4>>) -> BlockParameters {

@@ -1,8 +1,10 @@
 //! Stochastic depth (Huang et al., 2016): whole residual branches are dropped, sample by sample, and survivors scaled up.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::random::{Purpose, Stream};
+use crate::random::{Purpose, Stream, seed_of_view};
 
 /// Which branches of which samples survive one step, decided by (seed, epoch, key) and by nothing else.
 #[derive(Debug, Clone)]
@@ -12,13 +14,14 @@ pub struct DropPath {
 }
 
 impl DropPath {
-    /// Decides for every block of a stack; block i drops with probability `linspace(0, rate, depth)[i]`. `None` when nothing is dropped.
-    pub fn sample(rate: f64, depth: usize, seed: u64, epoch: u64, keys: &[u64]) -> Option<Self> {
+    /// Decides for every block of a stack; block i drops with probability `linspace(0, rate, depth)[i]`. The samples are those of `keys`, once
+    /// for each of `views`. `None` when nothing is dropped.
+    pub fn sample(rate: f64, depth: usize, seed: u64, epoch: u64, keys: &[u64], views: Range<usize>) -> Option<Self> {
         if rate <= 0.0 {
             return None;
         }
-        let mut factors: Vec<[Vec<f32>; 2]> = vec![[Vec::with_capacity(keys.len()), Vec::with_capacity(keys.len())]; depth];
-        for &key in keys {
+        let mut factors: Vec<[Vec<f32>; 2]> = vec![[Vec::new(), Vec::new()]; depth];
+        for (seed, &key) in views.flat_map(|view| keys.iter().map(move |key| (seed_of_view(seed, view), key))) {
             let mut stream = Stream::new(seed, epoch, key, Purpose::DropPath);
             for (block, branches) in factors.iter_mut().enumerate() {
                 let drop = rate * block as f64 / (depth.max(2) - 1) as f64;
@@ -53,7 +56,7 @@ mod tests {
     #[test]
     fn rates_grow_with_depth_and_expectation_is_kept() {
         let samples: Vec<u64> = (0..20_000).collect();
-        let drop_path = DropPath::sample(0.3, 4, 1, 0, &samples).expect("a rate above zero");
+        let drop_path = DropPath::sample(0.3, 4, 1, 0, &samples, 0..1).expect("a rate above zero");
         for (block, branches) in drop_path.factors.iter().enumerate() {
             for branch in branches {
                 let dropped = branch.iter().filter(|&&factor| factor == 0.0).count() as f64 / branch.len() as f64;
@@ -62,6 +65,6 @@ mod tests {
                 assert!((mean - 1.0).abs() < 0.02, "block {block}: {mean}");
             }
         }
-        assert!(DropPath::sample(0.0, 4, 1, 0, &samples).is_none());
+        assert!(DropPath::sample(0.0, 4, 1, 0, &samples, 0..1).is_none());
     }
 }

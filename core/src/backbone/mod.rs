@@ -1,6 +1,7 @@
 //! The networks that turn patches into features. Names of parameters and layouts are timm's, so that files need no conversion.
 
 pub mod attention;
+pub mod batch_norm;
 pub mod block;
 pub mod compact;
 pub mod drop_path;

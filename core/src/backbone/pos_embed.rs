@@ -43,6 +43,14 @@ pub fn resize(table: &[f32], width: usize, from: [usize; 2], to: [usize; 2]) -> 
     resized
 }
 
+/// The same as a matrix, for the patches alone: `[h'·w', h·w]`.
+pub fn resizing(from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
+    let count = from[0] * from[1];
+    let mut table = vec![0.0; (1 + count) * count];
+    (0..count).for_each(|place| table[(1 + place) * count + place] = 1.0);
+    resize(&table, count, from, to).split_off(count)
+}
+
 /// For each output position, four (source, weight) pairs; sources beyond the edge repeat it.
 fn bicubic_taps(from: usize, to: usize) -> Vec<[(usize, f64); 4]> {
     let scale = from as f64 / to as f64;
@@ -87,6 +95,20 @@ mod tests {
         assert_eq!(resized.len(), 2 * 36);
         assert_eq!(&resized[..2], &[7.0, 7.0]);
         assert!(resized[2..].iter().all(|value| (value - 3.0).abs() < 1e-5));
+    }
+
+    #[test]
+    fn resizing_is_a_product() {
+        let (from, to, width) = ([3, 4], [2, 5], 3);
+        let table: Vec<f32> = (0..13 * width).map(|index| (index as f32 * 0.7).sin()).collect();
+        let (resized, matrix) = (resize(&table, width, from, to), resizing(from, to));
+        assert_eq!(matrix.len(), 10 * 12);
+        for (place, taps) in matrix.chunks_exact(12).enumerate() {
+            for column in 0..width {
+                let sum: f32 = taps.iter().enumerate().map(|(source, tap)| tap * table[(1 + source) * width + column]).sum();
+                assert!((sum - resized[(1 + place) * width + column]).abs() < 1e-5);
+            }
+        }
     }
 
     #[test]

@@ -199,7 +199,7 @@ fn the_samples_of_a_batch_do_not_see_each_other() {
     let (swin, pvt) = (swin(RelativePositions::Network, &device), pvt(&device));
     let encode = |patches: Tensor<3>, masks: &[Mask], keys: &[u64]| {
         let map = Compact::new(masks, 4).unwrap().map();
-        let drop_path = |blocks: usize| DropPath::sample(0.5, blocks, 1, 0, keys);
+        let drop_path = |blocks: usize| DropPath::sample(0.5, blocks, 1, 0, keys, 0..1);
         let of_swin = swin.encode(swin.tokens(patches.clone()), &map, drop_path(swin.config().num_blocks()).as_ref());
         [of_swin, pvt.encode(pvt.tokens(patches), &map, drop_path(pvt.config().num_blocks()).as_ref())]
     };

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::block::Block;
 use super::drop_path::DropPath;
@@ -180,6 +180,17 @@ impl Vit {
         self.norm.forward(self.through(tokens, drop_path))
     }
 
+    /// The class token that [`Vit::encode`] returns, where nobody asks for patches: a good part of the last block is left out. Shapes:
+    /// `[B, tokens, D]` to `[B, 1, D]`.
+    pub fn encode_class(&self, tokens: Tensor<3>, drop_path: Option<&DropPath>) -> Tensor<3> {
+        let shared = self.shared_bias();
+        let Some((last, before)) = self.blocks.split_last().filter(|(last, _)| self.bias_of(last, &shared).is_none()) else {
+            return self.encode(tokens, drop_path).narrow(1, 0, 1);
+        };
+        let x = before.iter().enumerate().fold(tokens, |x, (index, block)| block.forward(x, None, index, drop_path));
+        self.norm.forward(last.forward_first(x, before.len(), drop_path))
+    }
+
     fn through(&self, tokens: Tensor<3>, drop_path: Option<&DropPath>) -> Tensor<3> {
         let shared = self.shared_bias();
         let blocks = self.blocks.iter().enumerate();
@@ -203,6 +214,14 @@ impl Vit {
         Ok(())
     }
 
+    /// The keys of block `layer`, of which there are more. Shapes: `tokens [B, 1 + R + N, D]` to the same.
+    pub fn keys(&self, tokens: Tensor<3>, layer: usize) -> Tensor<3> {
+        let (shared, last) = (self.shared_bias(), &self.blocks[layer]);
+        let blocks = self.blocks[..layer].iter().enumerate();
+        let x = blocks.fold(tokens, |x, (index, block)| block.forward(x, self.bias_of(block, &shared), index, None));
+        last.attn.keys(&last.norm1.forward(x))
+    }
+
     fn shared_bias(&self) -> Option<Tensor<4>> {
         self.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid))
     }
@@ -215,6 +234,29 @@ impl Vit {
     pub fn tokens(&self, patches: Tensor<3>) -> Tensor<3> {
         let [_, count, _] = patches.dims();
         self.with_prefix(self.patch_embed.forward(patches) + self.pos_embed.val().narrow(1, 1, count))
+    }
+
+    /// Tokens of whole images of any size. Where it is not the table's own, positions are drawn from the learned table by its resizing as a
+    /// product, so that small views train it too; fixed ones are those of the size. Shapes: `patches [B, N, P·P·C]` of `grid` to
+    /// `[B, 1 + R + N, D]`.
+    pub fn tokens_on(&self, patches: Tensor<3>, grid: [usize; 2]) -> Tensor<3> {
+        let (from, [rows, cols], width) = (self.config.grid, grid, self.config.width);
+        if grid == from {
+            return self.tokens(patches);
+        }
+        let (device, count) = (patches.device(), from[0] * from[1]);
+        let positions = match self.config.positions {
+            Positions::Absent => return self.with_prefix(self.patch_embed.forward(patches)),
+            Positions::Fixed => {
+                let table = pos_embed::sincos_2d(width, rows, cols)[width..].to_vec();
+                Tensor::from_data(TensorData::new(table, [rows * cols, width]), &device)
+            }
+            Positions::Learned => {
+                let taps = TensorData::new(pos_embed::resizing(from, grid), [rows * cols, count]);
+                Tensor::<2>::from_data(taps, &device).matmul(self.pos_embed.val().narrow(1, 1, count).reshape([count, width]))
+            }
+        };
+        self.with_prefix(self.patch_embed.forward(patches) + positions.reshape([1, rows * cols, width]))
     }
 
     /// The same network for images of another size: its position tables are resized to `grid`.

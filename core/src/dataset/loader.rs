@@ -17,7 +17,7 @@ use super::batch_order::BatchOrder;
 use super::images::ImageSource;
 use super::memory::PictureMemory;
 use super::workshop::{Done, Job, Workshop};
-use crate::augment::ColorJitter;
+use crate::augment::ViewOptions;
 use crate::error::{Error, Result};
 
 /// How many batches are prepared ahead.
@@ -26,24 +26,14 @@ const PREFETCH: usize = 2;
 /// What a [`Loader`] makes of its images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoaderOptions {
-    /// H of a sample, in pixels.
-    pub height: usize,
-    /// W of a sample, in pixels.
-    pub width: usize,
+    /// The views of a sample; at least one.
+    pub views: Vec<ViewOptions>,
     /// C of a sample.
     pub channels: usize,
     /// What is subtracted from each channel of 0..1.
     pub mean: Vec<f32>,
     /// What each channel is divided by then.
     pub std: Vec<f32>,
-    /// The smallest and largest share of an image's area that is shown.
-    pub crop_scale: [f64; 2],
-    /// The smallest and largest width ÷ height of what is shown.
-    pub crop_ratio: [f64; 2],
-    /// The probability that left and right are swapped.
-    pub flip: f64,
-    /// How colors are changed; of images of another number of channels than three, nothing is.
-    pub jitter: ColorJitter,
     /// B.
     pub batch: usize,
     /// Seed of orders, crops, flips and colors.
@@ -68,7 +58,7 @@ pub struct Batch {
     /// A number for each sample `[B]` that tells apart several samples of one image in one epoch: the index, and above bit 40 how often the image
     /// came before. For streams of random numbers: (seed, epoch, key, purpose).
     pub keys: Vec<u64>,
-    /// The normalized pixels `[B, H, W, C]`.
+    /// The normalized pixels `[B, H, W, C]` of all first views, then those of all second ones, and so on.
     pub images: Vec<f32>,
     /// The files found unreadable here for the first time. In their place stand the next readable ones of the epoch's order.
     pub failed: Vec<Unreadable>,
@@ -150,9 +140,9 @@ impl Loader {
         let shared = self.shared.clone();
         let options = &shared.options;
         let (epoch, index_in_epoch) = self.order.place(self.next_out);
-        let size = options.height * options.width * options.channels;
+        let sizes: Vec<usize> = options.views.iter().map(|view| view.height * view.width * options.channels).collect();
         let mut images = self.spare.take().unwrap_or_default();
-        images.resize(options.batch * size, 0.0);
+        images.resize(options.batch * sizes.iter().sum::<usize>(), 0.0);
         let mut batch = Batch {
             epoch,
             index_in_epoch,
@@ -168,7 +158,7 @@ impl Loader {
                     batch.failed.push(Unreadable { path: self.shared.source.name(index), reason });
                 }
             }
-            let Some(picture) = done.picture else {
+            let Some(views) = done.views else {
                 // The samples of this batch are spent; there is no going on.
                 self.jobs = None;
                 let first = batch.failed.first().map_or_else(String::new, |file| format!(" ({}: {})", file.path, file.reason));
@@ -181,10 +171,12 @@ impl Loader {
             };
             batch.samples.push(done.sample);
             batch.keys.push(done.key);
-            let begin = slot as usize * size;
-            let normalized =
-                picture.write_normalized(options.channels, &options.mean, &options.std, &mut batch.images[begin..begin + size]);
-            normalized.map_err(Error::Failed)?;
+            let mut of_view = 0;
+            for (picture, &size) in views.iter().zip(&sizes) {
+                let out = &mut batch.images[of_view + slot as usize * size..][..size];
+                picture.write_normalized(options.channels, &options.mean, &options.std, out).map_err(Error::Failed)?;
+                of_view += options.batch * size;
+            }
         }
         self.next_out += 1;
         Ok(batch)
@@ -256,7 +248,8 @@ fn ended() -> Error {
 }
 
 fn check(options: &LoaderOptions) -> Result<()> {
-    if [options.height, options.width, options.channels, options.batch].contains(&0) {
+    let sides = options.views.iter().flat_map(|view| [view.height, view.width]);
+    if options.views.is_empty() || sides.chain([options.channels, options.batch]).any(|count| count == 0) {
         return Err(Error::Usage("data.image, data.channels and optim.batch must be at least 1".into()));
     }
     if options.mean.len() != options.channels || options.std.len() != options.channels || options.std.contains(&0.0) {
@@ -277,17 +270,16 @@ mod tests {
     use crate::dataset::sample_files::{grainy_photo, jpeg, varied_photo};
     use crate::dataset::{Dataset, Picture, Pixels};
 
+    fn view() -> ViewOptions {
+        ViewOptions { crop_scale: [0.2, 1.0], crop_ratio: [0.75, 4.0 / 3.0], flip: 0.5, ..ViewOptions::plain(16, 24) }
+    }
+
     fn options() -> LoaderOptions {
         LoaderOptions {
-            height: 16,
-            width: 24,
+            views: vec![view()],
             channels: 3,
             mean: vec![0.5; 3],
             std: vec![0.25; 3],
-            crop_scale: [0.2, 1.0],
-            crop_ratio: [0.75, 4.0 / 3.0],
-            flip: 0.5,
-            jitter: ColorJitter::default(),
             batch: 4,
             seed: 5,
             threads: 2,
@@ -452,7 +444,13 @@ mod tests {
             crate::augment::Resizer::new().resize(&full.picture, crate::augment::Area::whole(&full.picture), 224, 224, 3).unwrap();
             println!("{size}, decoded whole: {decoded:.1?}, then resized: {:.1?}", start.elapsed() - decoded);
             for (threads, cache_mib) in [(1, 0), (2, 0), (1, 2000)] {
-                let options = LoaderOptions { height: 224, width: 224, batch: 8, threads, cache_mib, ..options() };
+                let options = LoaderOptions {
+                    views: vec![ViewOptions { height: 224, width: 224, ..view() }],
+                    batch: 8,
+                    threads,
+                    cache_mib,
+                    ..options()
+                };
                 let mut loader = Loader::start(source.clone(), (0..source.len()).collect(), options).unwrap();
                 let mut seconds = 0.0;
                 for _ in 0..if cache_mib > 0 { 2 } else { 1 } {

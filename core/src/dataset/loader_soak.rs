@@ -7,7 +7,7 @@ use super::Dataset;
 use super::images::ImageSource;
 use super::loader::{Loader, LoaderOptions};
 use super::sample_files::{grainy_photo, jpeg};
-use crate::augment::ColorJitter;
+use crate::augment::ViewOptions;
 
 /// Resident memory in KiB.
 fn resident_kib() -> usize {
@@ -29,15 +29,10 @@ fn memory_is_flat_over_epochs() {
     let source: Arc<dyn ImageSource> = Arc::new(Dataset::open(folder.path()).unwrap());
     for cache_mib in [0, 8] {
         let options = LoaderOptions {
-            height: 64,
-            width: 64,
+            views: vec![ViewOptions { crop_scale: [0.2, 1.0], crop_ratio: [0.75, 4.0 / 3.0], flip: 0.5, ..ViewOptions::plain(64, 64) }],
             channels: 3,
             mean: vec![0.5; 3],
             std: vec![0.25; 3],
-            crop_scale: [0.2, 1.0],
-            crop_ratio: [0.75, 4.0 / 3.0],
-            flip: 0.5,
-            jitter: ColorJitter::default(),
             batch: 16,
             seed: 1,
             threads: 2,

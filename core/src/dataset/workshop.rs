@@ -36,8 +36,8 @@ pub(super) struct Done {
     pub(super) number: u64,
     pub(super) sample: usize,
     pub(super) key: u64,
-    /// Nothing when no image is readable.
-    pub(super) picture: Option<Picture>,
+    /// Its views; nothing when no image is readable.
+    pub(super) views: Option<Vec<Picture>>,
     pub(super) failed: Vec<(usize, String)>,
 }
 
@@ -70,7 +70,7 @@ impl Workshop {
                 }
             };
             match outcome {
-                Ok(rendered) => return Done { number, sample: index, key, picture: Some(rendered.picture), failed },
+                Ok(rendered) => return Done { number, sample: index, key, views: Some(rendered.pictures), failed },
                 Err(reason) => {
                     self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(index, reason.clone());
                     failed.push((index, reason));
@@ -81,7 +81,7 @@ impl Workshop {
             }
         }
         let sample = order[position % order.len()];
-        Done { number, sample, key: sample as u64, picture: None, failed }
+        Done { number, sample, key: sample as u64, views: None, failed }
     }
 }
 

@@ -132,6 +132,21 @@ pub fn attention(network: &Network, images: &Images, layer: i64) -> Result<Atten
     maps
 }
 
+/// The keys of a plain transformer's block `layer`, of patches alone: `[B, N, D]`, and the patches down and across.
+///
+/// # Errors
+/// If the network is a pyramid, the layer does not exist, or the device fails.
+pub fn keys(network: &Network, images: &Images, layer: i64) -> Result<(Vec<f32>, [usize; 2])> {
+    let layer = resolve_layer(layer, network.encoder().config().num_blocks())?;
+    let (network, tokens) = tokens_of(network, images)?;
+    let Encoder::Vit(vit) = network.encoder() else {
+        let why = "objects are found among the keys of a plain transformer, and this is a pyramid: use --method mass";
+        return Err(Error::Usage(why.into()));
+    };
+    let (grid, prefix) = (vit.config().grid, vit.num_prefix());
+    Ok((to_host(vit.keys(tokens, layer).narrow(1, prefix, grid[0] * grid[1]))?, grid))
+}
+
 /// Attention rollout (Abnar and Zuidema, 2020): the product over all blocks of half the head-averaged attention and half the identity.
 /// One head.
 ///

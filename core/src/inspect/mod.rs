@@ -6,5 +6,7 @@ pub mod encoder;
 pub mod look;
 pub mod picture;
 pub mod preview;
+pub mod preview_heads;
 pub mod reconstruct;
+pub mod spread;
 pub mod strips;

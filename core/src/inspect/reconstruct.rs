@@ -27,7 +27,7 @@ pub struct Reconstruction {
 /// If the masks are to be packed and cannot be, or the device fails.
 pub fn reconstruct(network: &Network, task: &Task, images: &[f32], masks: &[Mask]) -> Result<Reconstruction> {
     let batch = task.batch_of_everything(images, masks)?;
-    let prediction = batch.to_raster(&to_host(network.predict(&batch, None))?);
+    let prediction = batch.to_raster(&to_host(network.predict(&batch, None)?)?);
     let targets = match batch.blocks {
         // What lies outside of the blocks is not in the batch, and still worth looking at.
         Some(_) => images.chunks_exact(task.shape.image_values()).flat_map(|image| task.targets(image)).collect(),

@@ -114,6 +114,7 @@ fn cases() -> Vec<Case> {
         block("the same computed again in backward", [16, 197, 6, 64], 0, true),
         row_error("squared error of 768, 2352 rows", [2352, 768], RowError::Square),
         row_error("cross-entropy over 8192 classes, 1200 rows", [1200, 8192], RowError::Entropy),
+        row_error("cross-entropy with distributions over 4096, 640 rows", [640, 4096], RowError::Distribution { sharpness: 10.0 }),
         adamw("AdamW of 5.5 million", 5_500_000),
     ]
 }

@@ -90,6 +90,7 @@ pub fn row_error(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>, e
             (size.clone() - 0.5 * beta).mask_where(size.lower_elem(beta), near).mean_dim(2)
         }
         RowError::Entropy => activation::log_softmax(prediction, 2).gather(2, target.int()) * -1.0,
+        RowError::Distribution { sharpness } => (activation::log_softmax(prediction * sharpness, 2) * target).sum_dim(2) * -1.0,
     };
     (errors.reshape([batch, rows]) * weights.clone()).sum() / (weights.sum() + addend)
 }

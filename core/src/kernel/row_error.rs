@@ -19,6 +19,11 @@ pub enum RowError {
     },
     /// `-log softmax(x)[class]`; the target is the class's number, in rows of one.
     Entropy,
+    /// `-Σ t log softmax(x · sharpness)`; the target is a distribution, whose numbers add up to one.
+    Distribution {
+        /// One over the temperature of the softmax.
+        sharpness: f32,
+    },
 }
 
 impl RowError {
@@ -98,6 +103,13 @@ impl Job for Errors<'_> {
                     let largest = max(prediction);
                     largest + change_and_sum(self.scratch, |score| exp(score - largest)).ln() - score_of(prediction, target)
                 }
+                RowError::Distribution { sharpness } => {
+                    self.scratch.clear();
+                    self.scratch.extend_from_slice(prediction);
+                    let largest = max(prediction);
+                    let log = change_and_sum(self.scratch, |score| exp(sharpness * (score - largest))).ln();
+                    log - sharpness * sum([prediction, target], |[x, t]| t * (x - largest))
+                }
                 _ => mean(prediction, target),
             };
         }
@@ -140,6 +152,12 @@ impl Job for Gradients<'_> {
                     if let Some(of_class) = target.first().and_then(|&class| gradient.get_mut(class as usize)) {
                         *of_class -= scale as f32;
                     }
+                }
+                RowError::Distribution { sharpness } => {
+                    let (largest, scale) = (max(prediction), scale as f32 * sharpness);
+                    gradient.copy_from_slice(prediction);
+                    let factor = scale / change_and_sum(gradient, |score| exp(sharpness * (score - largest)));
+                    gradient.iter_mut().zip(target).for_each(|(probability, t)| *probability = *probability * factor - scale * t);
                 }
             }
         }

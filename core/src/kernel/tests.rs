@@ -245,6 +245,7 @@ fn row_errors(
         let data = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values.clone(), [values.len()]), &device);
         let (target, target_width) = match error {
             RowError::Entropy => ((0..batch * rows).map(|row| (row * 7 % width) as f32).collect(), 1),
+            RowError::Distribution { .. } => (distributions(batch * rows, width), width),
             _ => (random(batch * rows * width, 1.0, 5), width),
         };
         let weights = data((0..batch * rows).map(|row| (row % 3) as f32 * 0.5 + 1e-3).collect());
@@ -252,7 +253,18 @@ fn row_errors(
     }
 }
 
-const ROW_ERRORS: [RowError; 4] = [RowError::Square, RowError::Absolute, RowError::Smooth { beta: 0.7 }, RowError::Entropy];
+pub(super) const ROW_ERRORS: [RowError; 5] =
+    [RowError::Square, RowError::Absolute, RowError::Smooth { beta: 0.7 }, RowError::Entropy, RowError::Distribution { sharpness: 2.5 }];
+
+/// Rows of positive numbers that add up to one.
+pub(super) fn distributions(rows: usize, width: usize) -> Vec<f32> {
+    let mut values: Vec<f32> = random(rows * width, 1.0, 5).into_iter().map(|value| value.abs() + 1e-3).collect();
+    for row in values.chunks_exact_mut(width) {
+        let total: f32 = row.iter().sum();
+        row.iter_mut().for_each(|value| *value /= total);
+    }
+    values
+}
 
 #[test]
 fn row_error() {

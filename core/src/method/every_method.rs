@@ -83,7 +83,7 @@ fn every_parameter_is_trained_but_fixed_positions_and_what_nobody_reads() {
         let network = Network::new(&recipe, &Device::flex().autodiff()).unwrap();
         let task = Task::new(&recipe).unwrap().following(&network);
         let batch = task.batch(&images(&task, 2), &masks(&recipe, 2)).unwrap();
-        let loss = network.loss(&batch, task.objective.as_ref(), None);
+        let loss = network.loss(&batch, task.objective.as_ref(), None).unwrap();
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         let mut without = Vec::new();
         network.parameters().visit_parameters(&mut |name, _, _| {

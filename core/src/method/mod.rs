@@ -3,13 +3,20 @@
 pub mod beit;
 pub mod data2vec;
 pub mod decoder;
+pub mod dino;
+pub mod distillation;
 pub mod ijepa;
+pub mod lesson;
 pub mod mae;
 pub mod masked_batch;
 pub mod masked_model;
 pub mod maskfeat;
+pub mod prototypes;
 pub mod simmim;
+pub mod swav;
 pub mod um_mae;
+pub mod view_batch;
+pub mod views_model;
 
 #[cfg(test)]
 mod every_method;
@@ -17,6 +24,10 @@ mod every_method;
 mod parity;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod view_tests;
+
+use std::ops::Range;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -43,13 +54,25 @@ use crate::weights::safetensors_file::TensorMap;
 use decoder::DecoderConfig;
 use masked_batch::{Feed, ImageShape, MaskedBatch};
 use masked_model::{Hidden, MaskedConfig, MaskedModel};
+use prototypes::{HeadConfig, Lengths, PROTOTYPES, normalized};
+use views_model::{ViewsConfig, ViewsModel};
 
-/// A masked method ready to train or to look at: network, target and objective of one recipe.
+pub use lesson::{Lesson, Outcome, Place};
+
+/// The network of one recipe, ready to train or to look at.
 #[derive(Debug, Clone)]
 pub struct Network {
-    /// The trained part.
-    pub model: MaskedModel,
+    model: Model,
     device: Device,
+}
+
+/// What a network consists of.
+#[derive(Module, Debug)]
+enum Model {
+    /// An encoder, and a decoder that predicts what is hidden.
+    Masked(MaskedModel),
+    /// An encoder, and a head that compares views.
+    Views(ViewsModel),
 }
 
 /// The parts of a recipe that need no tensors: what is shown and what is asked for.
@@ -209,6 +232,28 @@ pub fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
     })
 }
 
+/// The sizes of the recipe's network, where it compares views.
+pub fn view_sizes(recipe: &Recipe) -> ViewsConfig {
+    let (encoder, head) = (encoder_sizes(recipe), &recipe.decoder);
+    ViewsConfig {
+        head: HeadConfig {
+            inputs: encoder.last_width(),
+            layers: head.count("layers"),
+            hidden: head.count("hidden"),
+            bottleneck: head.count("bottleneck"),
+            prototypes: head.count("prototypes"),
+            relu: head.word("activation") == Some("relu"),
+            batch_norm: head.flag("batch_norm").unwrap_or(false),
+            lengths: match head.word("lengths") {
+                Some("free") => Lengths::Free,
+                Some("reset") => Lengths::Reset,
+                _ => Lengths::One,
+            },
+        },
+        encoder,
+    }
+}
+
 /// The sizes of the recipe's encoder.
 pub fn encoder_sizes(recipe: &Recipe) -> EncoderConfig {
     let backbone = &recipe.backbone;
@@ -280,7 +325,11 @@ impl Network {
     /// If the recipe names a part that does not exist.
     pub fn new(recipe: &Recipe, device: &Device) -> Result<Self> {
         let mut stream = Stream::new(recipe.seed, 0, 0, Purpose::Init);
-        Ok(Self { model: sizes(recipe)?.init(&mut stream, device), device: device.clone() })
+        let model = match recipe.compares_views() {
+            true => Model::Views(view_sizes(recipe).init(&mut stream, device)),
+            false => Model::Masked(sizes(recipe)?.init(&mut stream, device)),
+        };
+        Ok(Self { model, device: device.clone() })
     }
 
     /// The recipe's network before any training, with other weights than a run of it begins with: what training is held against.
@@ -301,7 +350,7 @@ impl Network {
     /// # Errors
     /// [`Error::Recipe`] if a pyramid cannot encode them, or if the device fails to hand out a table of positions.
     pub fn for_image(&self, image: [usize; 2]) -> Result<Self> {
-        let (config, packed) = (self.encoder().config(), self.model.config().hidden == Hidden::Packed);
+        let (config, packed) = (self.encoder().config(), self.masked().is_ok_and(|model| model.config().hidden == Hidden::Packed));
         let grid = image.map(|side| side / config.patch().max(1));
         if config.grid() == grid {
             return Ok(self.clone());
@@ -310,13 +359,17 @@ impl Network {
         if !problems.is_empty() {
             return Err(Error::Recipe(problems));
         }
-        Ok(Self { model: self.model.clone().for_grid(grid)?, device: self.device.clone() })
+        let model = match self.model.clone() {
+            Model::Masked(model) => Model::Masked(model.for_grid(grid)?),
+            Model::Views(model) => Model::Views(model.for_grid(grid)?),
+        };
+        Ok(Self { model, device: self.device.clone() })
     }
 
-    /// Which branches of which samples are dropped in a step of these keys.
-    pub fn drop_path(&self, seed: u64, epoch: u64, keys: &[u64]) -> Option<DropPath> {
+    /// Which branches of which samples are dropped in a step of these keys, once for each of `views`.
+    pub fn drop_path(&self, seed: u64, epoch: u64, keys: &[u64], views: Range<usize>) -> Option<DropPath> {
         let config = self.encoder().config();
-        DropPath::sample(config.drop_path(), config.num_blocks(), seed, epoch, keys)
+        DropPath::sample(config.drop_path(), config.num_blocks(), seed, epoch, keys, views)
     }
 
     /// Where it computes.
@@ -326,7 +379,42 @@ impl Network {
 
     /// The encoder, which is what is kept after pre-training.
     pub fn encoder(&self) -> &Encoder {
-        &self.model.encoder
+        match &self.model {
+            Model::Masked(model) => &model.encoder,
+            Model::Views(model) => &model.encoder,
+        }
+    }
+
+    /// All of it, where it predicts what is hidden.
+    ///
+    /// # Errors
+    /// If it compares views.
+    pub fn masked(&self) -> Result<&MaskedModel> {
+        match &self.model {
+            Model::Masked(model) => Ok(model),
+            Model::Views(_) => Err(Error::Usage("this network compares views of images: nothing in it predicts what is masked".into())),
+        }
+    }
+
+    /// All of it, where it compares views.
+    ///
+    /// # Errors
+    /// If it predicts what is hidden.
+    pub fn views(&self) -> Result<&ViewsModel> {
+        match &self.model {
+            Model::Views(model) => Ok(model),
+            Model::Masked(_) => Err(Error::Usage("this network predicts what is masked: it has no head that compares views".into())),
+        }
+    }
+
+    /// Gives prototypes that have no length of their own length one again.
+    pub fn bring_back_prototypes(&mut self) {
+        if self.views().is_ok_and(|model| model.head.last_layer.weight_g.is_none()) {
+            self.parameters_mut().update_parameters(&mut |name, shape, value| match (name, shape) {
+                (PROTOTYPES, &[count, width]) => normalized(value.reshape([count, width])).reshape([-1]),
+                _ => value,
+            });
+        }
     }
 
     /// Its parameters, by name.
@@ -340,12 +428,18 @@ impl Network {
     }
 
     /// Predicted rows in the batch's token order: `[B, R, target width]`.
-    pub fn predict(&self, batch: &MaskedBatch, drop_path: Option<&DropPath>) -> Tensor<3> {
-        self.model.predict(batch, drop_path, &self.device)
+    ///
+    /// # Errors
+    /// If it compares views.
+    pub fn predict(&self, batch: &MaskedBatch, drop_path: Option<&DropPath>) -> Result<Tensor<3>> {
+        Ok(self.masked()?.predict(batch, drop_path, &self.device))
     }
 
     /// The loss of a step. Shape: `[1]`.
-    pub fn loss(&self, batch: &MaskedBatch, objective: &dyn Objective, drop_path: Option<&DropPath>) -> Tensor<1> {
-        objective.loss(self.predict(batch, drop_path), batch.targets(&self.device), batch.weights(&self.device))
+    ///
+    /// # Errors
+    /// If it compares views.
+    pub fn loss(&self, batch: &MaskedBatch, objective: &dyn Objective, drop_path: Option<&DropPath>) -> Result<Tensor<1>> {
+        Ok(objective.loss(self.predict(batch, drop_path)?, batch.targets(&self.device), batch.weights(&self.device)))
     }
 }

@@ -74,7 +74,7 @@ fn gradients_and_two_optimizer_steps() {
     let mut optimizer = AdamW::new(&fixture.recipe.optim);
     for step in 0..2 {
         let batch = fixture.task.batch(fixture.images(), &fixture.masks).unwrap();
-        let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
+        let loss = network.loss(&batch, fixture.task.objective.as_ref(), None).unwrap();
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         if step == 0 {
             golden::assert_gradients(&gradients, &fixture.tensors, 1e-4);
@@ -125,7 +125,7 @@ fn predicting_only_the_masked_gives_the_same_loss() {
     let network = fixture.network(&Device::flex());
     let batch = fixture.task.batch(fixture.images(), &fixture.masks).unwrap();
     assert_eq!((batch.visible, batch.first_predicted), (4, 4));
-    let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
+    let loss = network.loss(&batch, fixture.task.objective.as_ref(), None).unwrap();
     assert_close("loss", &to_host(loss).unwrap(), &fixture.tensors["loss"], 1e-5);
 }
 
@@ -136,7 +136,7 @@ fn the_software_gpu_computes_the_same() {
     let fixture = Fixture::load();
     let network = fixture.network(&gpu.device.clone().autodiff());
     let batch = fixture.task.batch(fixture.images(), &fixture.masks).unwrap();
-    let loss = network.loss(&batch, fixture.task.objective.as_ref(), None);
+    let loss = network.loss(&batch, fixture.task.objective.as_ref(), None).unwrap();
     let gradients = network.parameters().take_gradients(&mut loss.backward());
     assert_close("loss", &to_host(loss.without_autodiff()).unwrap(), &fixture.tensors["loss"], 1e-4);
     golden::assert_gradients(&gradients, &fixture.tensors, 1e-3);

@@ -60,7 +60,7 @@ pub(super) fn overfit_task(task: &Task, recipe: &Recipe, steps: usize) -> [f32; 
     let mut optimizer = AdamW::new(&recipe.optim);
     let mut losses = Vec::new();
     for step in 0..steps {
-        let loss = network.loss(&task.batch(&images, &masks).unwrap(), task.objective.as_ref(), None);
+        let loss = network.loss(&task.batch(&images, &masks).unwrap(), task.objective.as_ref(), None).unwrap();
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         losses.push(to_host(loss.without_autodiff()).unwrap()[0]);
         // Without a slow end, the last steps would jitter around the minimum.
@@ -100,7 +100,7 @@ fn all_parameters_but_fixed_positions_get_gradients() {
     {
         let recipe = recipe(sets);
         let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
-        let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)).unwrap(), task.objective.as_ref(), None);
+        let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)).unwrap(), task.objective.as_ref(), None).unwrap();
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         let mut without = Vec::new();
         network.parameters().visit_parameters(&mut |name, _, _| {
@@ -119,7 +119,7 @@ fn accumulated_halves_are_the_whole_batch() {
     let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
     let (images, masks) = (images(&task, 4), masks(&recipe, 4));
     let gradients = |images: &[f32], masks: &[Mask], share: f64| {
-        let loss = network.loss(&task.batch(images, masks).unwrap(), task.objective.as_ref(), None) * share;
+        let loss = network.loss(&task.batch(images, masks).unwrap(), task.objective.as_ref(), None).unwrap() * share;
         network.parameters().take_gradients(&mut loss.backward())
     };
     let whole = gradients(&images, &masks, 1.0);
@@ -137,7 +137,7 @@ fn accumulated_halves_are_the_whole_batch() {
 fn clipping_bounds_the_global_norm_and_leaves_small_gradients_alone() {
     let recipe = recipe(&[]);
     let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex().autodiff()).unwrap());
-    let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)).unwrap(), task.objective.as_ref(), None);
+    let loss = network.loss(&task.batch(&images(&task, 2), &masks(&recipe, 2)).unwrap(), task.objective.as_ref(), None).unwrap();
     let gradients = network.parameters().take_gradients(&mut loss.backward());
     let norm = global_norm(&gradients).unwrap();
     let value = to_host(norm.clone()).unwrap()[0];
@@ -168,8 +168,8 @@ fn dropped_branches_change_the_loss_and_only_by_their_key() {
     let (task, network) = (Task::new(&recipe).unwrap(), Network::new(&recipe, &Device::flex()).unwrap());
     let batch = task.batch(&images(&task, 4), &masks(&recipe, 4)).unwrap();
     let loss = |epoch: u64| {
-        let drop_path = DropPath::sample(0.5, 2, 7, epoch, &[0, 1, 2, 3]);
-        to_host(network.loss(&batch, task.objective.as_ref(), drop_path.as_ref())).unwrap()[0]
+        let drop_path = DropPath::sample(0.5, 2, 7, epoch, &[0, 1, 2, 3], 0..1);
+        to_host(network.loss(&batch, task.objective.as_ref(), drop_path.as_ref()).unwrap()).unwrap()[0]
     };
     assert_eq!(loss(0), loss(0));
     assert!((1..6).any(|epoch| loss(epoch) != loss(0)));
@@ -182,7 +182,7 @@ fn other_image_sizes_resize_the_positions() {
     let task = Task::for_size(&recipe, 12, 20).unwrap();
     let mask = Mask::in_raster_order(crate::mask::Grid::still(3, 5), (0..15).map(|patch| patch % 4 != 0).collect());
     let batch = task.batch_of_everything(&images(&task, 1), &[mask]).unwrap();
-    assert_eq!(network.predict(&batch, None).dims(), [1, 15, 48]);
+    assert_eq!(network.predict(&batch, None).unwrap().dims(), [1, 15, 48]);
 }
 
 /// Blocks of a 4x6 grid: what is shown of it, and what is predicted.
@@ -199,7 +199,7 @@ fn blocks_are_predicted_one_by_one_from_what_is_shown() {
     let predict = |image: &[f32], blocks: &[&[usize]]| {
         let batch = task.batch(image, &[of_blocks(blocks)]).unwrap();
         assert_eq!((batch.visible, batch.num_predicted()), (5, 4 * blocks.len()));
-        to_host(network.predict(&batch, None)).unwrap()
+        to_host(network.predict(&batch, None).unwrap()).unwrap()
     };
     let (first, second): (&[usize], &[usize]) = (&[0, 1, 6, 7], &[7, 8, 13 + 3, 14 + 3]);
     let both = predict(&shown, &[first, second]);

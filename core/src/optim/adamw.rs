@@ -98,6 +98,15 @@ impl AdamW {
     }
 }
 
+/// Scales each gradient so that its own norm is at most `limit`, as DINO's released code does.
+pub fn clip_each(gradients: Named<Tensor<1>>, limit: f64) -> Named<Tensor<1>> {
+    let clipped = |gradient: Tensor<1>| {
+        let norm = (gradient.clone() * gradient.clone()).sum().sqrt();
+        gradient * factor(&norm, limit)
+    };
+    gradients.into_iter().map(|(name, gradient)| (name, clipped(gradient))).collect()
+}
+
 /// The norm of all gradients together, as a tensor of one number so that nothing waits for the device. Shape: `[1]`.
 pub fn global_norm(gradients: &Named<Tensor<1>>) -> Option<Tensor<1>> {
     let all: Vec<_> = gradients.values().collect();
@@ -110,6 +119,33 @@ pub fn global_norm(gradients: &Named<Tensor<1>>) -> Option<Tensor<1>> {
 
 /// Scales all gradients so that their global norm is at most `limit` (PyTorch's `clip_grad_norm_`, with its 1e-6).
 pub fn clip_global_norm(gradients: Named<Tensor<1>>, norm: &Tensor<1>, limit: f64) -> Named<Tensor<1>> {
-    let factor = ((norm.clone() + 1e-6).recip() * limit).clamp_max(1.0);
+    let factor = factor(norm, limit);
     gradients.into_iter().map(|(name, gradient)| (name, gradient * factor.clone())).collect()
+}
+
+/// What gradients of such a norm are multiplied by.
+fn factor(norm: &Tensor<1>, limit: f64) -> Tensor<1> {
+    ((norm.clone() + 1e-6).recip() * limit).clamp_max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::model_file::to_host;
+    use burn::tensor::Device;
+
+    #[test]
+    fn each_gradient_is_clipped_by_itself_or_all_together() {
+        let gradient = |values: &[f32]| Tensor::<1>::from_floats(values, &Device::flex());
+        let gradients = || Named::from([("a".to_owned(), gradient(&[3.0, 4.0])), ("b".to_owned(), gradient(&[0.6, 0.8]))]);
+        let host = |gradients: &Named<Tensor<1>>, name: &str| to_host(gradients[name].clone()).unwrap();
+        let close = |have: Vec<f32>, want: [f32; 2]| assert!(have.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-5), "{have:?} {want:?}");
+        let each = clip_each(gradients(), 2.5);
+        close(host(&each, "a"), [1.5, 2.0]);
+        close(host(&each, "b"), [0.6, 0.8]);
+        let norm = global_norm(&gradients()).unwrap();
+        let all = clip_global_norm(gradients(), &norm, 26_f64.sqrt() / 2.0);
+        close(host(&all, "a"), [1.5, 2.0]);
+        close(host(&all, "b"), [0.3, 0.4]);
+    }
 }

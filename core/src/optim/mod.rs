@@ -2,4 +2,6 @@
 
 pub mod adamw;
 pub mod ema;
+pub mod momentum;
+pub mod optimizer;
 pub mod schedule;

@@ -1,5 +1,6 @@
 //! How the learning rate goes over a training: a linear rise, then a half cosine down, set anew at every step (MAE, `util/lr_sched.py`).
 
+use crate::method::Place;
 use crate::recipe::Recipe;
 
 /// The learning rate at `progress`, in the unit of `warmup` and `total` (epochs or steps): `base · progress / warmup` while it rises,
@@ -36,10 +37,20 @@ pub struct Plan {
     base_lr: f64,
     min_lr: f64,
     warmup_lr: f64,
-    steps_down: bool,
+    shape: Shape,
     /// At the beginning and at the end.
     ema: [f64; 2],
     weight_decay: [f64; 2],
+}
+
+/// How the learning rate goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Cosine,
+    /// At once to a tenth.
+    Step,
+    /// A cosine after a warm-up whose last step has the full rate already.
+    Dino,
 }
 
 impl Plan {
@@ -54,19 +65,25 @@ impl Plan {
             steps => (steps, warmup_steps.min(steps / 10)),
         };
         let optim = &recipe.optim;
-        let ([warmup_lr, min_lr], steps_down) = (recipe.lr_at_ends(), optim.schedule == "step");
+        let [warmup_lr, min_lr] = recipe.lr_at_ends();
+        let shape = match optim.schedule.as_str() {
+            "step" => Shape::Step,
+            "dino" => Shape::Dino,
+            _ => Shape::Cosine,
+        };
         let ends = |begin: f64, end: f64| [begin, if end > 0.0 { end } else { begin }];
         let (ema, weight_decay) = (ends(optim.ema, optim.ema_end), ends(optim.weight_decay, optim.weight_decay_end));
-        Self { steps_total, warmup_steps, steps_per_epoch, base_lr: recipe.lr(), min_lr, warmup_lr, steps_down, ema, weight_decay }
+        Self { steps_total, warmup_steps, steps_per_epoch, base_lr: recipe.lr(), min_lr, warmup_lr, shape, ema, weight_decay }
     }
 
     /// The learning rate of a step, counted from 0.
     pub fn lr_at(&self, step: usize) -> f64 {
         let (step, warmup, total) = (step as f64, self.warmup_steps as f64, self.steps_total as f64);
         if step < warmup {
-            return self.warmup_lr + (self.base_lr - self.warmup_lr) * step / warmup;
+            let until = if self.shape == Shape::Dino { (warmup - 1.0).max(1.0) } else { warmup };
+            return self.warmup_lr + (self.base_lr - self.warmup_lr) * step / until;
         }
-        if self.steps_down {
+        if self.shape == Shape::Step {
             return if step < STEP_AT * total { self.base_lr } else { self.base_lr * STEP };
         }
         warmup_cosine(step, warmup, total, self.base_lr, self.min_lr)
@@ -85,6 +102,12 @@ impl Plan {
 
     fn share_at(&self, step: usize) -> f64 {
         (step as f64 / self.steps_total as f64).min(1.0)
+    }
+
+    /// Where in the training a step is, counted from 0.
+    pub fn place_of(&self, step: usize) -> Place {
+        let [step, steps, steps_per_epoch] = [step, self.steps_total, self.steps_per_epoch].map(|steps| steps as u64);
+        Place { epoch: step / steps_per_epoch.max(1), step, steps, steps_per_epoch }
     }
 
     /// How many passes over the data lie before a step.
@@ -116,6 +139,31 @@ mod tests {
         assert!((plan.lr_at(4) - (1e-6 + (1.5e-4 - 1e-6) / 2.0)).abs() < 1e-12);
         assert_eq!((plan.lr_at(8), plan.lr_at(69)), (1.5e-4, 1.5e-4));
         assert!((plan.lr_at(70) - 1.5e-5).abs() < 1e-12 && (plan.lr_at(79) - 1.5e-5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn golden_dino_array() {
+        // 10 epochs of 4 steps, 2 of them warm-up, from 1 to 0.1.
+        let sets = [
+            ("optim.schedule", "dino"),
+            ("optim.epochs", "10"),
+            ("optim.warmup_epochs", "2"),
+            ("optim.base_lr", "1.0"),
+            ("optim.min_lr", "0.1"),
+            ("optim.batch", "64"),
+            ("optim.lr_images", "64"),
+        ];
+        let plan = plan(&sets, 256);
+        for (step, lr) in [(0, 0.0), (1, 0.142_857), (7, 1.0), (8, 1.0), (24, 0.55), (39, 0.102_167)] {
+            assert!((plan.lr_at(step) - lr).abs() < 1e-6, "{step}: {}", plan.lr_at(step));
+        }
+        let momentum = [("optim.ema", "0.996"), ("optim.ema_end", "1.0")];
+        let plan = self::plan(&[&sets[..], &momentum].concat(), 256);
+        for (step, ema) in [(0, 0.996), (20, 0.998), (39, 0.999_994)] {
+            assert!((plan.ema_at(step) - ema).abs() < 1e-6, "{step}: {}", plan.ema_at(step));
+        }
+        let place = plan.place_of(9);
+        assert_eq!((place.epoch, place.step, place.steps, place.epochs()), (2, 9, 40, 10.0));
     }
 
     fn plan(sets: &[(&str, &str)], images: usize) -> Plan {

@@ -1,5 +1,6 @@
 //! The families of encoders and of decoders that a recipe may name, with their settings, and the sizes behind a back-bone's name.
 
+use super::views::PROTOTYPES;
 use crate::backbone::pvt::PvtConfig;
 use crate::backbone::swin::SwinConfig;
 use crate::knob::{Default, Knob, Range, Value};
@@ -101,6 +102,7 @@ pub static DECODERS: &[Kind] = &[
         source: "Xie et al., SimMIM, 2021; Bao et al., BEiT, 2021; Wei et al., MaskFeat, 2021",
         knobs: &[],
     },
+    PROTOTYPES,
 ];
 
 /// What a back-bone's name fills in.

@@ -6,7 +6,7 @@ use crate::knob::{LONGEST, Value};
 use crate::target::features::AVERAGE;
 
 /// Fits what is not `said` to the rest: a packed pyramid's reductions and image, a Swin's window, SimMIM's units, HOG's
-/// cells, and what a network predicts of itself.
+/// cells, local views, and what a network predicts of itself.
 pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
     let packs = text(total, "backbone.tokens") == "compact";
     let shrunk = if packs { 2 } else { 1 };
@@ -42,6 +42,11 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
         total.insert("target.cell".into(), Value::Int(if unit % HOG_CELL == 0 { HOG_CELL } else { unit } as i64));
     }
     let [height, width] = counts(total, "data.image")[..] else { return };
+    if !said("augment.local_image") {
+        // As large a part of the image as 96 px are of 224.
+        let side = |side: usize| ((side * 3 / 7 + patch / 2) / patch).max(2) * patch;
+        total.insert("augment.local_image".into(), list([side(height), side(width)]));
+    }
     if let (true, Some(window)) = (text(total, "backbone.kind") == "swin" && !said("backbone.window"), count(total, "backbone.window")) {
         let maps: Vec<[usize; 2]> = (0..stages).map(|stage| [height, width].map(|side| (side / patch / shrunk) >> stage)).collect();
         if let Some(fitting) = nearest_window(&maps, window) {

@@ -9,11 +9,12 @@ mod recommend;
 mod resolve;
 mod stages;
 mod toml_text;
+mod views;
 
 use serde::{Deserialize, Serialize};
 
 pub use backbones::{BACKBONES, DECODERS, Sizes, backbone_names, backbone_sizes};
-pub use preset::{METHODS, Preset};
+pub use preset::{METHODS, ON_SMALL_IMAGES, Preset};
 pub use recommend::{Recommendation, recommend};
 pub use resolve::Base;
 pub use stages::{Augment, Backbone, Data, Optim, Part, Stage, Train, stages};
@@ -189,6 +190,11 @@ impl Recipe {
     /// [`Error::Recipe`] for an unknown kind or bad knobs.
     pub fn objective(&self) -> Result<Box<dyn Objective>> {
         member(OBJECTIVES, "objective", &self.objective)
+    }
+
+    /// Whether views of an image are compared; else, what is hidden of it is predicted.
+    pub fn compares_views(&self) -> bool {
+        views::is_head(&self.decoder.kind)
     }
 
     /// Whether some visible patches are replaced by a mask token before encoding (UM-MAE's secondary masking).

@@ -3,10 +3,13 @@
 use super::resolve::Layer;
 use super::stages::stages;
 use crate::knob::Value;
-use crate::method::{beit, data2vec, ijepa, mae, maskfeat, simmim, um_mae};
+use crate::method::{beit, data2vec, dino, ijepa, mae, maskfeat, simmim, swav, um_mae};
 
 /// Settings, `key` and TOML value.
 pub type Sets = &'static [(&'static str, &'static str)];
+
+/// Back-bones whose usual image is less than 128 px high.
+pub const ON_SMALL_IMAGES: &str = "on small images";
 
 /// A method's preset.
 #[derive(Debug, Clone, Copy)]
@@ -21,19 +24,29 @@ pub struct Preset {
     pub backbone: &'static str,
     /// The settings it insists on; everything else is the stages' defaults and the back-bone's sizes.
     pub sets: Sets,
-    /// More of them, for one family of back-bones each.
+    /// More of them, for one family of back-bones each, or for all those [`ON_SMALL_IMAGES`].
     pub sets_for: &'static [(&'static str, Sets)],
 }
 
 /// Every method that recipes may name.
-pub static METHODS: &[Preset] =
-    &[mae::PRESET, simmim::PRESET, beit::PRESET, um_mae::PRESET, maskfeat::PRESET, data2vec::PRESET, ijepa::PRESET];
+pub static METHODS: &[Preset] = &[
+    mae::PRESET,
+    simmim::PRESET,
+    beit::PRESET,
+    um_mae::PRESET,
+    maskfeat::PRESET,
+    data2vec::PRESET,
+    ijepa::PRESET,
+    dino::PRESET,
+    swav::PRESET,
+];
 
 impl Preset {
-    /// Its settings for a back-bone of `kind`.
-    pub(super) fn layer(&self, kind: &str) -> Layer {
+    /// Its settings for a back-bone of `kind`, whose usual image is a small one or not.
+    pub(super) fn layer(&self, kind: &str, is_small: bool) -> Layer {
         let own = stages().iter().find(|stage| stage.name == "backbone").map(|stage| stage.knobs_of(kind)).unwrap_or_default();
-        let of_kind = self.sets_for.iter().filter(|(name, _)| *name == kind).flat_map(|(_, sets)| *sets);
+        let of_kind =
+            self.sets_for.iter().filter(|(name, _)| *name == kind || (is_small && *name == ON_SMALL_IMAGES)).flat_map(|(_, sets)| *sets);
         let all = self.sets.iter().chain(of_kind);
         let fits = |key: &str| key.strip_prefix("backbone.").is_none_or(|key| own.iter().any(|knob| knob.key == key));
         all.filter(|(key, _)| fits(key)).map(|&(key, value)| (key.to_owned(), Value::parse(value))).collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{METHODS, Recipe, backbone_names, backbone_sizes};
+use super::{METHODS, Recipe, backbone_names, backbone_sizes, views};
 use crate::error::{Error, Problem, neighbors};
 use crate::method::encoder_sizes;
 use crate::registry::suggestion;
@@ -10,7 +10,7 @@ use crate::target::features::AVERAGE;
 
 /// All problems between settings. A rule that looks at a setting in `faulty`, which has a problem of its own, is passed over.
 pub(super) fn across(recipe: &Recipe, faulty: &BTreeSet<&str>) -> Vec<Problem> {
-    let rules: [(&[&str], Vec<Problem>); 10] = [
+    let rules: [(&[&str], Vec<Problem>); 12] = [
         (&["method"], method(recipe)),
         (&["backbone.preset"], backbone_preset(recipe)),
         (&["data.image", "backbone.patch"], patches(recipe)),
@@ -20,6 +20,8 @@ pub(super) fn across(recipe: &Recipe, faulty: &BTreeSet<&str>) -> Vec<Problem> {
         (&["data.mean", "data.std", "data.channels"], channels(recipe)),
         (&["augment.crop_scale", "augment.crop_ratio"], crops(recipe)),
         (&["augment.jitter"], jitter(recipe)),
+        (&["augment.blur", "augment.blur_sigma", "augment.solarize"], colors(recipe)),
+        (&["augment", "backbone", "decoder.kind", "target.kind", "objective.kind", "optim.ema"], compared_views(recipe)),
         (&["optim.betas", "optim.epochs", "optim.warmup_epochs", "optim.base_lr", "optim.min_lr", "train.steps"], optimization(recipe)),
     ];
     // A table's name stands for all of its settings.
@@ -126,6 +128,9 @@ fn together(recipe: &Recipe) -> Vec<Problem> {
     let (backbone, is_linear) = (&recipe.backbone, recipe.decoder.kind == "linear");
     let is_vit = backbone.sizes.kind == "vit";
     let has_distances = backbone.sizes.word("relative").is_some_and(|relative| relative != "none");
+    if recipe.compares_views() {
+        return Vec::new();
+    }
     let tokens = |what: &str, cure: &str| vec![Problem::new("backbone.tokens", what, cure)];
     match backbone.tokens.as_str() {
         "mask" | "compact" if recipe.mask.kind == "multi_block" => {
@@ -222,14 +227,19 @@ fn channels(recipe: &Recipe) -> Vec<Problem> {
 
 fn crops(recipe: &Recipe) -> Vec<Problem> {
     let augment = &recipe.augment;
-    [("augment.crop_scale", &augment.crop_scale, "[0.2, 1.0]"), ("augment.crop_ratio", &augment.crop_ratio, "[0.75, 1.3333333333333333]")]
-        .into_iter()
-        .filter(|(_, list, _)| !matches!(list[..], [low, high] if 0.0 < low && low <= high))
-        .map(|(key, list, usual)| {
-            let what = format!("{list:?} is not a pair of positive numbers, the smaller one first");
-            Problem::new(key, what, format!("write for instance `{usual}`"))
-        })
-        .collect()
+    [
+        ("augment.crop_scale", &augment.crop_scale, "[0.2, 1.0]"),
+        ("augment.crop_ratio", &augment.crop_ratio, "[0.75, 1.3333333333333333]"),
+        ("augment.local_scale", &augment.local_scale, "[0.05, 0.4]"),
+        ("augment.blur_sigma", &augment.blur_sigma, "[0.1, 2.0]"),
+    ]
+    .into_iter()
+    .filter(|(_, list, _)| !matches!(list[..], [low, high] if 0.0 < low && low <= high))
+    .map(|(key, list, usual)| {
+        let what = format!("{list:?} is not a pair of positive numbers, the smaller one first");
+        Problem::new(key, what, format!("write for instance `{usual}`"))
+    })
+    .collect()
 }
 
 fn jitter(recipe: &Recipe) -> Vec<Problem> {
@@ -239,6 +249,71 @@ fn jitter(recipe: &Recipe) -> Vec<Problem> {
     }
     let what = format!("{jitter:?} is not brightness, contrast, saturation and hue, the last of them at most 0.5");
     vec![Problem::new("augment.jitter", what, "write for instance `[0.4, 0.4, 0.4, 0.1]`, or zeros for no change")]
+}
+
+/// Probabilities that are one of the first view, one of other global ones and one of local ones.
+fn colors(recipe: &Recipe) -> Vec<Problem> {
+    let lists = [("augment.blur", &recipe.augment.blur), ("augment.solarize", &recipe.augment.solarize)];
+    let wrong = lists.into_iter().filter(|(_, list)| list.len() != 3);
+    let problem = |(key, list): (&str, &Vec<f64>)| {
+        let what = format!("{list:?} is not three numbers: of the first view, of other global ones, of local ones");
+        Problem::new(key, what, "write for instance `[1.0, 0.1, 0.5]`, or zeros for none")
+    };
+    wrong.map(problem).collect()
+}
+
+/// What of views and of what is done with them does not go together.
+fn compared_views(recipe: &Recipe) -> Vec<Problem> {
+    let (augment, mut found) = (&recipe.augment, Vec::new());
+    let mut problem = |key: &str, what: String, cure: &str| found.push(Problem::new(key, what, cure));
+    let of_views = [("target", &recipe.target.kind), ("objective", &recipe.objective.kind)];
+    let (decoder, kind) = (&recipe.decoder.kind, &recipe.backbone.sizes.kind);
+    if !recipe.compares_views() {
+        for (table, kind) in of_views.into_iter().filter(|(_, kind)| views::is_of_views(kind)) {
+            let what = format!("`{kind}` is about whole views, and `{decoder}` predicts patches");
+            problem(&format!("{table}.kind"), what, "use `decoder.kind = \"prototypes\"`, or another kind here");
+        }
+        if augment.views > 1 || augment.local_views > 0 {
+            let key = if augment.views > 1 { "augment.views" } else { "augment.local_views" };
+            let what = format!("`{decoder}` predicts patches of one view: there is nothing to do with more");
+            problem(key, what, "use `augment.views = 1` and `augment.local_views = 0`, or `decoder.kind = \"prototypes\"`");
+        }
+        return found;
+    }
+    for (table, kind) in of_views.into_iter().filter(|(_, kind)| !views::is_of_views(kind)) {
+        let what = format!("`{kind}` is about patches, and `{decoder}` says something of whole views");
+        let usual = if table == "target" { "assignments" } else { "view_cross_entropy" };
+        problem(&format!("{table}.kind"), what, &format!("use `{table}.kind = \"{usual}\"`, or another decoder"));
+    }
+    if augment.views < 2 {
+        problem("augment.views", "a single global view has no other to be compared with".into(), "use 2");
+    }
+    if recipe.mask().is_ok_and(|strategy| strategy.num_masked(recipe.grid()).1 > 0) {
+        problem(
+            "mask.ratio",
+            "where views are compared, nothing is hidden of them".into(),
+            "use `mask.kind = \"random\"` with a ratio of 0",
+        );
+    }
+    if recipe.optim.ema <= 0.0 && recipe.target.word("teacher") == Some("average") {
+        let what = "the teacher is the running average of the weights, and nothing is averaged".to_owned();
+        problem("optim.ema", what, "set it, to 0.996 for instance, or use `target.teacher = \"itself\"`");
+    }
+    if augment.local_views > 0 {
+        let (patch, local) = (recipe.backbone.patch.max(1), augment.local_image);
+        if let Some(side) = local.into_iter().find(|side| side % patch != 0) {
+            let cure = format!("use {}", neighbors(side, patch));
+            problem("augment.local_image", format!("{side} is not a multiple of patch {patch}"), &cure);
+        }
+        if local != recipe.data.image && kind != "vit" {
+            problem("augment.local_views", format!("a {kind} sees images of one size only"), "use 0 local views, or a vit");
+        }
+        if local != recipe.data.image && recipe.backbone.sizes.word("relative").is_some_and(|relative| relative != "none") {
+            let what = "distances between patches are those of the large views".to_owned();
+            problem("backbone.relative", what, "use `none`, or 0 local views");
+        }
+    }
+    found
 }
 
 fn optimization(recipe: &Recipe) -> Vec<Problem> {
@@ -279,6 +354,8 @@ fn optimization(recipe: &Recipe) -> Vec<Problem> {
 /// What the masking strategy has against its knobs or the grid.
 fn mask(recipe: &Recipe) -> Vec<Problem> {
     match recipe.mask() {
+        // Where views are compared, nothing may be hidden, which is said elsewhere.
+        Ok(_) if recipe.compares_views() => Vec::new(),
         // A loss over all patches needs no mask: BEiT's ablation without one.
         Ok(strategy) if strategy.num_masked(recipe.grid()).1 == 0 && recipe.objective.word("over") == Some("all") => Vec::new(),
         Ok(strategy) => strategy.check(recipe.grid()),
@@ -289,6 +366,9 @@ fn mask(recipe: &Recipe) -> Vec<Problem> {
 
 /// What the target has against its knobs or the patches, and the objective against the target.
 fn target(recipe: &Recipe) -> Vec<Problem> {
+    if recipe.compares_views() || [&recipe.target.kind, &recipe.objective.kind].into_iter().any(|kind| views::is_of_views(kind)) {
+        return Vec::new();
+    }
     let unexpected = |error: Error| match error {
         Error::Recipe(problems) => problems,
         other => vec![Problem::new("target.kind", other.to_string(), "choose another target")],

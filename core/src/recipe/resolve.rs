@@ -26,6 +26,9 @@ pub(super) struct Draft {
     problems: Vec<Problem>,
 }
 
+/// The image side in pixels below which a back-bone is one for small images.
+const SMALL_IMAGE: i64 = 128;
+
 /// Keys on which the values of others depend where nobody sets those.
 const SELECTORS: [&str; 4] = ["method", "backbone.preset", "optim.epochs", "data.channels"];
 
@@ -186,7 +189,8 @@ fn stack(text: &Layer, sets: &Layer) -> Layer {
     let backbone = said("backbone.preset").and_then(Value::as_text).or_else(|| usual_backbone(said("backbone.kind"), named));
     let sizes = sizes_of(backbone.unwrap_or_default());
     let kind = said("backbone.kind").or_else(|| sizes.get("backbone.kind")).and_then(Value::as_text).unwrap_or_default();
-    let mut method = named.map(|preset| preset.layer(kind)).unwrap_or_default();
+    let is_small = matches!(sizes.get("data.image"), Some(Value::Ints(sides)) if sides.iter().any(|&side| side < SMALL_IMAGE));
+    let mut method = named.map(|preset| preset.layer(kind, is_small)).unwrap_or_default();
     // A method's image is a paper's, like 224 px; back-bones for small images keep theirs.
     if sizes.get("data.image") != Some(&Value::Ints(vec![224; 2])) {
         method.remove("data.image");

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::backbones::{BACKBONES, DECODERS};
+use super::views::{VIEW_OBJECTIVES, VIEW_TARGETS};
 use crate::error::Problem;
 use crate::knob::{Default, Knob, Range, Value};
 use crate::mask::MASKS;
@@ -48,8 +49,18 @@ pub fn stages() -> &'static [Stage] {
         Stage { name: "mask", doc: "which patches are hidden", knobs: MASK, kinds: || kinds(MASKS) },
         Stage { name: "backbone", doc: "the encoder", knobs: BACKBONE, kinds: || BACKBONES.to_vec() },
         Stage { name: "decoder", doc: "what turns the encoder's output into predictions", knobs: DECODER, kinds: || DECODERS.to_vec() },
-        Stage { name: "target", doc: "what a masked patch must be turned into", knobs: TARGET, kinds: || kinds(TARGETS) },
-        Stage { name: "objective", doc: "how far a prediction is from its target", knobs: OBJECTIVE, kinds: || kinds(OBJECTIVES) },
+        Stage {
+            name: "target",
+            doc: "what a masked patch must be turned into",
+            knobs: TARGET,
+            kinds: || [kinds(TARGETS), VIEW_TARGETS.to_vec()].concat(),
+        },
+        Stage {
+            name: "objective",
+            doc: "how far a prediction is from its target",
+            knobs: OBJECTIVE,
+            kinds: || [kinds(OBJECTIVES), VIEW_OBJECTIVES.to_vec()].concat(),
+        },
         plain("optim", "how the weights are moved, and for how long", OPTIM),
         plain("train", "what the run does besides learning", TRAIN),
     ];
@@ -98,6 +109,22 @@ pub struct Augment {
     pub jitter: Vec<f64>,
     /// Probability that colors are changed.
     pub jitter_chance: f64,
+    /// Probability that colors become gray.
+    pub gray: f64,
+    /// Probability of a blur: of the first view, of other global ones, of local ones.
+    pub blur: Vec<f64>,
+    /// Smallest and largest deviation of the blur, in pixels of an image of 224.
+    pub blur_sigma: Vec<f64>,
+    /// Probability that bright values are inverted: of the first view, of other global ones, of local ones.
+    pub solarize: Vec<f64>,
+    /// Global views of an image.
+    pub views: usize,
+    /// Local views of an image.
+    pub local_views: usize,
+    /// H and W of local views, in pixels.
+    pub local_image: [usize; 2],
+    /// Smallest and largest share of the image's area that a local view takes.
+    pub local_scale: Vec<f64>,
 }
 
 /// A stage that is one member of a family, with that member's knobs: `[mask]`, `[target]`, `[objective]`.
@@ -129,6 +156,8 @@ pub struct Backbone {
 /// `[optim]`: how the weights are moved, and for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Optim {
+    /// The optimizer: `adamw`, `sgd`, `lars` or `larc`.
+    pub kind: String,
     /// B: images of one pass.
     pub batch: usize,
     /// Passes whose gradients are summed up before the weights move.
@@ -145,7 +174,7 @@ pub struct Optim {
     pub warmup_lr: f64,
     /// Whether these two are scaled as `base_lr` is.
     pub scale_ends: bool,
-    /// How the learning rate falls: `cosine`, or `step` to a tenth after seven eighths.
+    /// How the learning rate goes: `cosine`, `step` to a tenth after seven eighths, or `dino`, a cosine whose warm-up is a step shorter.
     pub schedule: String,
     /// AdamW's decoupled decay.
     pub weight_decay: f64,
@@ -155,6 +184,8 @@ pub struct Optim {
     pub decay_tokens: bool,
     /// AdamW's two decay rates.
     pub betas: Vec<f64>,
+    /// The share of the former direction that the other optimizers keep.
+    pub momentum: f64,
     /// AdamW's small addend.
     pub eps: f64,
     /// Epochs in which the learning rate rises.
@@ -163,6 +194,8 @@ pub struct Optim {
     pub epochs: f64,
     /// Largest norm of the gradient; 0 = no limit.
     pub clip_norm: f64,
+    /// Whose norm that is: the `network`'s, or that of each `tensor` by itself.
+    pub clip: String,
     /// Decay of the averaged weights; 0 = no average.
     pub ema: f64,
     /// Its decay at the end of the training; 0: the same.
@@ -319,6 +352,20 @@ const AUGMENT: &[Knob] = &[
         &[0.0, 0.0, 0.0, 0.0],
     ),
     Knob::float("jitter_chance", "probability of such a change of colors", "", (0.0, 1.0), 1.0),
+    Knob::float("gray", "probability that colors become gray", "", (0.0, 1.0), 0.0),
+    floats("blur", "probability of a blur: of the first view, of other global ones, of local ones", "", (0.0, 1.0), &[0.0, 0.0, 0.0]),
+    floats("blur_sigma", "smallest and largest deviation of a blur, of an image of 224 px", "px", (0.0, 100.0), &[0.1, 2.0]),
+    floats("solarize", "probability that bright values are inverted, of the same views", "", (0.0, 1.0), &[0.0, 0.0, 0.0]),
+    Knob::int("views", "global views of an image; more than one only where views are compared", "", (1, 16), 1),
+    Knob::int("local_views", "small views besides", "", (0, 64), 0),
+    Knob {
+        key: "local_image",
+        doc: "their height and width",
+        unit: "px",
+        range: Range::Ints(2, 4, 8192),
+        default: Default::Ints(&[96, 96]),
+    },
+    floats("local_scale", "smallest and largest share of the area that a small view takes", "", (0.0, 1.0), &[0.05, 0.4]),
 ];
 
 const MASK: &[Knob] = &[Knob::text("kind", "strategy", "random")];
@@ -343,6 +390,12 @@ const TARGET: &[Knob] = &[Knob::text("kind", "target", "pixels")];
 const OBJECTIVE: &[Knob] = &[Knob::text("kind", "loss", "mse")];
 
 const OPTIM: &[Knob] = &[
+    Knob::choice(
+        "kind",
+        "the optimizer; the last two scale gradients in proportion to the weights",
+        &["adamw", "sgd", "lars", "larc"],
+        "adamw",
+    ),
     Knob::int("batch", "images of one pass", "images", (1, 65_536), 64),
     Knob::int("accumulate", "passes that make one step", "", (1, 65_536), 1),
     Knob::flag("recompute", "compute blocks again in the backward pass: far less memory, about a third more time", false),
@@ -351,15 +404,22 @@ const OPTIM: &[Knob] = &[
     Knob::float("min_lr", "learning rate at the end", "", (0.0, 100.0), 0.0),
     Knob::float("warmup_lr", "learning rate that the warm-up starts from", "", (0.0, 100.0), 0.0),
     Knob::flag("scale_ends", "whether these two are scaled as base_lr is", false),
-    Knob::choice("schedule", "how it falls: along a cosine, or at once to a tenth after 7/8 of the length", &["cosine", "step"], "cosine"),
+    Knob::choice(
+        "schedule",
+        "how it falls: along a cosine, at once to a tenth after 7/8 of the length, or as DINO's, whose warm-up ends a step earlier",
+        &["cosine", "step", "dino"],
+        "cosine",
+    ),
     Knob::float("weight_decay", "of matrices, not of biases and norms", "", (0.0, 10.0), 0.05),
     Knob::float("weight_decay_end", "the same at the end, along half a cosine; 0: as at the beginning", "", (0.0, 10.0), 0.0),
     Knob::flag("decay_tokens", "whether class and mask tokens and tables of positions decay too", true),
     floats("betas", "AdamW's memory of gradients and of their squares", "", (0.0, 1.0), &[0.9, 0.95]),
+    Knob::float("momentum", "share of the former direction that sgd, lars and larc keep", "", (0.0, 0.9999), 0.9),
     Knob::float("eps", "AdamW's addend against division by zero", "", (0.0, 1.0), 1e-8),
     Knob::float("warmup_epochs", "rise of the learning rate", "epochs", (0.0, 1e6), 40.0),
     Knob::float("epochs", "passes over the data", "epochs", (0.0, 1e6), 800.0),
     Knob::float("clip_norm", "largest norm of the gradient; 0: no limit", "", (0.0, 1e6), 0.0),
+    Knob::choice("clip", "of the whole network's, or of each tensor's by itself", &["network", "tensor"], "network"),
     Knob::float("ema", "decay of averaged weights; 0: no average", "", (0.0, 1.0), 0.0),
     Knob::float("ema_end", "the same at the end, along half a cosine; 0: as at the beginning", "", (0.0, 1.0), 0.0),
 ];

@@ -76,7 +76,11 @@ pub struct MaskRule {
 impl MaskRule {
     /// The mask of a map, at the source's size. Shapes: `map [N]` on `grid` to `[H, W]`.
     pub fn mask(&self, map: &[f32], grid: [usize; 2], size: [usize; 2]) -> Vec<bool> {
-        let mut mask = upsample_mask(&mass_mask(map, self.mass), grid, size);
+        self.cleaned(upsample_mask(&mass_mask(map, self.mass), grid, size), size)
+    }
+
+    /// The mask `[H, W]` with nothing but the components that are to be kept.
+    pub fn cleaned(&self, mut mask: Vec<bool>, size: [usize; 2]) -> Vec<bool> {
         if self.min_area_px > 1 {
             mask = remove_small(&mask, size, Connectivity::Eight, self.min_area_px);
         }

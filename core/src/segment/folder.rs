@@ -1,11 +1,16 @@
 //! Attention to masks for every image of a data set: what the command line exports at once and the window shows for review first.
 
+use rayon::prelude::*;
+
 use super::attention::{HeadChoice, MaskRule, map_of};
 use super::components::{Connectivity, connected_components};
+use super::objects::Finder;
+use super::upsample::upsample_mask;
 use crate::dataset::{Dataset, Unreadable};
 use crate::error::Result;
 use crate::evaluate::attention::Where;
 use crate::export::{ImageMasks, Instance};
+use crate::inspect::encoder::keys;
 use crate::inspect::look::{Fit, Prepared, for_each_batch};
 use crate::method::Network;
 use crate::recipe::Recipe;
@@ -44,6 +49,39 @@ pub fn for_each_mask(
         }
         Ok(())
     })
+}
+
+/// Finds the objects of every image in `samples` among the keys of block `layer`, and hands their masks to `each` at the source's size
+/// `[H, W]`, in order. Returns what could not be read.
+///
+/// # Errors
+/// What `each` returns; a pyramid, or a layer that does not exist; a device that fails.
+pub fn for_each_object(
+    network: &Network,
+    recipe: &Recipe,
+    dataset: &Dataset,
+    samples: &[usize],
+    how: Fit,
+    (finder, layer): (Finder, i64),
+    mut each: impl FnMut(&Prepared, Vec<Vec<bool>>) -> Result<()>,
+) -> Result<Vec<Unreadable>> {
+    for_each_batch(dataset, samples, recipe, how, |images, prepared| {
+        let (keys, grid) = keys(network, images, layer)?;
+        let found: Vec<_> = keys.par_chunks_exact(keys.len() / images.batch).map(|keys| finder.find(keys, grid)).collect();
+        for (image, masks) in prepared.iter().zip(found) {
+            let size = [image.source_height, image.source_width];
+            each(image, masks.iter().map(|mask| upsample_mask(mask, grid, size)).collect())?;
+        }
+        Ok(())
+    })
+}
+
+/// Masks of several objects as they are exported, each an instance.
+pub fn image_objects(name: &str, [height, width]: [usize; 2], masks: Vec<Vec<bool>>) -> ImageMasks {
+    let is_object = |pixel: usize| masks.iter().any(|mask| mask[pixel]);
+    let labels = (0..height * width).map(|pixel| u8::from(is_object(pixel))).collect();
+    let instances = masks.into_iter().filter(|mask| mask.contains(&true)).map(|mask| Instance { category: 1, mask }).collect();
+    ImageMasks { file_name: name.to_owned(), height, width, labels, instances }
 }
 
 /// A mask as it is exported: one instance, or one for every connected component.

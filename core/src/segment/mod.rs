@@ -5,6 +5,7 @@ pub mod attention;
 pub mod components;
 pub mod folder;
 pub mod mass;
+pub mod objects;
 pub mod upsample;
 
 pub use components::{Components, Connectivity, connected_components, largest_component, remove_small};

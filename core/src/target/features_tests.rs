@@ -29,7 +29,7 @@ fn student(teacher: &str, sets: &[(&str, &str)]) -> Result<Recipe> {
 fn saved(folder: &tempfile::TempDir, recipe: &Recipe) -> (PathBuf, Network) {
     let network = Network::new(recipe, &Device::flex()).unwrap();
     let path = folder.path().join("teacher.safetensors");
-    safetensors_file::write(&path, &tensors_of(network.parameters(), None).unwrap(), &metadata(recipe, 7)).unwrap();
+    safetensors_file::write(&path, &tensors_of(network.parameters()).unwrap(), &metadata(recipe, 7)).unwrap();
     (path, network)
 }
 

@@ -5,7 +5,7 @@ mod feature_colors;
 mod features_tests;
 mod glyphs;
 mod normalization;
-mod principal_components;
+pub(crate) mod principal_components;
 pub mod teacher;
 #[cfg(test)]
 mod tests;

@@ -164,7 +164,7 @@ pub fn recipe_of(path: &Path) -> Result<Recipe, Problem> {
 pub fn tensors(weights: &Weights) -> Result<TensorMap> {
     let network = weights.network(WeightsKind::Best, &Device::flex())?;
     let named = |(name, tensor): (String, HostTensor)| (format!("{WEIGHTS}{name}"), tensor);
-    let mut tensors: TensorMap = tensors_of(network.encoder(), None)?.into_iter().map(named).collect();
+    let mut tensors: TensorMap = tensors_of(network.encoder())?.into_iter().map(named).collect();
     let recipe = weights.recipe.to_short_toml().to_string().into_bytes();
     tensors.insert(RECIPE.into(), HostTensor::new([recipe.len()], recipe.into_iter().map(f32::from).collect()));
     Ok(tensors)

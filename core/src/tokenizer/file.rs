@@ -78,7 +78,7 @@ impl Tokenizer {
     /// If the device fails.
     pub fn tensors(&self) -> Result<TensorMap> {
         let Sizes { channels, patch, codes, width } = self.sizes;
-        let mut tensors = tensors_of(&self.vae, None)?;
+        let mut tensors = tensors_of(&self.vae)?;
         tensors.insert(SIZES.into(), HostTensor::new([4], [channels, patch, codes, width].map(|size| size as f32).to_vec()));
         tensors.insert("mean".into(), HostTensor::new([channels], self.mean.clone()));
         tensors.insert("std".into(), HostTensor::new([channels], self.std.clone()));

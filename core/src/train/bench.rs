@@ -5,13 +5,13 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::launches::launches_of;
-use super::throughput::{flops_per_image, matrix_peak_gflops};
-use super::trial::{noise_images, noise_masks};
+use super::learner::{Learner, UpdateRates};
+use super::throughput::{flops_per_image, matrix_peak_gflops, view_flops_per_image};
+use super::trial::noise_images;
 use crate::device::OpenDevice;
 use crate::error::{Error, Result};
 use crate::kernel;
-use crate::method::{Network, Task, sizes};
-use crate::optim::adamw::AdamW;
+use crate::method::{Lesson, Network, Outcome, Place, sizes};
 use crate::recipe::Recipe;
 use crate::weights::model_file::to_host;
 
@@ -60,27 +60,28 @@ pub struct TrainFigures {
 /// # Errors
 /// An invalid recipe or a device that fails.
 pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result<TrainFigures> {
-    let mut network = Network::new(recipe, &device.device.clone().autodiff())?;
-    let (task, strategy) = (Task::new(recipe)?.following(&network), recipe.mask()?);
+    let network = Network::new(recipe, &device.device.clone().autodiff())?;
+    let mut learner = Learner::new(recipe, network, Lesson::new(recipe)?);
     let batch = recipe.optim.batch;
-    let (images, masks) = (noise_images(&task, batch), noise_masks(strategy.as_ref(), recipe.grid(), batch));
-    let mut optimizer = AdamW::new(&recipe.optim);
+    let (images, keys) = (noise_images(recipe, batch), (0..batch as u64).collect::<Vec<_>>());
     let mut rows = Vec::new();
     let mut saved_bytes = 0;
     const WARM_UP: usize = 2;
+    const RATES: UpdateRates = UpdateRates { lr: 1e-4, weight_decay: 0.05, ema: 0.99 };
+    let place = Place::default();
     for step in 0..WARM_UP + steps.max(1) {
         let mut clock = Clock(Instant::now());
-        let masked = task.batch(&images, &masks)?;
+        let prepared = learner.lesson.prepare(&images, 0, &keys)?;
         let before = kernel::bytes_in_use();
         let prepare = clock.lap();
-        let loss = network.loss(&masked, task.objective.as_ref(), None);
+        let Outcome { loss, teacher_mean, .. } = learner.lesson.outcome(&learner.network, &prepared, place, false)?;
         let value = to_host(loss.clone().without_autodiff())?;
         let forward = clock.lap();
         saved_bytes = kernel::bytes_in_use() - before;
-        let gradients = network.parameters().take_gradients(&mut loss.backward());
+        let gradients = learner.network.parameters().take_gradients(&mut loss.backward());
         sync(device)?;
         let backward = clock.lap();
-        optimizer.step(network.parameters_mut(), gradients, 1e-4);
+        learner.update(gradients, teacher_mean, place, RATES);
         sync(device)?;
         let optimizer_secs = clock.lap();
         if value.iter().any(|value| !value.is_finite()) {
@@ -94,9 +95,10 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
         None
     } else {
         let (done, launches) = launches_of(|| {
-            let loss = network.loss(&task.batch(&images, &masks)?, task.objective.as_ref(), None);
-            let gradients = network.parameters().take_gradients(&mut loss.backward());
-            optimizer.step(network.parameters_mut(), gradients, 1e-4);
+            let prepared = learner.lesson.prepare(&images, 0, &keys)?;
+            let Outcome { loss, teacher_mean, .. } = learner.lesson.outcome(&learner.network, &prepared, place, false)?;
+            let gradients = learner.network.parameters().take_gradients(&mut loss.backward());
+            learner.update(gradients, teacher_mean, place, RATES);
             sync(device)
         });
         done?;
@@ -108,12 +110,14 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
         values[values.len() / 2]
     };
     let seconds_per_step = median(4);
-    let batch_shape = task.batch(&images, &masks)?;
-    let blocks = batch_shape.blocks.map(|[count, _]| count);
-    let gflop_per_image = flops_per_image(&sizes(recipe)?, batch_shape.visible, batch_shape.num_predicted(), blocks) / 1e9;
+    let flops = match learner.lesson.prepare(&images, 0, &keys)?.masked_counts() {
+        Some((visible, predicted, blocks)) => flops_per_image(&sizes(recipe)?, visible, predicted, blocks),
+        None => view_flops_per_image(recipe),
+    };
+    let gflop_per_image = flops / 1e9;
     let gflops = gflop_per_image * batch as f64 / seconds_per_step;
     let peak_mib = peak_mib();
-    drop((network, optimizer));
+    drop(learner);
     let matrix_peak_gflops = matrix_peak_gflops();
     Ok(TrainFigures {
         images_per_second: batch as f64 / seconds_per_step,

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::learner::Learner;
 use crate::error::{Error, Result};
-use crate::method::Network;
-use crate::optim::adamw::AdamW;
-use crate::optim::ema::Ema;
 use crate::recipe::Recipe;
 use crate::run::{self, RunFolder};
-use crate::weights::model_file::{self, Weights, WeightsKind, flat, to_host};
-use crate::weights::parameters::Named;
-use crate::weights::safetensors_file::{self, HostTensor, TensorMap};
+use crate::weights::model_file::{self, Weights, WeightsKind};
+use crate::weights::safetensors_file::{self, TensorMap};
+
+/// Prefix, beside the optimizer's moments, of what a lesson keeps from step to step.
+const LESSON: &str = "lesson.";
 
 /// How many losses the figures `first_loss` and `last_loss` average.
 pub const LOSS_WINDOW: usize = 10;
@@ -55,12 +55,8 @@ impl Progress {
 
 /// What a checkpoint holds.
 pub struct Checkpoint<'a> {
-    /// Weights.
-    pub network: &'a Network,
-    /// Moments.
-    pub optimizer: &'a AdamW,
-    /// The running average.
-    pub ema: Option<&'a Ema>,
+    /// Weights, average, and the state of what moves them.
+    pub learner: &'a Learner,
     /// Where the run is.
     pub progress: &'a Progress,
     /// How it was made.
@@ -75,11 +71,15 @@ impl Checkpoint<'_> {
     /// # Errors
     /// If there is too little space or the folder cannot be written; the checkpoints before it stay as they are.
     pub fn save(&self, run: &RunFolder) -> Result<PathBuf> {
-        let tensors = model_file::tensors_of(self.network.parameters(), self.ema.map(|ema| &ema.values))?;
-        let moments = self.moments(&tensors)?;
+        let Learner { network, optimizer, ema, lesson, .. } = self.learner;
+        let average = ema.as_ref().map(|ema| &ema.values);
+        let tensors = model_file::tensors_of_run(self.recipe, network.parameters(), average)?;
+        let shape = |name: &str| tensors.get(name).map(|tensor| tensor.shape.clone()).unwrap_or_default();
+        let mut moments = optimizer.state(shape)?;
+        moments.extend(lesson.state()?.into_iter().map(|(name, tensor)| (format!("{LESSON}{name}"), tensor)));
         let tensors = tensors.into_iter().chain(model_file::measured_tensors(self.measured)).collect();
         let model = safetensors_file::to_bytes(&tensors, &model_file::metadata(self.recipe, self.progress.step));
-        let optimizer = safetensors_file::to_bytes(&moments, &BTreeMap::from([("steps".into(), self.optimizer.steps.to_string())]));
+        let optimizer = safetensors_file::to_bytes(&moments, &BTreeMap::from([("steps".into(), optimizer.steps().to_string())]));
         let state =
             serde_json::to_vec_pretty(self.progress).map_err(|error| Error::Failed(format!("the state cannot be written: {error}")))?;
         let needed = (model.len() + optimizer.len() + state.len()) as u64;
@@ -90,17 +90,6 @@ impl Checkpoint<'_> {
             std::fs::write(&path, bytes).map_err(Error::io("write", &path))?;
         }
         run.commit_checkpoint(self.progress.step)
-    }
-
-    fn moments(&self, tensors: &TensorMap) -> Result<TensorMap> {
-        let mut moments = TensorMap::new();
-        for (name, [first, second]) in &self.optimizer.moments {
-            let shape = tensors.get(name).map(|tensor| tensor.shape.clone()).unwrap_or_default();
-            for (kind, tensor) in [("exp_avg", first), ("exp_avg_sq", second)] {
-                moments.insert(format!("{kind}.{name}"), HostTensor::new(shape.clone(), to_host(tensor.clone())?));
-            }
-        }
-        Ok(moments)
     }
 }
 
@@ -119,24 +108,20 @@ fn require_space(path: &Path, needed: u64) -> Result<()> {
 
 /// A run's newest usable checkpoint, and what was wrong with newer ones.
 pub struct Restored {
-    /// The optimizer's state.
-    pub optimizer: (u64, Named<[burn::tensor::Tensor<1>; 2]>),
-    /// The running average.
-    pub ema: Option<Named<burn::tensor::Tensor<1>>>,
     /// Where the run was.
     pub progress: Progress,
     /// One line for each newer checkpoint that is damaged.
     pub warnings: Vec<String>,
 }
 
-/// Loads the newest undamaged checkpoint into `network`; `None` if there is none.
+/// Loads the newest undamaged checkpoint into `learner`; `None` if there is none.
 ///
 /// # Errors
 /// If checkpoints exist and all are damaged.
-pub fn restore(folder: &RunFolder, network: &mut Network) -> Result<Option<Restored>> {
+pub fn restore(folder: &RunFolder, learner: &mut Learner) -> Result<Option<Restored>> {
     let mut warnings = Vec::new();
     for (step, path) in folder.checkpoints().into_iter().rev() {
-        let restored = run::verify(&path).map_err(|reason| Error::data(&path, reason, "")).and_then(|()| read(&path, network));
+        let restored = run::verify(&path).map_err(|reason| Error::data(&path, reason, "")).and_then(|()| read(&path, learner));
         match restored {
             Ok(restored) => return Ok(Some(Restored { warnings, ..restored })),
             Err(Error::Data { reason, .. }) => warnings.push(format!("checkpoint {step} is damaged ({reason}); using the one before")),
@@ -153,8 +138,8 @@ pub fn restore(folder: &RunFolder, network: &mut Network) -> Result<Option<Resto
     ))
 }
 
-fn read(path: &Path, network: &mut Network) -> Result<Restored> {
-    let device: Device = network.device().clone();
+fn read(path: &Path, learner: &mut Learner) -> Result<Restored> {
+    let device: Device = learner.network.device().clone();
     let plain = device.clone().without_autodiff();
     let damaged = |what: &str| Error::data(path, what, "use an older checkpoint");
     let weights = Weights::open(&path.join("model.safetensors"))?;
@@ -162,11 +147,15 @@ fn read(path: &Path, network: &mut Network) -> Result<Restored> {
     let state = std::fs::read(path.join("state.json")).map_err(|error| damaged(&format!("state.json: {error}")))?;
     let progress: Progress = serde_json::from_slice(&state).map_err(|error| damaged(&format!("state.json: {error}")))?;
     let steps = metadata.get("steps").and_then(|steps| steps.parse().ok()).ok_or_else(|| damaged("the optimizer does not say its step"))?;
-    let mut pairs = Named::new();
-    for (name, first) in moments.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("exp_avg.")?, tensor))) {
-        let second = moments.get(&format!("exp_avg_sq.{name}")).ok_or_else(|| damaged("the optimizer lacks a second moment"))?;
-        pairs.insert(name.to_owned(), [flat(first, &plain), flat(second, &plain)]);
+    if !learner.optimizer.restore(&moments, steps, &plain) {
+        return Err(damaged("the optimizer lacks a second moment"));
     }
-    weights.load_into(network.parameters_mut(), WeightsKind::Raw, &device)?;
-    Ok(Restored { optimizer: (steps, pairs), ema: weights.ema(&plain), progress, warnings: Vec::new() })
+    let lesson = moments.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(LESSON)?.to_owned(), tensor.clone()))).collect();
+    weights.load_into(learner.network.parameters_mut(), WeightsKind::Raw, &device)?;
+    learner.lesson.restore(&lesson, &plain);
+    if let (Some(ema), Some(values)) = (&mut learner.ema, weights.ema(&plain)) {
+        ema.values = values;
+    }
+    learner.follow_average();
+    Ok(Restored { progress, warnings: Vec::new() })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
-use crate::augment::{ColorJitter, prepare_eval};
+use crate::augment::prepare_eval;
 use crate::dataset::decode::Need;
 use crate::dataset::images::ImageSource;
 use crate::dataset::loader::{Loader, LoaderOptions};
@@ -96,18 +96,12 @@ impl TrainingData {
 
 /// What a loader makes of a recipe's images, from micro-batch `start` = (epoch, place in it) on.
 pub fn loader_options(recipe: &Recipe, threads: usize, start: (u64, u64)) -> LoaderOptions {
-    let [height, width] = recipe.data.image;
     let (mean, std) = recipe.data.normalization();
     LoaderOptions {
-        height,
-        width,
+        views: recipe.views(),
         channels: recipe.data.channels,
         mean,
         std,
-        crop_scale: pair(&recipe.augment.crop_scale),
-        crop_ratio: pair(&recipe.augment.crop_ratio),
-        flip: recipe.augment.flip,
-        jitter: ColorJitter::new(&recipe.augment.jitter, recipe.augment.jitter_chance),
         batch: recipe.optim.batch,
         seed: recipe.seed,
         threads,
@@ -136,11 +130,6 @@ pub fn repetitions(dataset: &Dataset) -> HashSet<String> {
     let mut seen = HashSet::new();
     let mut repeats = |digest: &Option<_>| digest.is_some_and(|digest| !seen.insert(digest));
     digests.iter().enumerate().filter(|(_, digest)| repeats(digest)).map(|(index, _)| dataset.items[index].name.clone()).collect()
-}
-
-/// The two ends of an interval; a valid recipe has exactly two.
-fn pair(ends: &[f64]) -> [f64; 2] {
-    [ends.first().copied().unwrap_or(1.0), ends.last().copied().unwrap_or(1.0)]
 }
 
 #[cfg(test)]

@@ -7,20 +7,16 @@ use burn::tensor::Tensor;
 
 use super::checkpoint::{self, Checkpoint, Progress};
 use super::data::TrainingData;
+use super::learner::{Learner, UpdateRates};
 use super::measured;
 use super::report::Reporter;
 use super::trial;
-use super::validate::FixedSet;
 use crate::dataset::loader::Loader;
 use crate::device::{DeviceChoice, OpenDevice};
 use crate::error::{Error, Result};
 use crate::kernel;
-use crate::mask::{Mask, MaskStrategy};
-use crate::method::{Network, Task};
-use crate::optim::adamw::{AdamW, global_norm};
-use crate::optim::ema::Ema;
+use crate::method::{Lesson, Network, Outcome};
 use crate::optim::schedule::Plan;
-use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
 use crate::run::RunFolder;
 use crate::weights::model_file::{Weights, WeightsKind};
@@ -33,6 +29,10 @@ pub struct Gradients {
     pub loss: Tensor<1>,
     /// Flat gradients of the mean loss.
     pub values: Named<Tensor<1>>,
+    /// What is to be watched besides, by name, where it was asked for. Shape: `[1]` each.
+    pub figures: Vec<(&'static str, Tensor<1>)>,
+    /// The mean of what the teacher said, where that is kept: `[K]`.
+    pub teacher_mean: Option<Tensor<1>>,
     /// The data set's indices of the images.
     pub samples: Vec<usize>,
 }
@@ -41,6 +41,8 @@ impl Gradients {
     fn plus(mut self, other: Self) -> Self {
         self.loss = self.loss + other.loss;
         self.samples.extend(other.samples);
+        self.figures.iter_mut().zip(other.figures).for_each(|(sum, other)| sum.1 = sum.1.clone() + other.1);
+        self.teacher_mean = self.teacher_mean.zip(other.teacher_mean).map(|(sum, other)| sum + other);
         if kernel::is_fused_on_gpu(&self.loss) {
             kernel::cube::blend(&mut self.values, other.values, [1.0, 1.0]);
             return self;
@@ -66,18 +68,13 @@ pub struct Engine {
     pub plan: Plan,
     /// Its images.
     pub data: TrainingData,
-    /// The network, on the differentiating device.
-    pub network: Network,
-    /// Target and objective.
-    pub task: Task,
+    /// What learns.
+    pub learner: Learner,
     /// Where it trains.
     pub device: OpenDevice,
     /// Where it is.
     pub progress: Progress,
     measured: TensorMap,
-    strategy: Box<dyn MaskStrategy>,
-    optimizer: AdamW,
-    ema: Option<Ema>,
     threads: usize,
     /// What resuming had to work around, to be told once.
     pub warnings: Vec<String>,
@@ -100,47 +97,27 @@ impl Engine {
         if let Some(init) = &info.init {
             init_from(&mut network, init)?;
         }
-        let optim = &recipe.optim;
-        let mut optimizer = AdamW::new(optim);
-        let mut ema = (optim.ema > 0.0).then(|| Ema::new(optim.ema, network.parameters()));
         let mut progress = Progress { recipe_hash: recipe.hash(), ..Progress::default() };
-        if let Some(restored) = checkpoint::restore(run, &mut network)? {
-            (optimizer.steps, optimizer.moments) = restored.optimizer;
-            if let (Some(ema), Some(values)) = (&mut ema, restored.ema) {
-                ema.values = values;
-            }
+        let measured = measured::read(run)?;
+        let lesson = Lesson::new(&recipe)?.with_measured(&measured, network.device())?;
+        let mut learner = Learner::new(&recipe, network, lesson);
+        if let Some(restored) = checkpoint::restore(run, &mut learner)? {
             progress = Progress { recipe_hash: recipe.hash(), ..restored.progress };
             warnings.extend(restored.warnings);
         }
-        let measured = measured::read(run)?;
-        let task = Task::new(&recipe)?.with_measured(&measured, network.device())?;
-        let mut engine = Self {
+        Ok(Self {
             run: RunFolder { root: run.root.clone() },
             plan: Plan::new(&recipe, data.train.len()),
-            task,
+            learner,
             measured,
-            strategy: recipe.mask()?,
             recipe,
             data,
-            network,
             device,
             progress,
-            optimizer,
-            ema,
             threads,
             warnings,
             preview_wish: None,
-        };
-        engine.follow_average();
-        Ok(engine)
-    }
-
-    /// Lets the running average teach, where it does.
-    fn follow_average(&mut self) {
-        if self.task.target.follows_average() {
-            let average = self.average();
-            self.task.follow(&average);
-        }
+        })
     }
 
     /// The loader, at the run's place.
@@ -157,6 +134,10 @@ impl Engine {
     /// If no image can be read any more or the log cannot be written.
     pub fn forward_backward(&self, loader: &mut Loader, reporter: &mut Reporter<'_>) -> Result<Gradients> {
         let parts = self.recipe.optim.accumulate;
+        let place = self.plan.place_of(self.progress.step as usize);
+        // What is looked at only in the log need not be computed between its lines.
+        let step = self.progress.step + 1;
+        let is_logged = step == 1 || step == self.steps() || step.is_multiple_of(self.recipe.train.log_every_steps as u64);
         let mut total: Option<Gradients> = None;
         for _ in 0..parts {
             let begin = Instant::now();
@@ -165,16 +146,18 @@ impl Engine {
             for failed in &batch.failed {
                 reporter.warn(format!("{} cannot be read and is left out: {}", failed.path, failed.reason))?;
             }
-            let masks = self.masks(batch.epoch, &batch.keys);
-            let masked = self.task.batch(&batch.images, &masks)?;
+            let prepared = self.learner.lesson.prepare(&batch.images, batch.epoch, &batch.keys)?;
             loader.reuse(batch.images);
-            let drop_path = self.network.drop_path(self.recipe.seed, batch.epoch, &batch.keys);
-            let loss = self.network.loss(&masked, self.task.objective.as_ref(), drop_path.as_ref());
-            let loss = if parts == 1 { loss } else { loss / parts as f64 };
+            let Outcome { loss, figures, teacher_mean } =
+                self.learner.lesson.outcome(&self.learner.network, &prepared, place, is_logged)?;
+            let share = |tensor: Tensor<1>| if parts == 1 { tensor } else { tensor / parts as f64 };
+            let loss = share(loss);
             let mut gradients = loss.backward();
             let part = Gradients {
                 loss: loss.without_autodiff(),
-                values: self.network.parameters().take_gradients(&mut gradients),
+                values: self.learner.network.parameters().take_gradients(&mut gradients),
+                figures: figures.into_iter().map(|(name, figure)| (name, share(figure))).collect(),
+                teacher_mean: teacher_mean.map(share),
                 samples: batch.samples,
             };
             total = Some(match total {
@@ -185,27 +168,18 @@ impl Engine {
         total.ok_or_else(|| Error::Usage("optim.accumulate must be at least 1".into()))
     }
 
-    fn masks(&self, epoch: u64, keys: &[u64]) -> Vec<Mask> {
-        let (grid, first) = (self.recipe.grid(), keys.first().copied().unwrap_or_default());
-        let stream = |key: u64, purpose: Purpose| Stream::new(self.recipe.seed, epoch, key, purpose);
-        let mask = |&key: &u64| self.strategy.sample_alike(grid, &mut stream(first, Purpose::MaskSize), &mut stream(key, Purpose::Mask));
-        keys.iter().map(mask).collect()
-    }
-
-    /// Clips, updates weights and average, and returns the gradient's norm before clipping. Shape: `[1]`.
-    pub fn update(&mut self, gradients: Named<Tensor<1>>, lr: f64, weight_decay: f64) -> Option<Tensor<1>> {
-        self.optimizer.weight_decay = weight_decay;
-        let norm = global_norm(&gradients);
-        let limit = self.recipe.optim.clip_norm;
-        let clip = norm.as_ref().filter(|_| limit > 0.0).map(|norm| (norm, limit));
-        self.optimizer.step_clipped(self.network.parameters_mut(), gradients, lr, clip);
-        if let Some(ema) = &mut self.ema {
-            ema.decay = self.plan.ema_at(self.progress.step as usize);
-            ema.update(self.network.parameters());
-        }
-        self.follow_average();
+    /// See [`Learner::update`].
+    pub fn update(&mut self, gradients: Named<Tensor<1>>, teacher_mean: Option<Tensor<1>>) -> Option<Tensor<1>> {
+        let step = self.progress.step as usize;
+        let norm = self.learner.update(gradients, teacher_mean, self.plan.place_of(step), self.rates());
         self.progress.step += 1;
         norm
+    }
+
+    /// What the next update is made with.
+    pub fn rates(&self) -> UpdateRates {
+        let (plan, step) = (&self.plan, self.progress.step as usize);
+        UpdateRates { lr: plan.lr_at(step), weight_decay: plan.weight_decay_at(step), ema: plan.ema_at(step) }
     }
 
     /// Updates it aims at.
@@ -218,38 +192,12 @@ impl Engine {
         (self.progress.step * self.recipe.optim.accumulate as u64) as f64 / self.data.batches_per_epoch(&self.recipe) as f64
     }
 
-    /// The network as it is judged: the running average where there is one, unless that is the teacher and the network its student.
-    pub fn judged(&self) -> Network {
-        if self.task.target.follows_average() { self.network.for_inference() } else { self.average() }
-    }
-
-    /// The running average, or the network itself where there is none.
-    fn average(&self) -> Network {
-        let mut network = self.network.for_inference();
-        if let Some(ema) = &self.ema {
-            network.parameters_mut().update_parameters(&mut |name, _, value| ema.values.get(name).cloned().unwrap_or(value));
-        }
-        network
-    }
-
-    /// Fixed images with fixed masks, to judge by.
-    pub fn fixed_set(&self, samples: &[usize]) -> FixedSet {
-        FixedSet::load(&self.data, samples, &self.recipe, self.strategy.as_ref())
-    }
-
     /// Writes a checkpoint, then removes those that need not be kept.
     ///
     /// # Errors
     /// If the disk is full or cannot be written.
     pub fn save(&self) -> Result<std::path::PathBuf> {
-        let checkpoint = Checkpoint {
-            network: &self.network,
-            optimizer: &self.optimizer,
-            ema: self.ema.as_ref(),
-            progress: &self.progress,
-            recipe: &self.recipe,
-            measured: &self.measured,
-        };
+        let checkpoint = Checkpoint { learner: &self.learner, progress: &self.progress, recipe: &self.recipe, measured: &self.measured };
         let path = checkpoint.save(&self.run)?;
         let best = self.progress.best.map(|(step, _)| step).filter(|_| self.recipe.train.keep_best);
         self.run.prune(self.recipe.train.keep_last, best)?;

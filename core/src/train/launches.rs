@@ -32,10 +32,10 @@ impl LaunchObserver for Counter {
 mod tests {
     use super::*;
     use crate::device::{OpenDevice, shared_software};
-    use crate::method::{Network, Task};
+    use crate::method::{Lesson, Network, Place};
     use crate::optim::adamw::{AdamW, global_norm};
     use crate::recipe::{Base, Recipe};
-    use crate::train::trial::{noise_images, noise_masks};
+    use crate::train::trial::noise_images;
 
     /// Launches of the third of three equal steps: forward and backward, and the update.
     fn of_a_step(device: &OpenDevice, depth: usize) -> [Launches; 2] {
@@ -54,13 +54,13 @@ mod tests {
         let sets = sets.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let recipe = Recipe::resolve(Base::Preset("mae"), &sets).unwrap();
         let mut network = Network::new(&recipe, &device.device.clone().autodiff()).unwrap();
-        let (task, strategy) = (Task::new(&recipe).unwrap(), recipe.mask().unwrap());
-        let (images, masks) = (noise_images(&task, 4), noise_masks(strategy.as_ref(), recipe.grid(), 4));
+        let (lesson, images, keys) = (Lesson::new(&recipe).unwrap(), noise_images(&recipe, 4), [0, 1, 2, 3]);
         let mut optimizer = AdamW::new(&recipe.optim);
         let mut counted = [Launches::new(), Launches::new()];
         for _ in 0..3 {
             let (gradients, backward) = launches_of(|| {
-                let loss = network.loss(&task.batch(&images, &masks).unwrap(), task.objective.as_ref(), None);
+                let prepared = lesson.prepare(&images, 0, &keys).unwrap();
+                let loss = lesson.outcome(&network, &prepared, Place::default(), false).unwrap().loss;
                 let gradients = network.parameters().take_gradients(&mut loss.backward());
                 device.device.sync().unwrap();
                 gradients

@@ -3,10 +3,12 @@
 pub mod baseline;
 pub mod bench;
 pub mod checkpoint;
+pub mod collapse;
 pub mod control;
 pub mod data;
 pub mod engine;
 pub mod launches;
+pub mod learner;
 pub mod measured;
 pub mod pretrain;
 pub mod report;
@@ -14,4 +16,5 @@ pub mod session;
 pub mod throughput;
 pub mod trial;
 pub mod validate;
+pub mod view_check;
 pub mod watch;

@@ -4,7 +4,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::control::{Ending, obey};
-use super::engine::Engine;
+use super::engine::{Engine, Gradients};
+use super::learner::UpdateRates;
 use super::report::{Finished, Rates, Reporter};
 use super::watch::Watch;
 use crate::error::Result;
@@ -27,11 +28,10 @@ pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<
             watch.checkpoint(engine, reporter)?;
             return Ok(ending);
         }
-        let step = engine.progress.step as usize;
-        let (lr, weight_decay) = (engine.plan.lr_at(step), engine.plan.weight_decay_at(step));
-        let gradients = engine.forward_backward(&mut loader, reporter)?;
-        let grad_norm = engine.update(gradients.values, lr, weight_decay);
-        reporter.finished(Finished { step: engine.progress.step, loss: gradients.loss, grad_norm, samples: gradients.samples });
+        let UpdateRates { lr, weight_decay, .. } = engine.rates();
+        let Gradients { loss, values, figures, teacher_mean, samples } = engine.forward_backward(&mut loader, reporter)?;
+        let grad_norm = engine.update(values, teacher_mean);
+        reporter.finished(Finished { step: engine.progress.step, loss, grad_norm, figures, samples });
 
         let due = Due::after(engine);
         let begin = warming_up.take();
@@ -44,7 +44,8 @@ pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<
             tracing::info!("the GPU's kernels are ready after {:.1} s", begin.elapsed().as_secs_f64());
         }
         if due.log {
-            reporter.log(engine.progress.step, Rates { lr, weight_decay, epoch: engine.epoch() })?;
+            let figures = reporter.log(engine.progress.step, Rates { lr, weight_decay, epoch: engine.epoch() })?;
+            watch.judge(engine, reporter, &figures)?;
         }
         if due.baselines {
             watch.baselines(engine, reporter)?;

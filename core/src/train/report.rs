@@ -1,12 +1,13 @@
 //! What leaves the training loop: losses are read back from the device here and nowhere else, and become events, a progress line, and
 //! the alarm when a number is no longer one.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
-use crate::run::{Event, EventWriter, RunFolder, Step};
+use crate::run::{Event, EventWriter, Figures, RunFolder, Step};
 use crate::weights::model_file::to_host;
 
 /// One line for a progress bar.
@@ -36,6 +37,8 @@ pub struct Finished {
     pub loss: Tensor<1>,
     /// The norm of the whole gradient. Shape: `[1]`.
     pub grad_norm: Option<Tensor<1>>,
+    /// What is to be watched besides, by name. Shape: `[1]` each.
+    pub figures: Vec<(&'static str, Tensor<1>)>,
     /// The data set's indices of its images.
     pub samples: Vec<usize>,
 }
@@ -70,11 +73,12 @@ struct Window {
     images: u64,
     losses: Vec<f64>,
     norms: Vec<f64>,
+    figures: BTreeMap<&'static str, Vec<f64>>,
 }
 
 impl Window {
     fn new() -> Self {
-        Self { begin: Instant::now(), waited: Duration::ZERO, images: 0, losses: Vec::new(), norms: Vec::new() }
+        Self { begin: Instant::now(), waited: Duration::ZERO, images: 0, losses: Vec::new(), norms: Vec::new(), figures: BTreeMap::new() }
     }
 }
 
@@ -139,7 +143,11 @@ impl<'a> Reporter<'a> {
             return Ok(Vec::new());
         }
         // One read for all of them: each would wait for the device anew.
-        let figures = pending.iter().flat_map(|step| [Some(step.loss.clone()), step.grad_norm.clone()]).flatten().collect();
+        let of_step = |step: &Finished| {
+            let besides = step.figures.iter().map(|(_, figure)| figure.clone());
+            [step.loss.clone()].into_iter().chain(step.grad_norm.clone()).chain(besides).collect::<Vec<_>>()
+        };
+        let figures = pending.iter().flat_map(of_step).collect();
         let mut figures = to_host(Tensor::cat(figures, 0)).unwrap_or_default().into_iter();
         let mut losses = Vec::with_capacity(pending.len());
         for step in pending {
@@ -150,20 +158,23 @@ impl<'a> Reporter<'a> {
             }
             self.window.losses.push(f64::from(loss));
             self.window.norms.extend(norm.map(f64::from));
+            for (name, _) in step.figures {
+                self.window.figures.entry(name).or_default().push(f64::from(figure()));
+            }
             losses.push(loss);
         }
         Ok(losses)
     }
 
-    /// Closes the window: one `step` event with the means since the last.
+    /// Closes the window: one `step` event with the means since the last. Returns what is watched besides loss and rates.
     ///
     /// # Errors
     /// If the log cannot be written.
-    pub fn log(&mut self, step: u64, rates: Rates) -> Result<()> {
+    pub fn log(&mut self, step: u64, rates: Rates) -> Result<Figures> {
         let tick = self.tick(step, rates.epoch);
         let window = std::mem::replace(&mut self.window, Window::new());
         if window.losses.is_empty() {
-            return Ok(());
+            return Ok(Figures::new());
         }
         let elapsed = window.begin.elapsed();
         self.trained += elapsed;
@@ -171,6 +182,7 @@ impl<'a> Reporter<'a> {
         self.images += window.images;
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         tracing::info!("step {step}: loss {:.5}, rate {:.3e}, {:.1} images/s", mean(&window.losses), rates.lr, tick.images_per_second);
+        let metrics: Figures = window.figures.iter().map(|(&name, values)| (name.to_owned(), mean(values))).collect();
         self.events.write(&Event::Step(Step {
             step,
             epoch: rates.epoch,
@@ -181,8 +193,9 @@ impl<'a> Reporter<'a> {
             images_per_second: tick.images_per_second,
             data_wait_ratio: tick.data_wait_ratio,
             seconds: self.trained.as_secs_f64(),
-            metrics: Default::default(),
-        }))
+            metrics: metrics.clone(),
+        }))?;
+        Ok(metrics)
     }
 
     /// Tells the progress line.

@@ -132,7 +132,7 @@ fn beginning(engine: &Engine, resumed_from: Option<u64>) -> Event {
         Some(step) => Event::Resumed { step, time: now_secs(), device, steps: engine.steps() },
         None => {
             let mut parameters = 0;
-            engine.network.parameters().visit_parameters(&mut |_, shape, _| parameters += shape.iter().product::<usize>() as u64);
+            engine.learner.network.parameters().visit_parameters(&mut |_, shape, _| parameters += shape.iter().product::<usize>() as u64);
             Event::Started(Started {
                 recipe_hash: engine.recipe.hash(),
                 steps: engine.steps(),

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::augment::ViewOptions;
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::pvt::PvtConfig;
 use crate::backbone::pvt_block::Reduction;
@@ -10,6 +11,9 @@ use crate::backbone::vit::VitConfig;
 use crate::kernel::matrix::{Onto, Panels, View, multiply_in_parallel};
 use crate::method::decoder::DecoderConfig;
 use crate::method::masked_model::{Hidden, MaskedConfig};
+use crate::method::view_sizes;
+use crate::method::views_model::ViewsConfig;
+use crate::recipe::Recipe;
 
 /// The matrix arithmetic of one image's training step in floating-point operations: forward plus the two products of backward, no
 /// recomputation, and only products whose results are used. `visible` patches are shown to an encoder that is not shown all; `predicted`
@@ -47,6 +51,31 @@ pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, 
     };
     // The images need no gradient, so the patch embedding has one backward product instead of two.
     3.0 * (encoded + decoded) + 2.0 * embed
+}
+
+/// The same of an image whose views are compared: forward and backward for every view, forward alone for what the teacher is shown. Only the
+/// class token leaves a plain transformer, so that of its last block's other tokens nothing but keys and values is needed.
+pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
+    let ViewsConfig { encoder, head } = view_sizes(recipe);
+    let (patch, values) = (encoder.patch(), encoder.patch() * encoder.patch() * encoder.channels());
+    let of_view = |view: &ViewOptions| {
+        let patches = view.height / patch * (view.width / patch);
+        let encoded = match &encoder {
+            EncoderConfig::Vit(vit) => {
+                let tokens = 1 + vit.registers + patches;
+                let unread =
+                    block_flops(vit.width, vit.mlp_ratio, tokens - 1, tokens as f64) - matrix(tokens - 1, vit.width, 2 * vit.width);
+                vit_blocks_flops(vit, tokens) - if vit.depth > 0 { unread } else { 0.0 }
+            }
+            EncoderConfig::Swin(swin) => swin_flops(swin, patches),
+            EncoderConfig::Pvt(pvt) => pvt_flops(pvt, patches),
+        };
+        [encoded + head.flops(), matrix(patches, values, encoder.first_width())]
+    };
+    let views = recipe.views();
+    let learned: f64 = views.iter().map(of_view).map(|[behind, embed]| 3.0 * behind + 2.0 * embed).sum();
+    let taught: f64 = views.iter().take(recipe.augment.views).map(of_view).map(|[behind, embed]| behind + embed).sum();
+    learned + taught
 }
 
 /// Forward arithmetic of a ViT's blocks on so many tokens.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::device::{DeviceChoice, OpenDevice, Trial};
 use crate::error::Result;
 use crate::mask::Grid;
-use crate::method::{Network, Task};
+use crate::method::{Lesson, Network, Place};
 use crate::optim::adamw::global_norm;
 use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
@@ -45,14 +45,14 @@ pub fn compare(gpu: &OpenDevice, recipe: &Recipe) -> Result<Trial> {
 /// Loss, gradient norm, and the seconds of the second of two equal steps.
 fn step(device: &OpenDevice, recipe: &Recipe) -> Result<(f64, f64, f64)> {
     let network = Network::new(recipe, &device.device.clone().autodiff())?;
-    let task = Task::new(recipe)?.following(&network);
-    let images = noise_images(&task, recipe.optim.batch);
-    let masks = noise_masks(recipe.mask()?.as_ref(), recipe.grid(), recipe.optim.batch);
-    let batch = task.batch(&images, &masks)?;
+    let mut lesson = Lesson::new(recipe)?;
+    lesson.follow(network.for_inference());
+    let keys: Vec<u64> = (0..recipe.optim.batch as u64).collect();
+    let prepared = lesson.prepare(&noise_images(recipe, recipe.optim.batch), 0, &keys)?;
     let mut figures = (0.0, 0.0, 0.0);
     for _ in 0..2 {
         let begin = Instant::now();
-        let loss = network.loss(&batch, task.objective.as_ref(), None);
+        let loss = lesson.outcome(&network, &prepared, Place::default(), false)?.loss;
         let gradients = network.parameters().take_gradients(&mut loss.backward());
         let norm = global_norm(&gradients).map(to_host).transpose()?.and_then(|norm| norm.first().copied());
         let loss = to_host(loss.without_autodiff())?.first().copied();
@@ -61,10 +61,11 @@ fn step(device: &OpenDevice, recipe: &Recipe) -> Result<(f64, f64, f64)> {
     Ok(figures)
 }
 
-/// Stand-in images of normal noise: `[B, H, W, C]`.
-pub fn noise_images(task: &Task, batch: usize) -> Vec<f32> {
+/// Stand-in images of normal noise, as many as a step takes: `[B, H, W, C]` of each of a sample's views.
+pub fn noise_images(recipe: &Recipe, batch: usize) -> Vec<f32> {
     let mut stream = Stream::new(0, 1, 0, Purpose::Bench);
-    (0..batch * task.shape.image_values()).map(|_| stream.normal() as f32).collect()
+    let pixels: usize = recipe.views().iter().map(|view| view.height * view.width).sum();
+    (0..batch * pixels * recipe.data.channels).map(|_| stream.normal() as f32).collect()
 }
 
 /// Masks for stand-in images, one per image.

@@ -15,13 +15,13 @@ use crate::method::masked_batch::ImageShape;
 use crate::method::{Network, Task};
 use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
-use crate::weights::safetensors_file::{self, HostTensor};
+use crate::weights::safetensors_file::{self, HostTensor, TensorMap};
 
 /// Fixed images with fixed masks.
 pub struct FixedSet {
     /// Normalized, `[K, H, W, C]`.
     pub images: Vec<f32>,
-    /// One per image.
+    /// One per image; none where views are compared.
     pub masks: Vec<Mask>,
     /// Their indices in the data set.
     pub samples: Vec<usize>,
@@ -39,17 +39,18 @@ pub struct Asked {
 }
 
 impl FixedSet {
-    /// Loads images (scaled and center-cropped) and draws each one's mask from (seed, index). Images that cannot be read are left out.
-    pub fn load(data: &TrainingData, samples: &[usize], recipe: &Recipe, strategy: &dyn MaskStrategy) -> Self {
-        let grid = recipe.grid();
-        let prepare = |&sample: &usize| Some((sample, data.look(sample, recipe)?, fixed_mask(strategy, grid, recipe.seed, sample)));
+    /// Loads images (scaled and center-cropped) and draws each one's mask, if there is a strategy, from (seed, index). Images that cannot be
+    /// read are left out.
+    pub fn load(data: &TrainingData, samples: &[usize], recipe: &Recipe, strategy: Option<&dyn MaskStrategy>) -> Self {
+        let mask = |sample: usize| strategy.map(|strategy| fixed_mask(strategy, recipe.grid(), recipe.seed, sample));
+        let prepare = |&sample: &usize| Some((sample, data.look(sample, recipe)?, mask(sample)));
         let loaded: Vec<_> = samples.par_iter().filter_map(prepare).collect();
         let mut set = Self { images: Vec::new(), masks: Vec::new(), samples: Vec::new(), names: Vec::new() };
         for (sample, image, mask) in loaded {
             set.samples.push(sample);
             set.names.push(data.source.name(sample));
             set.images.extend(image);
-            set.masks.push(mask);
+            set.masks.extend(mask);
         }
         set
     }
@@ -94,15 +95,16 @@ impl FixedSet {
         Ok((weight > 0.0).then(|| (sum / weight, right.map(|right| right / weight))))
     }
 
-    /// Writes `images [K, H, W, C]` (normalized), `mask [K, N]`, `prediction [K, N, width]`, `patch_error [K, N]` and the last layer's
-    /// `attention [K, heads, N]` of the class token. Predictions that can be drawn without borrowing from the original are written as
-    /// pixels, others as they are; beside those that are no pixels stands what was asked for, `target [K, N, row width]`, and the recipe.
+    /// Writes `images [K, H, W, C]` (normalized) and the last layer's `attention [K, heads, N]`, of the class token. With a task, writes what it
+    /// hides and what the network draws there too, `mask [K, N]`, `prediction [K, N, width]` and `patch_error [K, N]`. Predictions that can be
+    /// drawn without borrowing from the original are written as pixels, others as they are; beside those that are no pixels stands what was
+    /// asked for, `target [K, N, row width]`, and the recipe.
     ///
     /// # Errors
     /// If the device fails or the file cannot be written.
-    pub fn write_preview(&self, network: &Network, task: &Task, recipe: &Recipe, path: &std::path::Path) -> Result<()> {
-        let (shape, count) = (task.shape, self.masks.len());
-        let drawn = reconstruct(network, task, &self.images, &self.masks)?;
+    pub fn write_preview(&self, network: &Network, task: Option<&Task>, recipe: &Recipe, path: &std::path::Path) -> Result<()> {
+        let (shape, count) = (recipe.shape(), self.samples.len());
+        let patches = shape.num_patches();
         let images = Images { values: self.images.clone(), batch: count, height: shape.height, width: shape.width };
         let maps = attention(network, &images, -1)?;
         let mut rows = Vec::new();
@@ -111,17 +113,8 @@ impl FixedSet {
                 rows.extend(on_grid(&maps.query(image, head, Query::Cls)?, maps.grid, shape.grid()));
             }
         }
-        let patches = shape.num_patches();
-        let pixels = self.as_pixels(task, &drawn.prediction);
-        let is_depicted = pixels.is_none() && !task.target.is_pixels();
-        let prediction = pixels.unwrap_or(drawn.prediction);
-        let width = prediction.len() / (count * patches).max(1);
-        let mask = self.masks.iter().flat_map(|mask| mask.masked.iter().map(|&masked| f32::from(u8::from(masked)))).collect();
         let mut tensors = BTreeMap::from([
             ("images".to_owned(), HostTensor::new([count, shape.height, shape.width, shape.channels], self.images.clone())),
-            ("mask".to_owned(), HostTensor::new([count, patches], mask)),
-            ("prediction".to_owned(), HostTensor::new([count, patches, width], prediction)),
-            ("patch_error".to_owned(), HostTensor::new([count, patches], drawn.patch_error)),
             ("attention".to_owned(), HostTensor::new([count, maps.heads, patches], rows)),
         ]);
         let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
@@ -130,17 +123,37 @@ impl FixedSet {
             ("mean".to_owned(), list(&recipe.data.mean)),
             ("std".to_owned(), list(&recipe.data.std)),
             ("names".to_owned(), serde_json::Value::from(self.names.clone()).to_string()),
-            ("brightness_borrowed".to_owned(), task.target.borrows_brightness().to_string()),
         ]);
+        if let Some(task) = task {
+            let is_depicted = self.draw(network, task, &mut tensors)?;
+            metadata.insert("brightness_borrowed".to_owned(), task.target.borrows_brightness().to_string());
+            metadata.extend(is_depicted.then(|| ("recipe".to_owned(), recipe.to_toml())));
+        }
+        safetensors_file::write(path, &tensors, &metadata)
+    }
+
+    /// Adds what is hidden, and what the network draws there, to a preview; true if that are no pixels.
+    fn draw(&self, network: &Network, task: &Task, tensors: &mut TensorMap) -> Result<bool> {
+        let (count, patches) = (self.samples.len(), task.shape.num_patches());
+        let drawn = reconstruct(network, task, &self.images, &self.masks)?;
+        let pixels = self.as_pixels(task, &drawn.prediction);
+        let is_depicted = pixels.is_none() && !task.target.is_pixels();
+        let prediction = pixels.unwrap_or(drawn.prediction);
+        let width = prediction.len() / (count * patches).max(1);
+        let flags = |of: fn(&Mask) -> &[bool]| {
+            let flags = self.masks.iter().flat_map(|mask| of(mask).iter().map(|&flag| f32::from(u8::from(flag)))).collect();
+            HostTensor::new([count, patches], flags)
+        };
+        tensors.insert("mask".to_owned(), flags(|mask| &mask.masked));
+        tensors.insert("prediction".to_owned(), HostTensor::new([count, patches, width], prediction));
+        tensors.insert("patch_error".to_owned(), HostTensor::new([count, patches], drawn.patch_error));
         if self.masks.iter().any(|mask| mask.num_left_out() > 0) {
-            let left_out = self.masks.iter().flat_map(|mask| mask.left_out.iter().map(|&out| f32::from(u8::from(out)))).collect();
-            tensors.insert("left_out".to_owned(), HostTensor::new([count, patches], left_out));
+            tensors.insert("left_out".to_owned(), flags(|mask| &mask.left_out));
         }
         if is_depicted {
             tensors.insert("target".to_owned(), HostTensor::new([count, patches, task.output().row_width()], drawn.targets));
-            metadata.insert("recipe".to_owned(), recipe.to_toml());
         }
-        safetensors_file::write(path, &tensors, &metadata)
+        Ok(is_depicted)
     }
 
     /// Predictions `[K, N, prediction width]` as normalized pixels `[K, N, P·P·C]`.

@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use super::baseline::Baselines;
+use super::collapse::{Collapse, collapse};
 use super::engine::Engine;
 use super::report::Reporter;
 use super::validate::{Asked, FixedSet};
+use super::view_check;
 use crate::error::{Error, Result};
+use crate::method::{Lesson, Task};
 use crate::run::{COMPLETE, Event, Figures, Probe, Validation};
 
 /// The fixed images, loaded when they are first needed so that training starts at once.
@@ -14,7 +17,12 @@ pub struct Watch {
     validation: Option<(FixedSet, Asked)>,
     preview: Option<FixedSet>,
     preview_samples: Vec<usize>,
+    /// What was said already.
+    told: Option<Collapse>,
 }
+
+/// Steps before which nothing is called a collapse: untrained networks answer alike too.
+const YOUNG: u64 = 100;
 
 impl Watch {
     /// For a run that begins or goes on.
@@ -22,16 +30,16 @@ impl Watch {
         let wished: Vec<usize> = engine.preview_wish.iter().flatten().filter_map(|name| index_of(engine, name)).collect();
         let count = engine.recipe.train.preview_images.min(engine.data.validation.len());
         let preview_samples = if wished.is_empty() { engine.data.validation[..count].to_vec() } else { wished };
-        Self { validation: None, preview: None, preview_samples }
+        Self { validation: None, preview: None, preview_samples, told: None }
     }
 
     /// The validation images, and what is asked for in them, which no training changes, unless its own average teaches.
-    fn validation(&mut self, engine: &Engine) -> &(FixedSet, Asked) {
+    fn validation(&mut self, engine: &Engine, task: &Task) -> &(FixedSet, Asked) {
         let known = match self.validation.take() {
-            Some((set, asked)) if !engine.task.target.follows_average() => (set, asked),
+            Some((set, asked)) if !task.target.follows_average() => (set, asked),
             earlier => {
-                let set = earlier.map_or_else(|| engine.fixed_set(&engine.data.validation), |(set, _)| set);
-                let asked = set.asked(&engine.task);
+                let set = earlier.map_or_else(|| fixed_set(engine, &engine.data.validation), |(set, _)| set);
+                let asked = set.asked(task);
                 (set, asked)
             }
         };
@@ -39,19 +47,17 @@ impl Watch {
     }
 
     /// Logs what no network scores on the validation images, so that every later loss has something to be held against. Where that changes
-    /// with the teacher, it stands beside each validation.
+    /// with the teacher, it stands beside each validation; where views are compared, there is no such thing.
     ///
     /// # Errors
     /// If the log cannot be written.
     pub fn baselines(&mut self, engine: &Engine, reporter: &mut Reporter<'_>) -> Result<()> {
-        if engine.task.target.follows_average() {
-            return Ok(());
-        }
+        let Some(task) = engine.learner.lesson.task().filter(|task| !task.target.follows_average()) else { return Ok(()) };
         reporter.off_the_clock(|reporter| {
-            let Some(baselines) = self.validation(engine).1.baselines else { return Ok(()) };
+            let Some(baselines) = self.validation(engine, task).1.baselines else { return Ok(()) };
             let mut figures = Figures::from([("patch_mean".into(), baselines.patch_mean), ("nearest".into(), baselines.nearest)]);
             let known = matches!(engine.recipe.objective.kind.as_str(), "mse" | "cross_entropy");
-            if let Some(trivial) = engine.task.target.trivial_loss(engine.task.shape).filter(|_| known) {
+            if let Some(trivial) = task.target.trivial_loss(task.shape).filter(|_| known) {
                 figures.insert("trivial".into(), trivial);
             }
             reporter.event(&Event::Probe(Probe { step: engine.progress.step, protocol: "baselines".into(), figures }))
@@ -64,27 +70,11 @@ impl Watch {
     /// If the device fails or the log cannot be written.
     pub fn validate(&mut self, engine: &mut Engine, reporter: &mut Reporter<'_>) -> Result<bool> {
         reporter.off_the_clock(|reporter| {
-            let (set, asked) = self.validation(engine);
-            let batch = engine.recipe.optim.batch.min(64);
-            let Some((loss, accuracy)) = set.loss(&engine.judged(), &engine.task, batch)? else { return Ok(false) };
-            // Where nothing is hidden, there is nothing to guess.
-            let baselines = asked.baselines.unwrap_or(Baselines { patch_mean: f64::NAN, nearest: f64::NAN });
-            let step = engine.progress.step;
-            let mut metrics = Figures::from([("held_out".into(), f64::from(u8::from(engine.data.held_out)))]);
-            metrics.extend(accuracy.map(|accuracy| ("accuracy".into(), accuracy)));
-            let moves = engine.task.target.follows_average();
-            if moves {
-                metrics.extend(asked.spread.map(|spread| ("target_spread".into(), spread)));
-            }
-            reporter.event(&Event::Validation(Validation {
-                step,
-                loss,
-                baseline_patch_mean: baselines.patch_mean,
-                baseline_nearest: baselines.nearest,
-                metrics,
-                ..Validation::default()
-            }))?;
-            if moves {
+            let Some(validation) = self.look(engine)? else { return Ok(false) };
+            let (step, loss) = (validation.step, validation.loss);
+            self.judge(engine, reporter, &validation.metrics)?;
+            reporter.event(&Event::Validation(validation))?;
+            if !engine.learner.lesson.losses_compare() {
                 // What is asked for has changed since the last time, so that a lower loss need not be a better one.
                 return Ok(false);
             }
@@ -96,20 +86,67 @@ impl Watch {
         })
     }
 
+    fn look(&mut self, engine: &Engine) -> Result<Option<Validation>> {
+        let mut metrics = Figures::from([("held_out".into(), f64::from(u8::from(engine.data.held_out)))]);
+        // Where nothing is hidden, there is nothing to guess.
+        let nothing = Baselines { patch_mean: f64::NAN, nearest: f64::NAN };
+        let (loss, baselines) = match engine.learner.lesson.task() {
+            None => {
+                let Some((loss, figures)) = view_check::check(engine)? else { return Ok(None) };
+                metrics.extend(figures);
+                (loss, nothing)
+            }
+            Some(task) => {
+                let (set, asked) = self.validation(engine, task);
+                let Some((loss, accuracy)) = set.loss(&engine.learner.judged(), task, engine.recipe.optim.batch.min(64))? else {
+                    return Ok(None);
+                };
+                metrics.extend(accuracy.map(|accuracy| ("accuracy".into(), accuracy)));
+                metrics.extend(asked.spread.filter(|_| task.target.follows_average()).map(|spread| ("target_spread".into(), spread)));
+                (loss, asked.baselines.unwrap_or(nothing))
+            }
+        };
+        Ok(Some(Validation {
+            step: engine.progress.step,
+            loss,
+            baseline_patch_mean: baselines.patch_mean,
+            baseline_nearest: baselines.nearest,
+            metrics,
+            ..Validation::default()
+        }))
+    }
+
+    /// Says so, once, if figures tell of a collapse.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    pub fn judge(&mut self, engine: &Engine, reporter: &mut Reporter<'_>, figures: &Figures) -> Result<()> {
+        let is_young = engine.progress.step < YOUNG || engine.progress.step * 20 < engine.steps();
+        let found =
+            collapse(figures, engine.recipe.decoder.count("prototypes")).filter(|_| matches!(engine.learner.lesson, Lesson::Views(_)));
+        match found.filter(|_| !is_young && found != self.told) {
+            Some(found) => {
+                self.told = Some(found);
+                reporter.warn(format!("{}: {}", found.title(), found.advice()))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Writes `previews/STEP.safetensors`.
     ///
     /// # Errors
     /// If the device fails or the file cannot be written.
     pub fn preview(&mut self, engine: &Engine, reporter: &mut Reporter<'_>) -> Result<()> {
         reporter.off_the_clock(|reporter| {
-            let set = self.preview.get_or_insert_with(|| engine.fixed_set(&self.preview_samples));
+            let set = self.preview.get_or_insert_with(|| fixed_set(engine, &self.preview_samples));
             if set.samples.is_empty() {
                 return Ok(());
             }
             let (step, folder) = (engine.progress.step, engine.run.previews_path());
             std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
             let path = engine.run.preview_path(step);
-            set.write_preview(&engine.judged(), &engine.task, &engine.recipe, &path)?;
+            set.write_preview(&engine.learner.judged(), engine.learner.lesson.task(), &engine.recipe, &path)?;
             reporter.event(&Event::Preview { step, path: relative(&path, &engine.run.root) })
         })
     }
@@ -145,6 +182,15 @@ impl Watch {
         }
         Ok(())
     }
+}
+
+/// Fixed images, with fixed masks where anything is hidden.
+fn fixed_set(engine: &Engine, samples: &[usize]) -> FixedSet {
+    let strategy = match &engine.learner.lesson {
+        Lesson::Masked(masking) => Some(masking.strategy.as_ref()),
+        Lesson::Views(_) => None,
+    };
+    FixedSet::load(&engine.data, samples, &engine.recipe, strategy)
 }
 
 fn index_of(engine: &Engine, name: &str) -> Option<usize> {

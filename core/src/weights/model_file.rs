@@ -15,8 +15,9 @@ use crate::run::RunFolder;
 
 /// The layout version of `model.safetensors`.
 const FORMAT: &str = "1";
-/// Prefix of the running average's tensors.
+/// Prefix of the running average's tensors: where it teaches by comparing views, it is the teacher.
 const EMA: &str = "ema.";
+const TEACHER: &str = "teacher.";
 /// Prefix of what the target was measured to be.
 const TARGET: &str = "target.";
 
@@ -45,13 +46,28 @@ pub struct Weights {
     tensors: TensorMap,
 }
 
-/// All parameters of a model on the host, and the running average under `ema.`.
-pub fn tensors_of(model: &dyn Parameters, ema: Option<&Named<Tensor<1>>>) -> Result<TensorMap> {
+/// All parameters of a model on the host.
+///
+/// # Errors
+/// If the device fails.
+pub fn tensors_of(model: &dyn Parameters) -> Result<TensorMap> {
+    tensors_with_average(model, "", None)
+}
+
+/// All parameters of a recipe's network on the host, and the running average under `ema.`, or `teacher.` where it teaches by comparing views.
+///
+/// # Errors
+/// If the device fails.
+pub fn tensors_of_run(recipe: &Recipe, model: &dyn Parameters, average: Option<&Named<Tensor<1>>>) -> Result<TensorMap> {
+    tensors_with_average(model, if recipe.compares_views() { TEACHER } else { EMA }, average)
+}
+
+fn tensors_with_average(model: &dyn Parameters, prefix: &str, average: Option<&Named<Tensor<1>>>) -> Result<TensorMap> {
     let mut tensors = TensorMap::new();
     let mut failed = None;
     model.visit_parameters(&mut |name, shape, value| {
-        let average = ema.and_then(|ema| ema.get(name)).cloned();
-        for (name, value) in [(name.to_owned(), Some(value)), (format!("{EMA}{name}"), average)] {
+        let average = average.and_then(|average| average.get(name)).cloned();
+        for (name, value) in [(name.to_owned(), Some(value)), (format!("{prefix}{name}"), average)] {
             let Some(value) = value else { continue };
             match to_host(value) {
                 Ok(values) => drop(tensors.insert(name, HostTensor::new(shape, values))),
@@ -167,14 +183,12 @@ impl Weights {
     /// If parameters are missing or have other shapes; all of them are named. Where the weights are an encoder alone, everything else may be
     /// missing and stays as it is.
     pub fn load_into(&self, model: &mut dyn Parameters, kind: WeightsKind, device: &Device) -> Result<()> {
-        let has_ema = self.tensors.keys().any(|name| name.starts_with(EMA));
-        let prefix = match kind {
-            WeightsKind::Raw => "",
-            WeightsKind::Best if !has_ema => "",
-            WeightsKind::Ema if !has_ema => {
+        let prefix = match (kind, self.average_prefix()) {
+            (WeightsKind::Raw, _) | (WeightsKind::Best, None) => "",
+            (WeightsKind::Ema, None) => {
                 return Err(Error::data(&self.path, "there is no running average in it", "use --weights-kind raw"));
             }
-            WeightsKind::Best | WeightsKind::Ema => EMA,
+            (WeightsKind::Best | WeightsKind::Ema, Some(prefix)) => prefix,
         };
         let may_lack = |name: &str| self.encoder_alone.is_some() && (name.starts_with("decoder.") || name == "mask_token");
         load_parameters(model, device, &self.path, |name| self.tensors.get(&format!("{prefix}{name}")), may_lack)
@@ -187,9 +201,13 @@ impl Weights {
 
     /// The running average, flat, if there is one.
     pub fn ema(&self, device: &Device) -> Option<Named<Tensor<1>>> {
-        let values: Named<_> =
-            self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(EMA)?.to_owned(), flat(tensor, device)))).collect();
-        (!values.is_empty()).then_some(values)
+        let prefix = self.average_prefix()?;
+        let of_average = |(name, tensor): (&String, &HostTensor)| Some((name.strip_prefix(prefix)?.to_owned(), flat(tensor, device)));
+        Some(self.tensors.iter().filter_map(of_average).collect())
+    }
+
+    fn average_prefix(&self) -> Option<&'static str> {
+        [EMA, TEACHER].into_iter().find(|prefix| self.tensors.keys().any(|name| name.starts_with(prefix)))
     }
 }
 

@@ -60,7 +60,7 @@ fn run_of(folder: &Path, recipe: &Recipe) -> RunFolder {
     for step in [10, 20] {
         let recipe = Recipe { seed: step, ..recipe.clone() };
         let network = Network::new(&recipe, &OpenDevice::cpu("test").device).unwrap();
-        let tensors = model_file::tensors_of(network.parameters(), None).unwrap();
+        let tensors = model_file::tensors_of(network.parameters()).unwrap();
         let pending = run.begin_checkpoint(step).unwrap();
         safetensors_file::write(&pending.join("model.safetensors"), &tensors, &model_file::metadata(&recipe, step)).unwrap();
         run.commit_checkpoint(step).unwrap();

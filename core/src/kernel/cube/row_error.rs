@@ -13,20 +13,22 @@ use super::row::{UNITS, buffer, count, largest, total};
 const ABSOLUTE: u32 = 1;
 const SMOOTH: u32 = 2;
 const ENTROPY: u32 = 3;
+const DISTRIBUTION: u32 = 4;
 
 impl RowError {
-    /// Which it is, and β.
+    /// Which it is, and β or the sharpness.
     fn told(self) -> (u32, f32) {
         match self {
             Self::Square => (0, 1.0),
             Self::Absolute => (ABSOLUTE, 1.0),
             Self::Smooth { beta } => (SMOOTH, beta),
             Self::Entropy => (ENTROPY, 1.0),
+            Self::Distribution { sharpness } => (DISTRIBUTION, sharpness),
         }
     }
 }
 
-/// Each row's error; for an entropy also the log of the sum of exponentials.
+/// Each row's error; for entropies also the log of the sum of exponentials.
 #[cube(launch_unchecked)]
 fn row_errors(
     x: &[f32],
@@ -43,24 +45,34 @@ fn row_errors(
     if row < rows {
         let mut sum = 0.0f32;
         let mut column = UNIT_POS as usize;
-        if comptime!(kind == ENTROPY) {
+        if comptime!(kind == ENTROPY || kind == DISTRIBUTION) {
+            // β is the sharpness here, and 1 where a class is asked for.
             let mut most = f32::new(-3.0e38);
             while column < width {
                 most = max(most, x[row * width + column]);
                 column += UNITS;
             }
             let most = largest(most);
+            let mut expected = 0.0f32;
             let mut column = UNIT_POS as usize;
             while column < width {
-                sum += (x[row * width + column] - most).exp();
+                let score = x[row * width + column];
+                sum += (beta * (score - most)).exp();
+                if comptime!(kind == DISTRIBUTION) {
+                    expected += target[row * width + column] * (score - most);
+                }
                 column += UNITS;
             }
             let sum = total(sum);
+            let expected = total(expected);
             if UNIT_POS == 0 {
-                let log = most + sum.ln();
-                logs[row] = log;
-                let error = log - x[row * width + usize::cast_from(target[row])];
-                errors[row] = select(weights[row] == 0.0f32, 0.0f32, error * weights[row]);
+                let log = sum.ln();
+                logs[row] = beta * most + log;
+                let mut wanted = expected;
+                if comptime!(kind == ENTROPY) {
+                    wanted = x[row * width + usize::cast_from(target[row])] - most;
+                }
+                errors[row] = select(weights[row] == 0.0f32, 0.0f32, (log - beta * wanted) * weights[row]);
             }
         } else {
             while column < width {
@@ -124,6 +136,9 @@ fn error_gradient(
             let probability = (x[ABSOLUTE_POS] - logs[row]).exp();
             let of_class = ABSOLUTE_POS % width == usize::cast_from(target[row]);
             dx[ABSOLUTE_POS] = factor * select(of_class, probability - 1.0f32, probability);
+        } else if comptime!(kind == DISTRIBUTION) {
+            let probability = (beta * x[ABSOLUTE_POS] - logs[row]).exp();
+            dx[ABSOLUTE_POS] = factor * beta * (probability - target[ABSOLUTE_POS]);
         } else {
             let difference = x[ABSOLUTE_POS] - target[ABSOLUTE_POS];
             let factor = factor / f32::cast_from(width);

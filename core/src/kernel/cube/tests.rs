@@ -6,6 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::{BlockParameters, Order, Parameter, adamw_of_all, blend, block, global_norm, row_error, tokens};
 use crate::device::shared_software;
+use crate::kernel::tests::{ROW_ERRORS, distributions};
 use crate::kernel::{RowError, Update, reference};
 use crate::random::{Purpose, Stream};
 
@@ -191,12 +192,16 @@ fn row_errors() {
     let Some(gpu) = shared_software() else { return };
     let device = gpu.device.clone();
     let (rows, width) = (150, 13);
-    for error in [RowError::Square, RowError::Absolute, RowError::Smooth { beta: 0.7 }, RowError::Entropy] {
+    for error in ROW_ERRORS {
         let tensors = |device: &Device| {
             let tensor = |values: Vec<f32>| Tensor::<1>::from_data(TensorData::new(values.clone(), [values.len()]), device);
             let weights = (0..rows).map(|row| (row % 3) as f32 * 0.5).collect();
             let classes = || (0..rows).map(|row| (row * 5 % width) as f32).collect();
-            let target = if error == RowError::Entropy { classes() } else { random(rows * width, 1.0, 5) };
+            let target = match error {
+                RowError::Entropy => classes(),
+                RowError::Distribution { .. } => distributions(rows, width),
+                _ => random(rows * width, 1.0, 5),
+            };
             (tensor(target).reshape([3, 50, -1]), tensor(weights).reshape([3, 50]))
         };
         let inputs = [random(rows * width, 1.0, 4)];

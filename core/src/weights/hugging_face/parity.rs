@@ -101,7 +101,7 @@ impl Case {
                 *target = labels[row / rows][id as usize];
             }
         }
-        let loss = network.loss(&batch, self.task.objective.as_ref(), None);
+        let loss = network.loss(&batch, self.task.objective.as_ref(), None).unwrap();
         let mut have = network.parameters().take_gradients(&mut loss.backward());
         assert_close("loss", &to_host(loss.without_autodiff()).unwrap(), &self.expected["loss"], 1e-5);
 

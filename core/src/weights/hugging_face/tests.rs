@@ -32,7 +32,7 @@ fn network(path: &Path) -> Network {
 }
 
 fn tensors(path: &Path) -> TensorMap {
-    tensors_of(network(path).parameters(), None).unwrap()
+    tensors_of(network(path).parameters()).unwrap()
 }
 
 #[track_caller]

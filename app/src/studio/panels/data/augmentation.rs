@@ -1,4 +1,4 @@
-//! What training sees of the selected image: one sample for each of the first epochs, and where it was cut from.
+//! What training sees of the selected image: its views in the first epochs, and where they were cut from.
 
 use std::sync::Arc;
 
@@ -115,20 +115,30 @@ impl AugmentationView {
 
 /// What is done, in one line.
 fn in_words(recipe: &Recipe) -> String {
-    let percent = |share: f64| format!("{:.0}", 100.0 * share);
-    let [height, width] = recipe.data.image;
-    let scale = &recipe.augment.crop_scale;
-    let (low, high) = (scale.first().copied().unwrap_or(1.0), scale.last().copied().unwrap_or(1.0));
-    let is_jittered =
-        recipe.data.channels == 3 && recipe.augment.jitter_chance > 0.0 && recipe.augment.jitter.iter().any(|&strength| strength > 0.0);
-    let colors = if is_jittered { "colors changed, " } else { "" };
-    format!(
-        "Crops of {} to {} % of the area, {} % flipped, {colors}resized to {width} × {height} px, seed {}",
-        percent(low),
-        percent(high),
-        percent(recipe.augment.flip),
-        recipe.seed
-    )
+    let augment = &recipe.augment;
+    let share = |scale: &[f64]| {
+        let end = |end: Option<&f64>| format!("{:.0}", 100.0 * end.copied().unwrap_or(1.0));
+        format!("{} to {} % of the area", end(scale.first()), end(scale.last()))
+    };
+    let size = |[height, width]: [usize; 2]| format!("{width} × {height} px");
+    let is_color = recipe.data.channels == 3;
+    let changes = [
+        (is_color && augment.jitter_chance > 0.0 && augment.jitter.iter().any(|&strength| strength > 0.0), "colors changed"),
+        (is_color && augment.gray > 0.0, "some gray"),
+        (augment.blur.iter().any(|&chance| chance > 0.0), "some blurred"),
+        (augment.solarize.iter().any(|&chance| chance > 0.0), "some solarized"),
+    ];
+    let mut words = match augment.views {
+        0 | 1 => format!("Crops of {}", share(&augment.crop_scale)),
+        views => format!("{views} crops of {}", share(&augment.crop_scale)),
+    };
+    words += &format!(" at {}", size(recipe.data.image));
+    if augment.local_views > 0 {
+        words += &format!(", {} of {} at {}", augment.local_views, share(&augment.local_scale), size(augment.local_image));
+    }
+    words += &format!(", {:.0} % flipped", 100.0 * augment.flip);
+    changes.into_iter().filter(|(is_done, _)| *is_done).for_each(|(_, what)| words += &format!(", {what}"));
+    words + &format!(", seed {}", recipe.seed)
 }
 
 impl Content {
@@ -155,8 +165,8 @@ impl Content {
     /// What the chosen sample was cut from.
     fn read_out(&self, ui: &mut Ui, chosen: Option<usize>) {
         let [height, width] = self.full;
-        let text = match chosen.and_then(|chosen| Some((chosen, self.samples.get(chosen)?))) {
-            Some((epoch, (_, sample))) => format!("{}, {}", caption_of(epoch, sample), size_of(&sample.crop)),
+        let text = match chosen.and_then(|chosen| self.samples.get(chosen)) {
+            Some((_, sample)) => format!("{}, {}", self.caption_of(sample), size_of(&sample.crop)),
             None => format!("Whole image, {width} × {height} px"),
         };
         ElidedLabel::new(&text).style(TextStyle::Small).role(Role::TextMuted).show(ui);
@@ -181,25 +191,39 @@ impl Content {
         for (row, samples) in self.samples.chunks(columns).enumerate() {
             ui.horizontal(|ui| {
                 for (column, (texture, sample)) in samples.iter().enumerate() {
-                    let epoch = row * columns + column;
+                    let place = row * columns + column;
                     let (rect, response) = ui.allocate_exact_size(vec2(width, height + tokens.sizes.row_small), Sense::click());
                     let (image, caption) = rect.split_top_bottom_at_y(rect.top() + height);
-                    let words = caption_of(epoch, sample);
+                    let words = self.caption_of(sample);
                     response.widget_info(|| WidgetInfo::labeled(egui::Role::Image, true, format!("{words}, {}", size_of(&sample.crop))));
+                    let (own, size) = (texture.size_vec2(), image.size());
+                    let image = Rect::from_center_size(image.center(), own * (size / own).min_elem().min(size.y / self.tallest()));
                     egui::Image::from_texture(texture).paint_at(ui, image);
                     let is_chosen = response.hovered() || response.has_focus();
                     if is_chosen {
-                        chosen = Some(epoch);
+                        chosen = Some(place);
                         let stroke = Stroke::new(tokens.sizes.focus_ring, tokens.accent);
                         ui.painter().rect_stroke(image, 0.0, stroke, StrokeKind::Inside);
                     }
                     let role = if is_chosen { Role::Text } else { Role::TextMuted };
-                    let mut below = ui.new_child(egui::UiBuilder::new().max_rect(caption).id_salt(epoch));
+                    let mut below = ui.new_child(egui::UiBuilder::new().max_rect(caption).id_salt(place));
                     ElidedLabel::new(&words).style(TextStyle::Small).role(role).show(&mut below);
                 }
             });
         }
         chosen
+    }
+
+    /// Which view of which epoch it is.
+    fn caption_of(&self, sample: &SampleView) -> String {
+        let has_views = self.samples.iter().any(|(_, other)| other.number > 0);
+        let view = if has_views { format!(", view {}", sample.number + 1) } else { String::new() };
+        format!("Epoch {}{view}{}", sample.epoch + 1, if sample.is_flipped { ", flipped" } else { "" })
+    }
+
+    /// The height in pixels of the largest sample.
+    fn tallest(&self) -> f32 {
+        self.samples.iter().map(|(texture, _)| texture.size_vec2().y).fold(1.0, f32::max)
     }
 
     /// The whole image, with a hairline around every sample and a strong line around one.
@@ -225,8 +249,4 @@ impl Content {
 
 fn size_of(crop: &CropBox) -> String {
     format!("{} × {} px from column {}, row {}", crop.width, crop.height, crop.left, crop.top)
-}
-
-fn caption_of(epoch: usize, sample: &SampleView) -> String {
-    format!("Epoch {}{}", epoch + 1, if sample.is_flipped { ", flipped" } else { "" })
 }

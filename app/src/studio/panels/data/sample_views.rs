@@ -15,8 +15,8 @@ use maskroom_core::train::data::{loader_options, repetitions};
 
 use crate::studio::display::Display;
 
-/// How many epochs are shown.
-pub(super) const EPOCHS: u64 = 12;
+/// How many views are shown at least; those of an epoch come together.
+const SAMPLES: usize = 12;
 /// Pixels of the longer side of the whole image as it is shown beside.
 const WHOLE_SIDE: usize = 640;
 
@@ -32,12 +32,16 @@ pub(super) struct Views {
     pub(super) whole: ColorImage,
     /// H and W of the whole image, in pixels.
     pub(super) full: [usize; 2],
-    /// One for each epoch.
+    /// All views of the first epoch, then those of the next.
     pub(super) samples: Vec<SampleView>,
 }
 
-/// One sample.
+/// One view of a sample.
 pub(super) struct SampleView {
+    /// The epoch, from 0.
+    pub(super) epoch: u64,
+    /// Which of the epoch's views it is, from 0.
+    pub(super) number: usize,
     pub(super) image: ColorImage,
     pub(super) crop: CropBox,
     pub(super) is_flipped: bool,
@@ -67,12 +71,17 @@ impl Maker {
             // To be measured when a run is prepared; what is divided out below does not show.
             (options.mean, options.std) = (vec![0.5; options.channels], vec![0.25; options.channels]);
         }
-        let samples = samples(&**dataset, *index, index_in_run, &options, 0..EPOCHS)?;
+        let epochs = SAMPLES.div_ceil(options.views.len().max(1)) as u64;
+        let samples = samples(&**dataset, *index, index_in_run, &options, 0..epochs)?;
         let full = samples.first().map_or([1, 1], |sample| sample.full);
-        let samples = samples
-            .iter()
-            .map(|sample| SampleView { image: shown(sample, &options), crop: sample.view.crop, is_flipped: sample.view.flip })
-            .collect();
+        let view = |sample: &Sample| SampleView {
+            epoch: sample.epoch,
+            number: sample.number,
+            image: shown(sample, &options),
+            crop: sample.view.crop,
+            is_flipped: sample.view.flip,
+        };
+        let samples = samples.iter().map(view).collect();
         Ok(Views { whole: whole(dataset, *index)?, full, samples })
     }
 
@@ -96,8 +105,8 @@ impl Maker {
 
 /// A sample as a picture: normalization undone, of more than four channels the first three.
 fn shown(sample: &Sample, options: &LoaderOptions) -> ColorImage {
-    let channels = options.channels;
-    let mut rgb = Vec::with_capacity(options.height * options.width * 3);
+    let (channels, [height, width]) = (options.channels, sample.size);
+    let mut rgb = Vec::with_capacity(height * width * 3);
     for pixel in sample.pixels.chunks_exact(channels) {
         let byte = |channel: usize| {
             let unit = pixel[channel] * options.std[channel] + options.mean[channel];
@@ -105,7 +114,7 @@ fn shown(sample: &Sample, options: &LoaderOptions) -> ColorImage {
         };
         rgb.extend(if channels < 3 { [byte(0); 3] } else { [byte(0), byte(1), byte(2)] });
     }
-    ColorImage::from_rgb([options.width, options.height], &rgb)
+    ColorImage::from_rgb([width, height], &rgb)
 }
 
 fn whole(dataset: &Dataset, index: usize) -> Result<ColorImage, String> {
@@ -162,8 +171,8 @@ mod tests {
         for _ in 0..3 * loader.batches_per_epoch() {
             let batch = loader.next().unwrap();
             for (sample, pixels) in batch.samples.iter().zip(batch.images.chunks_exact(32 * 48 * 3)) {
-                let of_run =
-                    Sample { view: maskroom_core::augment::View { crop: CROP, flip: false }, full: [0, 0], pixels: pixels.to_vec() };
+                let view = maskroom_core::augment::View { crop: CROP, flip: false };
+                let of_run = Sample { epoch: 0, number: 0, view, full: [0, 0], size: [32, 48], pixels: pixels.to_vec() };
                 let views = views(&data.source.name(*sample)).unwrap();
                 assert_eq!(views.samples[batch.epoch as usize].image, shown(&of_run, &options), "image {sample}, epoch {}", batch.epoch);
                 num_compared += 1;

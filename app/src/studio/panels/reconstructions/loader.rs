@@ -6,6 +6,7 @@ use std::sync::Arc;
 use egui::{ColorImage, Context, TextureFilter, TextureHandle, TextureOptions};
 use maskroom_core::inspect::picture::Picture;
 use maskroom_core::inspect::preview::{Brightness, Preview};
+use maskroom_core::inspect::preview_heads::HeadsPreview;
 use maskroom_core::run::RunFolder;
 use maskroom_widgets::HeatRows;
 
@@ -29,8 +30,10 @@ pub struct Key {
 pub struct Loaded {
     /// The images.
     pub images: Vec<LoadedImage>,
-    /// Mean squared error of each patch: one query, a head per image.
-    pub errors: HeatRows,
+    /// What the pictures of an image are.
+    pub columns: Vec<String>,
+    /// Mean squared error of each patch: one query, a head per image. Nothing where the network predicts none.
+    pub errors: Option<HeatRows>,
     /// Whether the network predicts patches without brightness and contrast.
     pub brightness_borrowed: bool,
     /// What must be known to read predictions that are no pixels; nothing for those that are.
@@ -41,18 +44,22 @@ pub struct Loaded {
 pub struct LoadedImage {
     /// Its name; empty if the file does not tell.
     pub name: String,
-    /// Mean squared error over its masked patches.
-    pub loss: f64,
-    /// Original, masked, prediction and pasted, or the target in place of the last where predictions are no pixels.
-    pub pictures: [TextureHandle; 4],
+    /// Mean squared error over its masked patches, where any are.
+    pub loss: Option<f64>,
+    /// One for each column.
+    pub pictures: Vec<TextureHandle>,
 }
 
 type Decoded = Result<DecodedPreview, String>;
 
 struct DecodedPreview {
-    preview: Preview,
-    pictures: Vec<[ColorImage; 4]>,
-    errors: HeatRows,
+    columns: Vec<String>,
+    names: Vec<String>,
+    losses: Vec<f64>,
+    pictures: Vec<Vec<ColorImage>>,
+    errors: Option<HeatRows>,
+    brightness_borrowed: bool,
+    depicted_as: Option<&'static str>,
 }
 
 /// Previews that were looked at lately, and those around them.
@@ -101,11 +108,31 @@ impl Loader {
 fn decode(key: &Key) -> Decoded {
     let path = RunFolder { root: key.run.clone() }.preview_path(key.step);
     let in_words = |error: maskroom_core::error::Error| error.to_string();
+    if let Some(HeadsPreview { columns, names, pictures }) = HeadsPreview::open(&path).map_err(in_words)? {
+        let pictures = pictures.iter().map(|pictures| pictures.iter().map(color_image).collect()).collect();
+        return Ok(DecodedPreview {
+            columns,
+            names,
+            losses: Vec::new(),
+            pictures,
+            errors: None,
+            brightness_borrowed: false,
+            depicted_as: None,
+        });
+    }
     let preview = Preview::open(&path).map_err(in_words)?;
-    let draw = |image| Ok(preview.pictures(image, key.brightness).map_err(in_words)?.each_ref().map(color_image));
-    let pictures = (0..preview.len()).map(draw).collect::<Result<Vec<_>, String>>()?;
+    let draw = |image| Ok(preview.pictures(image, key.brightness).map_err(in_words)?.iter().map(color_image).collect());
     let errors = HeatRows::from_values(preview.patch_errors(), 1, preview.len(), preview.shape.grid());
-    Ok(DecodedPreview { errors: errors.ok_or("the preview has no patches")?, pictures, preview })
+    let last = if preview.depicted_as().is_some() { "Target" } else { "Pasted" };
+    Ok(DecodedPreview {
+        columns: ["Original", "Masked", "Prediction", last].map(str::to_owned).into(),
+        losses: (0..preview.len()).map(|image| preview.loss(image)).collect(),
+        pictures: (0..preview.len()).map(draw).collect::<Result<_, String>>()?,
+        errors: Some(errors.ok_or("the preview has no patches")?),
+        brightness_borrowed: preview.brightness_borrowed,
+        depicted_as: preview.depicted_as(),
+        names: preview.names,
+    })
 }
 
 fn color_image(picture: &Picture) -> ColorImage {
@@ -115,16 +142,11 @@ fn color_image(picture: &Picture) -> ColorImage {
 fn upload(context: &Context, decoded: DecodedPreview) -> Loaded {
     // Small pictures are enlarged pixel by pixel: what was predicted is not smoothed over.
     let options = TextureOptions { magnification: TextureFilter::Nearest, ..TextureOptions::LINEAR };
-    let preview = &decoded.preview;
-    let images = decoded.pictures.into_iter().enumerate().map(|(index, pictures)| LoadedImage {
-        name: preview.names.get(index).cloned().unwrap_or_default(),
-        loss: preview.loss(index),
-        pictures: pictures.map(|picture| context.load_texture("reconstruction", picture, options)),
-    });
-    Loaded {
-        images: images.collect(),
-        errors: decoded.errors,
-        brightness_borrowed: preview.brightness_borrowed,
-        depicted_as: preview.depicted_as(),
-    }
+    let DecodedPreview { columns, names, losses, pictures, errors, brightness_borrowed, depicted_as } = decoded;
+    let image = |(index, pictures): (usize, Vec<ColorImage>)| LoadedImage {
+        name: names.get(index).cloned().unwrap_or_default(),
+        loss: losses.get(index).copied(),
+        pictures: pictures.into_iter().map(|picture| context.load_texture("reconstruction", picture, options)).collect(),
+    };
+    Loaded { images: pictures.into_iter().enumerate().map(image).collect(), columns, errors, brightness_borrowed, depicted_as }
 }

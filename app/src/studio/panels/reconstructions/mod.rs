@@ -1,4 +1,5 @@
-//! The Reconstructions panel: what the network draws where it was hidden, over the whole run, and where its brightness comes from.
+//! The Reconstructions panel: what the network draws where it was hidden, over the whole run, and where its brightness comes from; of
+//! networks that draw nothing, where they look.
 
 mod loader;
 mod pictures;
@@ -104,8 +105,8 @@ impl ReconstructionsPanel {
     fn pictures(&mut self, ui: &mut Ui, run: &Run, loaded: &Loaded, room: f32) {
         let tokens = Tokens::of(ui);
         let guess = guess_of(run);
-        let errors = &loaded.errors;
-        let largest = (0..errors.num_heads()).map(|image| errors.maximum(0, image)).fold(f32::MIN_POSITIVE, f32::max);
+        let errors = loaded.errors.iter().flat_map(|errors| (0..errors.num_heads()).map(|image| errors.maximum(0, image)));
+        let largest = errors.fold(f32::MIN_POSITIVE, f32::max);
         let error_top = guess.map_or(largest, |guess| 2.0 * guess as f32);
         match &mut self.enlarged {
             Some(enlarged) => {
@@ -119,6 +120,9 @@ impl ReconstructionsPanel {
         }
         ui.add_space(tokens.sizes.gap_small);
         note(ui, &words_of(loaded, self.brightness));
+        if loaded.errors.is_none() {
+            return;
+        }
         ui.add_space(tokens.sizes.gap_small);
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = tokens.sizes.gap_large;
@@ -154,6 +158,11 @@ fn guess_of(run: &Run) -> Option<f64> {
 
 /// What must be known to read the pictures.
 fn words_of(loaded: &Loaded, brightness: Brightness) -> String {
+    if loaded.errors.is_none() {
+        return "Nothing is hidden, and nothing drawn: these are the places that the class token of the last block looks at. Under Heads, each \
+                head has a color where 60 % of its attention is; every other picture is one head, bright where it looks most."
+            .into();
+    }
     let words = match brightness {
         _ if loaded.depicted_as.is_some() => "This network predicts no pixels: prediction and target are drawn alike.",
         _ if !loaded.brightness_borrowed => "Predictions are shown as the network drew them.",

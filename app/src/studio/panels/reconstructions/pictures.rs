@@ -1,22 +1,24 @@
-//! The pictures of a preview: a row of five for each image, or one image large.
+//! The pictures of a preview: a row for each image, or one image large.
 
 use egui::{Align2, FontId, Painter, Pos2, Rect, Sense, TextStyle, TextureHandle, Ui, Vec2, WidgetInfo};
 use maskroom_widgets::{Button, CanvasView, Compare, ElidedLabel, Heatmap, ImageCanvas, Role, Segmented, Tokens, icon};
 
 use super::loader::{Loaded, LoadedImage};
 
-/// What stands in a row.
-fn columns(loaded: &Loaded) -> [&'static str; 5] {
-    ["Original", "Masked", "Prediction", if loaded.depicted_as.is_some() { "Target" } else { "Pasted" }, "Error"]
+/// What stands in a row: the pictures, and the error where there is one.
+fn columns(loaded: &Loaded) -> Vec<&str> {
+    loaded.columns.iter().map(String::as_str).chain(loaded.errors.is_some().then_some("Error")).collect()
 }
 
 /// The columns that are best seen one over the other: what is drawn over what should be there.
 fn compared(loaded: &Loaded) -> [usize; 2] {
-    if loaded.depicted_as.is_some() { [2, 3] } else { [0, 3] }
+    match (&loaded.errors, loaded.depicted_as) {
+        (Some(_), Some(_)) => [2, 3],
+        (Some(_), None) => [0, 3],
+        (None, _) => [0, 1],
+    }
 }
 
-/// The place of the error among the columns.
-const ERROR: usize = 4;
 /// Width of a picture in a row at most, in points.
 const WIDEST: f32 = 224.0;
 
@@ -40,7 +42,8 @@ enum Shown {
 pub fn rows(ui: &mut Ui, loaded: &Loaded, error_top: f32) -> Option<Enlarged> {
     let tokens = Tokens::of(ui);
     let gap = tokens.sizes.gap_small;
-    let width = ((ui.available_width() - 4.0 * gap) / 5.0).min(WIDEST).floor();
+    let count = columns(loaded).len().max(1) as f32;
+    let width = ((ui.available_width() - (count - 1.0) * gap) / count).min(WIDEST).floor();
     headings(ui, loaded, width, gap);
     let mut enlarged = None;
     for (index, image) in loaded.images.iter().enumerate() {
@@ -69,8 +72,7 @@ pub fn rows(ui: &mut Ui, loaded: &Loaded, error_top: f32) -> Option<Enlarged> {
                 response.on_hover_text(label);
             }
         });
-        let words = format!("{}, error {:.4}", called(image, index), image.loss);
-        ElidedLabel::new(&words).style(TextStyle::Small).role(Role::TextMuted).show(ui);
+        ElidedLabel::new(&in_words(image, index)).style(TextStyle::Small).role(Role::TextMuted).show(ui);
     }
     enlarged
 }
@@ -101,11 +103,10 @@ impl Enlarged {
             if Button::icon_only(icon::ARROW_DOWN, "Next image").enabled(self.image + 1 < count).show(ui).clicked() {
                 self.image += 1;
             }
-            let words = format!("{}, error {:.4}", called(image, self.image), image.loss);
-            ElidedLabel::new(&words).role(Role::TextMuted).show(ui);
+            ElidedLabel::new(&in_words(image, self.image)).role(Role::TextMuted).show(ui);
         });
         let names = columns(loaded);
-        let words: Vec<&str> = std::iter::once("Compare").chain(names).collect();
+        let words: Vec<&str> = std::iter::once("Compare").chain(names.iter().copied()).collect();
         let mut chosen = if let Shown::Column(column) = self.shown { column + 1 } else { 0 };
         if Segmented::new("Shown", &words).show(ui, &mut chosen).changed() {
             self.shown = chosen.checked_sub(1).map_or(Shown::Compare, Shown::Column);
@@ -122,19 +123,24 @@ impl Enlarged {
                     compare.labels(names[left], names[right]).show(ui, &mut self.divider);
                 });
             }
-            Shown::Column(ERROR) => {
+            Shown::Column(column) if column >= image.pictures.len() => {
                 let canvas = ImageCanvas::new("reconstruction", "Error").texture(&image.pictures[0]);
                 canvas.show(&mut inner, &mut self.canvas, |painter, transform| {
                     paint_error(painter, tokens, transform.image_rect, loaded, index, error_top);
                 });
             }
             Shown::Column(column) => {
-                let canvas = ImageCanvas::new("reconstruction", names[column]).texture(&image.pictures[column.min(3)]).pixel_grid(true);
+                let canvas = ImageCanvas::new("reconstruction", names[column]).texture(&image.pictures[column]).pixel_grid(true);
                 canvas.show(&mut inner, &mut self.canvas, |_, _| {});
             }
         }
         stays
     }
+}
+
+fn in_words(image: &LoadedImage, index: usize) -> String {
+    let error = image.loss.map_or(String::new(), |loss| format!(", error {loss:.4}"));
+    format!("{}{error}", called(image, index))
 }
 
 fn called(image: &LoadedImage, index: usize) -> String {
@@ -150,14 +156,15 @@ fn shape(texture: &TextureHandle) -> f32 {
 fn paint(painter: &Painter, tokens: &Tokens, rect: Rect, loaded: &Loaded, index: usize, column: usize, error_top: f32) {
     let pictures = &loaded.images[index].pictures;
     let whole = Rect::from_min_max(Pos2::ZERO, Pos2::new(1.0, 1.0));
-    painter.image(pictures[column % ERROR].id(), rect, whole, egui::ImageOptions::default().tint);
-    if column == ERROR {
+    painter.image(pictures[column % pictures.len()].id(), rect, whole, egui::ImageOptions::default().tint);
+    if column == pictures.len() {
         paint_error(painter, tokens, rect, loaded, index, error_top);
     }
 }
 
 /// Errors as heat where patches were masked, the rest of the image under a veil.
 fn paint_error(painter: &Painter, tokens: &Tokens, rect: Rect, loaded: &Loaded, index: usize, error_top: f32) {
+    let Some(errors) = &loaded.errors else { return };
     painter.rect_filled(rect, 0.0, tokens.scrim);
-    Heatmap::new(&loaded.errors).head(index).range([0.0, error_top]).opacity(1.0).paint(painter, rect);
+    Heatmap::new(errors).head(index).range([0.0, error_top]).opacity(1.0).paint(painter, rect);
 }

@@ -188,8 +188,16 @@ fn curve<'a>(shown: &'a Shown<'_>, drawn: &'a Drawn) -> Curve<'a> {
 /// Every figure that some run has logged and that is not the same all the time.
 fn figures_of(shown: &[Shown<'_>]) -> Vec<Figure> {
     let known = [("lr", "Learning rate", ""), ("grad_norm", "Gradient norm", ""), ("images_per_second", "Throughput", "images/s")];
+    // Those of networks that teach themselves.
+    let of_methods = [
+        ("teacher_entropy", "Entropy of the teacher's answers", "nats"),
+        ("kl", "Divergence of network and teacher", "nats"),
+        ("teacher_peak", "Share of the most frequent prototype", ""),
+        ("feature_spread", "Spread of features, 1 being even", ""),
+    ];
     let figure = |(column, title, unit): (&str, &str, &'static str)| Figure { column: column.into(), title: title.into(), unit };
-    let mut figures: Vec<Figure> = known.into_iter().map(figure).collect();
+    let is_logged = |(column, ..): &(&str, &str, &str)| shown.iter().any(|shown| shown.run.view.columns.values.contains_key(*column));
+    let mut figures: Vec<Figure> = known.into_iter().chain(of_methods.into_iter().filter(is_logged)).map(figure).collect();
     let hidden = ["loss", "weight_decay", "data_wait_ratio"];
     let columns = shown.iter().flat_map(|shown| shown.run.view.columns.values.keys());
     for column in columns.filter(|column| !hidden.contains(&column.as_str())) {

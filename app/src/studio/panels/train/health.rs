@@ -1,6 +1,7 @@
 //! What is wrong with a run, in words, and what to do about it: rules over what the run has logged. Each rule is one function.
 
 use maskroom_core::run::Validation;
+use maskroom_core::train::collapse::collapse;
 use maskroom_widgets::Tone;
 
 use crate::guesses::Guesses;
@@ -20,12 +21,13 @@ pub struct Finding {
 type Rule = fn(&RunView) -> Option<Finding>;
 
 const RULES: &[Rule] =
-    &[not_a_number, collapsed, teacher_collapsed, rising, overfitting, exploding_gradient, vanishing_gradient, waiting_for_data, slower];
+    &[not_a_number, teacher_collapsed, rising, overfitting, exploding_gradient, vanishing_gradient, waiting_for_data, slower];
 
-/// Everything that is wrong with a run that predicts such a target, the gravest first.
-pub fn findings(view: &RunView, target: &str) -> Vec<Finding> {
+/// Everything that is wrong with a run that predicts such a target, or compares views by so many prototypes, the gravest first.
+pub fn findings(view: &RunView, target: &str, prototypes: usize) -> Vec<Finding> {
     let learns_nothing = not_below_baselines(view, Guesses::of(target));
-    let mut found: Vec<Finding> = RULES.iter().filter_map(|rule| rule(view)).chain(learns_nothing).collect();
+    let of_recipe = collapsed(view, prototypes).into_iter().chain(learns_nothing);
+    let mut found: Vec<Finding> = RULES.iter().filter_map(|rule| rule(view)).chain(of_recipe).collect();
     found.sort_by_key(|finding| finding.tone != Tone::Bad);
     found.extend(view.warnings.iter().rev().take(MAX_WARNINGS).map(|warning| warned(warning)));
     found
@@ -55,21 +57,12 @@ fn not_a_number(view: &RunView) -> Option<Finding> {
     })
 }
 
-/// Figures that methods of two networks log: how many different answers the network still gives.
-fn collapsed(view: &RunView) -> Option<Finding> {
-    let (name, value) = ["teacher_entropy", "entropy", "feature_std"].into_iter().find_map(|name| Some((name, view.latest(name)?)))?;
-    let first = f64::from(*view.columns.values.get(name)?.iter().find(|value| value.is_finite())?);
-    let is_stuck = is_settled(view) && value < 0.02 * first;
-    is_stuck.then(|| {
-        bad(
-            "The network gives nearly the same answer to every image",
-            &format!(
-                "{} has fallen from {first:.3} to {value:.4}: the features have collapsed, and training on does not bring them back. Start anew \
-                 with a lower rate or a lower teacher temperature",
-                name.replace('_', " ")
-            ),
-        )
-    })
+/// Figures that methods log whose networks teach themselves: how many different answers are still given.
+fn collapsed(view: &RunView, prototypes: usize) -> Option<Finding> {
+    let names = ["teacher_peak", "teacher_entropy", "kl", "feature_spread"];
+    let latest = names.into_iter().filter_map(|name| Some((name.to_owned(), view.latest(name)?))).collect();
+    let found = collapse(&latest, prototypes).filter(|_| is_settled(view))?;
+    Some(bad(&sentence_case(found.title()), &sentence_case(found.advice())))
 }
 
 /// Where the running average is the teacher: what it asks for must differ from patch to patch.
@@ -89,7 +82,8 @@ fn teacher_collapsed(view: &RunView) -> Option<Finding> {
 
 /// Whether what is asked for changes with the network, so that losses of different steps cannot be compared.
 fn has_own_teacher(view: &RunView) -> bool {
-    view.validations.last().is_some_and(|validation| validation.metrics.contains_key("target_spread"))
+    let of_teachers = ["target_spread", "effective_rank"];
+    view.validations.last().is_some_and(|validation| of_teachers.iter().any(|name| validation.metrics.contains_key(*name)))
 }
 
 fn not_below_baselines(view: &RunView, guesses: &Guesses) -> Option<Finding> {
@@ -209,10 +203,13 @@ fn slower(view: &RunView) -> Option<Finding> {
 
 fn warned(warning: &str) -> Finding {
     let (title, advice) = warning.split_once(": ").unwrap_or((warning, ""));
-    let title = title.trim().trim_end_matches('.');
-    let mut letters = title.chars();
-    let title = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
-    Finding { tone: Tone::Info, title, advice: advice.to_owned() }
+    Finding { tone: Tone::Info, title: sentence_case(title.trim().trim_end_matches('.')), advice: advice.to_owned() }
+}
+
+/// Words as a sentence begins.
+fn sentence_case(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// Whether it has trained for long enough to be judged.

@@ -48,7 +48,7 @@ impl TrainPanel {
         ui.add_space(Tokens::of(ui).sizes.gap);
         let state = (run.view.history, run.view.generation);
         if self.judged != state {
-            (self.findings, self.judged) = (health::findings(&run.view, run.target()), state);
+            (self.findings, self.judged) = (health::findings(&run.view, run.target(), run.prototypes()), state);
         }
         state_banner(ui, desk, run, &self.findings);
         self.health(ui, run);

@@ -20,7 +20,7 @@ fn run(change: impl Fn(&mut Step)) -> RunView {
 }
 
 fn titles(view: &RunView) -> String {
-    findings(view, "pixels").into_iter().map(|finding| finding.title).collect::<Vec<_>>().join("; ")
+    findings(view, "pixels", 0).into_iter().map(|finding| finding.title).collect::<Vec<_>>().join("; ")
 }
 
 fn validate(view: &mut RunView, losses: &[(u64, f64)]) {
@@ -43,7 +43,7 @@ fn a_loss_that_is_no_number() {
     let mut view = run(|_| {});
     let error = Some("the loss became NaN or infinite at step 4".into());
     view.apply(Event::Stopped(Stopped { reason: Reason::Failed, error, ..Stopped::default() }));
-    assert_eq!(findings(&view, "pixels")[0].tone, Tone::Bad);
+    assert_eq!(findings(&view, "pixels", 0)[0].tone, Tone::Bad);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn held_out_images_that_it_forgets() {
     let mut view = run(|_| {});
     validate(&mut view, &[(200, 0.6), (400, 0.5), (600, 0.55), (800, 0.6), (1000, 0.65)]);
     assert!(titles(&view).contains("by heart"));
-    assert!(findings(&view, "pixels")[0].advice.contains("step 400"));
+    assert!(findings(&view, "pixels", 0)[0].advice.contains("step 400"));
     let mut once = run(|_| {});
     validate(&mut once, &[(200, 0.6), (400, 0.5), (600, 0.7), (800, 0.5), (1000, 0.51)]);
     assert_eq!(titles(&once), "", "one bad figure is none");
@@ -82,20 +82,20 @@ fn gradients_that_explode_or_vanish() {
 #[test]
 fn a_loader_or_a_machine_that_is_slow() {
     let found = run(|step| step.data_wait_ratio = 0.35);
-    assert!(titles(&found).contains("bottleneck") && findings(&found, "pixels")[0].advice.contains("35 %"));
+    assert!(titles(&found).contains("bottleneck") && findings(&found, "pixels", 0)[0].advice.contains("35 %"));
     assert!(titles(&run(|step| step.images_per_second = if step.step > 850 { 30.0 } else { 80.0 })).contains("half as fast"));
 }
 
 #[test]
-fn features_that_collapse() {
-    let with = |name: &'static str, end: f64| {
-        titles(&run(move |step| {
-            step.metrics.insert(name.into(), if step.step > 500 { end } else { 5.0 });
-        }))
+fn a_network_that_teaches_itself_and_answers_alike() {
+    let with = |figures: &[(&str, f64)]| {
+        let view = run(|step| step.metrics = figures.iter().map(|&(name, value)| (name.to_owned(), value)).collect());
+        findings(&view, "assignments", 1024).into_iter().map(|finding| finding.title).collect::<Vec<_>>().join("; ")
     };
-    assert!(with("teacher_entropy", 0.01).contains("same answer"));
-    assert!(with("feature_std", 0.001).contains("same answer"));
-    assert_eq!(with("entropy", 3.0), "");
+    assert!(with(&[("teacher_peak", 0.99), ("teacher_entropy", 0.01)]).contains("same prototype"));
+    assert!(with(&[("teacher_entropy", 6.93), ("kl", 0.0)]).contains("all prototypes alike"));
+    assert!(with(&[("feature_spread", 0.001)]).contains("same feature"));
+    assert_eq!(with(&[("teacher_peak", 0.01), ("teacher_entropy", 3.0), ("kl", 0.5), ("feature_spread", 0.6)]), "");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn warnings_of_the_engine_are_told_last_and_the_latest_first() {
     for number in 0..5 {
         view.apply(Event::Warning { message: format!("image {number} cannot be read: it is left out") });
     }
-    let found = findings(&view, "pixels");
+    let found = findings(&view, "pixels", 0);
     assert_eq!((found.len(), found[1].title.as_str(), found[1].advice.as_str()), (4, "Image 4 cannot be read", "it is left out"));
     assert!(found[0].tone == Tone::Warning && found[1].tone == Tone::Info);
 }
@@ -113,7 +113,7 @@ fn warnings_of_the_engine_are_told_last_and_the_latest_first() {
 fn what_needs_no_network_is_told_in_the_words_of_the_target() {
     let title = |target: &str, loss: f64| {
         let view = run(|step| step.loss = loss);
-        findings(&view, target).into_iter().map(|finding| finding.title).collect::<Vec<_>>().join("; ")
+        findings(&view, target, 0).into_iter().map(|finding| finding.title).collect::<Vec<_>>().join("; ")
     };
     assert!(title("hog", 1.15).contains("the mean histogram"));
     assert!(title("tokens", 1.15).contains("how frequent each code is"));
@@ -127,7 +127,7 @@ fn a_teacher_that_says_the_same_of_every_patch() {
     let mut validate = |spread: f64| {
         let metrics = [("target_spread".to_owned(), spread)].into();
         view.apply(Event::Validation(Validation { step: 1000, loss: 0.5, metrics, ..Validation::default() }));
-        findings(&view, "features").into_iter().map(|finding| (finding.tone, finding.title)).collect::<Vec<_>>()
+        findings(&view, "features", 0).into_iter().map(|finding| (finding.tone, finding.title)).collect::<Vec<_>>()
     };
     assert_eq!(validate(0.9), [], "a loss that rises with what its own teacher asks for is well");
     let found = validate(0.01);

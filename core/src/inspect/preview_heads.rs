@@ -1,0 +1,123 @@
+//! A preview file of a run that compares views, read back: its fixed images, and where the network's class token looks in them.
+
+use std::path::Path;
+
+use super::colormap::head_color;
+use super::picture::Picture;
+use super::strips::{from_normalized, heat_map};
+use crate::error::{Error, Result};
+use crate::method::masked_batch::ImageShape;
+use crate::segment::{mass_mask, upsample_mask};
+use crate::weights::safetensors_file;
+
+/// The share of a head's attention that its mask holds, as in DINO's pictures.
+const MASS: f64 = 0.6;
+/// Heads that are shown one by one at most.
+const SHOWN_HEADS: usize = 6;
+/// How strongly a head's color covers the image.
+const COVER: f32 = 0.55;
+
+/// Images and what is shown of each.
+#[derive(Debug, Clone)]
+pub struct HeadsPreview {
+    /// What each picture of an image is.
+    pub columns: Vec<String>,
+    /// The images' names; empty in files of older versions.
+    pub names: Vec<String>,
+    /// For each image its pictures, all of one size.
+    pub pictures: Vec<Vec<Picture>>,
+}
+
+impl HeadsPreview {
+    /// Reads a preview file; `None` if it is one of reconstructions.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it is damaged or lacks something.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        let bad = |reason: String| Error::data(path, reason, "the next preview of the run replaces it");
+        let (mut tensors, metadata) = safetensors_file::read(path)?;
+        if tensors.contains_key("prediction") {
+            return Ok(None);
+        }
+        let mut take = |name: &str| tensors.remove(name).ok_or_else(|| bad(format!("the preview lacks `{name}`")));
+        let (images, attention) = (take("images")?, take("attention")?);
+        let said = |name: &str| metadata.get(name).map(String::as_str).unwrap_or_default();
+        let numbers = |name: &str| said(name).split(',').filter_map(|number| number.parse().ok()).collect::<Vec<f64>>();
+        let (mean, std) = (numbers("mean"), numbers("std"));
+        let (Ok([count, height, width, channels]), Ok([others, heads, patches]), Ok(patch)) =
+            (<[usize; 4]>::try_from(images.shape.clone()), <[usize; 3]>::try_from(attention.shape.clone()), said("patch").parse::<usize>())
+        else {
+            return Err(bad("the preview does not say how large its images and patches are".into()));
+        };
+        let shape = ImageShape { height, width, channels, patch: patch.max(1) };
+        if count == 0 || channels == 0 || others != count || patches != shape.num_patches() || mean.len().min(std.len()) < channels {
+            return Err(bad(format!("the parts of the preview do not fit each other: images of shape {:?}", images.shape)));
+        }
+        let draw = |(image, maps): (&[f32], &[f32])| {
+            let original = from_normalized(image, [height, width, channels], &mean, &std)?;
+            let maps: Vec<&[f32]> = maps.chunks_exact(patches).collect();
+            let heads = maps.iter().take(SHOWN_HEADS).map(|map| heat_map(map, shape.grid(), height, width));
+            Ok([original.clone(), all_heads(original, &maps, shape)].into_iter().chain(heads).collect())
+        };
+        let of_images = images.values.chunks_exact(shape.image_values()).zip(attention.values.chunks_exact((heads * patches).max(1)));
+        let first = ["Original", "Heads"].map(str::to_owned);
+        Ok(Some(Self {
+            columns: first.into_iter().chain((0..heads.min(SHOWN_HEADS)).map(|head| format!("Head {head}"))).collect(),
+            names: serde_json::from_str(said("names")).unwrap_or_default(),
+            pictures: of_images.map(draw).collect::<Result<_>>()?,
+        }))
+    }
+}
+
+/// The image with the mask of every head in a color of its own; where masks overlap, the head that looks there most.
+fn all_heads(mut image: Picture, maps: &[&[f32]], shape: ImageShape) -> Picture {
+    let share = |map: &[f32]| {
+        let total = map.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+        map.iter().map(|value| value / total).collect::<Vec<f32>>()
+    };
+    let (masks, shares): (Vec<_>, Vec<_>) = maps.iter().map(|map| (mass_mask(map, MASS), share(map))).unzip();
+    let strongest =
+        |patch: usize| (0..maps.len()).filter(|&head| masks[head][patch]).max_by(|&a, &b| shares[a][patch].total_cmp(&shares[b][patch]));
+    let owners: Vec<Option<usize>> = (0..shape.num_patches()).map(strongest).collect();
+    for head in 0..maps.len() {
+        let own: Vec<bool> = owners.iter().map(|&owner| owner == Some(head)).collect();
+        image.tint(&upsample_mask(&own, shape.grid(), [shape.height, shape.width]), head_color(head), COVER);
+    }
+    image
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::weights::safetensors_file::HostTensor;
+
+    #[test]
+    fn every_head_has_its_picture_and_its_color() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("00000001.safetensors");
+        let mut tensors = BTreeMap::from([
+            ("images".to_owned(), HostTensor::new([1, 4, 4, 1], vec![0.5; 16])),
+            ("attention".to_owned(), HostTensor::new([1, 2, 4], vec![0.7, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.7])),
+        ]);
+        let metadata = [("patch", "2"), ("mean", "0"), ("std", "1"), ("names", "[\"a.png\"]")];
+        let metadata = BTreeMap::from(metadata.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        safetensors_file::write(&path, &tensors, &metadata).unwrap();
+        let preview = HeadsPreview::open(&path).unwrap().unwrap();
+        assert_eq!(preview.columns, ["Original", "Heads", "Head 0", "Head 1"]);
+        assert_eq!((preview.names.as_slice(), preview.pictures[0].len()), (["a.png".to_owned()].as_slice(), 4));
+        let pixel = |picture: usize, y: usize, x: usize| preview.pictures[0][picture].rgb[(y * 4 + x) * 3..][..3].to_vec();
+        assert_ne!(pixel(1, 0, 0), pixel(1, 3, 3), "two heads, two colors");
+        assert_eq!(pixel(1, 0, 3), pixel(0, 0, 3), "nobody looks there");
+        assert!(pixel(2, 0, 0) > pixel(2, 3, 3) && pixel(3, 0, 0) < pixel(3, 3, 3));
+
+        tensors.insert("prediction".into(), HostTensor::new([1, 4, 4], vec![0.0; 16]));
+        safetensors_file::write(&path, &tensors, &metadata).unwrap();
+        assert!(HeadsPreview::open(&path).unwrap().is_none());
+        tensors.remove("prediction");
+        tensors.insert("attention".into(), HostTensor::new([1, 2, 3], vec![0.5; 6]));
+        safetensors_file::write(&path, &tensors, &metadata).unwrap();
+        assert!(HeadsPreview::open(&path).unwrap_err().to_string().contains("do not fit"));
+    }
+}

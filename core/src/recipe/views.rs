@@ -1,0 +1,111 @@
+//! Views of an image: how a recipe has them made, and what it may name where they are compared, heads, targets and objectives.
+
+use super::Recipe;
+use crate::augment::{ColorJitter, Colors, ViewOptions};
+use crate::knob::Knob;
+use crate::registry::Kind;
+
+/// Where images are told apart by likeness to learned prototypes.
+pub(super) const PROTOTYPES: Kind = Kind {
+    name: "prototypes",
+    summary: "an MLP to a direction, and how like it is to each of many learned ones",
+    source: "Caron et al., Emerging Properties in Self-Supervised Vision Transformers (DINO), 2021",
+    knobs: &[
+        Knob::int("prototypes", "learned directions", "", (2, 1 << 20), 65_536),
+        Knob::int("layers", "linear layers of the MLP", "", (1, 8), 3),
+        Knob::int("hidden", "numbers between them", "", (1, 16_384), 2048),
+        Knob::int("bottleneck", "numbers of a direction", "", (1, 16_384), 256),
+        Knob::choice("activation", "between the layers", &["gelu", "relu"], "gelu"),
+        Knob::flag("batch_norm", "whether numbers between the layers are normalized over the batch", false),
+        Knob::choice(
+            "lengths",
+            "of prototypes: one, whatever their weights are; learned; or one because weights are brought back to it after each step",
+            &["one", "free", "reset"],
+            "one",
+        ),
+        Knob::float(
+            "frozen_epochs",
+            "epochs in which prototypes stay as they are; at most a tenth of the training",
+            "epochs",
+            (0.0, 1e6),
+            1.0,
+        ),
+    ],
+};
+
+/// What a view must be turned into.
+pub(super) static VIEW_TARGETS: &[Kind] = &[Kind {
+    name: "assignments",
+    summary: "which prototypes are found in the other global views, balanced so that no single one wins",
+    source: "Caron et al., SwAV, 2020; Caron et al., Emerging Properties in Self-Supervised Vision Transformers (DINO), 2021",
+    knobs: &[
+        Knob::choice("teacher", "who finds them: the running average, or the network itself", &["average", "itself"], "average"),
+        Knob::choice(
+            "balance",
+            "how: by subtracting the running mean of all answers, by making a batch use all prototypes alike (Sinkhorn), or not at all",
+            &["center", "sinkhorn", "none"],
+            "center",
+        ),
+        Knob::float("temperature", "of the teacher's softmax; lower is sharper (Sinkhorn's epsilon)", "", (1e-3, 10.0), 0.04),
+        Knob::float("warmup_temperature", "what it begins with", "", (1e-3, 10.0), 0.04),
+        Knob::float(
+            "warmup_epochs",
+            "epochs until it is reached, one step an epoch; at most three tenths of the training",
+            "epochs",
+            (0.0, 1e6),
+            0.0,
+        ),
+        Knob::float("center_momentum", "share of the running mean that stays at each step", "", (0.0, 1.0), 0.9),
+        Knob::int("iterations", "of Sinkhorn's normalization", "", (1, 100), 3),
+    ],
+}];
+
+/// How far a view is from it.
+pub(super) static VIEW_OBJECTIVES: &[Kind] = &[Kind {
+    name: "view_cross_entropy",
+    summary: "how improbable the network thinks what the average finds in another view, over all pairs of views",
+    source: "Caron et al., Emerging Properties in Self-Supervised Vision Transformers (DINO), 2021",
+    knobs: &[Knob::float("temperature", "of the network's softmax", "", (1e-3, 10.0), 0.1)],
+}];
+
+/// Whether a decoder of that kind looks at whole views instead of patches.
+pub(super) fn is_head(decoder: &str) -> bool {
+    decoder == PROTOTYPES.name
+}
+
+/// Whether a target or an objective of that kind is about whole views.
+pub(super) fn is_of_views(kind: &str) -> bool {
+    VIEW_TARGETS.iter().chain(VIEW_OBJECTIVES).any(|known| known.name == kind)
+}
+
+impl Recipe {
+    /// The views of a training sample: global ones first, then local ones.
+    pub fn views(&self) -> Vec<ViewOptions> {
+        /// The image side that deviations of blurs are meant for, in pixels.
+        const BLURRED_SIDE: f64 = 224.0;
+        let (augment, image) = (&self.augment, self.data.image);
+        let scale = image[0].min(image[1]) as f64 / BLURRED_SIDE;
+        let view = |[height, width]: [usize; 2], crop_scale: &[f64], place: usize| ViewOptions {
+            height,
+            width,
+            crop_scale: pair(crop_scale),
+            crop_ratio: pair(&augment.crop_ratio),
+            flip: augment.flip,
+            colors: Colors {
+                jitter: ColorJitter::new(&augment.jitter, augment.jitter_chance),
+                gray: augment.gray,
+                blur: augment.blur.get(place).copied().unwrap_or(0.0),
+                sigma: pair(&augment.blur_sigma).map(|sigma| sigma * scale),
+                solarize: augment.solarize.get(place).copied().unwrap_or(0.0),
+            },
+        };
+        let global = (0..augment.views).map(|number| view(image, &augment.crop_scale, number.min(1)));
+        let local = (0..augment.local_views).map(|_| view(augment.local_image, &augment.local_scale, 2));
+        global.chain(local).collect()
+    }
+}
+
+/// The two ends of an interval; a valid recipe has exactly two.
+fn pair(ends: &[f64]) -> [f64; 2] {
+    [ends.first().copied().unwrap_or(1.0), ends.last().copied().unwrap_or(1.0)]
+}

@@ -1,0 +1,103 @@
+//! What learns: a network, how it is taught, and what moves its weights. Everything of a step but the images.
+
+use burn::tensor::Tensor;
+
+use crate::method::{Lesson, Network, Place};
+use crate::optim::adamw::{clip_each, global_norm};
+use crate::optim::ema::Ema;
+use crate::optim::optimizer::Optimizer;
+use crate::recipe::Recipe;
+use crate::weights::parameters::Named;
+
+/// A network in training.
+pub struct Learner {
+    /// The network, on the differentiating device.
+    pub network: Network,
+    /// How it is taught.
+    pub lesson: Lesson,
+    /// What moves its weights.
+    pub optimizer: Optimizer,
+    /// Their running average.
+    pub ema: Option<Ema>,
+    clip_norm: f64,
+    clips_each: bool,
+}
+
+/// What an update is made with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UpdateRates {
+    /// Learning rate.
+    pub lr: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Decay of the running average.
+    pub ema: f64,
+}
+
+impl Learner {
+    /// At its beginning: the average is the network itself.
+    pub fn new(recipe: &Recipe, network: Network, lesson: Lesson) -> Self {
+        let optim = &recipe.optim;
+        let mut learner = Self {
+            optimizer: Optimizer::new(optim),
+            ema: (optim.ema > 0.0).then(|| Ema::new(optim.ema, network.parameters())),
+            network,
+            lesson,
+            clip_norm: optim.clip_norm,
+            clips_each: optim.clip == "tensor",
+        };
+        learner.follow_average();
+        learner
+    }
+
+    /// Clips, updates weights and average, and returns the gradient's norm before clipping. Shape: `[1]`.
+    pub fn update(
+        &mut self,
+        mut gradients: Named<Tensor<1>>,
+        teacher_mean: Option<Tensor<1>>,
+        place: Place,
+        rates: UpdateRates,
+    ) -> Option<Tensor<1>> {
+        if let Some(frozen) = self.lesson.frozen(place) {
+            gradients.remove(frozen);
+        }
+        let norm = global_norm(&gradients);
+        let limit = self.clip_norm;
+        let mut clip = norm.as_ref().filter(|_| limit > 0.0).map(|norm| (norm, limit));
+        if limit > 0.0 && self.clips_each {
+            (gradients, clip) = (clip_each(gradients, limit), None);
+        }
+        self.optimizer.step(self.network.parameters_mut(), gradients, [rates.lr, rates.weight_decay], clip);
+        self.lesson.learned(teacher_mean, &mut self.network);
+        if let Some(ema) = &mut self.ema {
+            ema.decay = rates.ema;
+            ema.update(self.network.parameters());
+        }
+        self.follow_average();
+        norm
+    }
+
+    /// Lets the running average teach, where it does.
+    pub fn follow_average(&mut self) {
+        if self.lesson.follows_average() {
+            let average = self.average();
+            self.lesson.follow(average);
+        }
+    }
+
+    /// The running average, or the network itself where there is none.
+    pub fn average(&self) -> Network {
+        let mut network = self.network.for_inference();
+        if let Some(ema) = &self.ema {
+            network.parameters_mut().update_parameters(&mut |name, _, value| ema.values.get(name).cloned().unwrap_or(value));
+        }
+        network
+    }
+
+    /// The network as it is judged: the running average where there is one. Of a masked method that it teaches, the network itself: only that
+    /// is asked for what is hidden.
+    pub fn judged(&self) -> Network {
+        let is_student = self.lesson.task().is_some_and(|task| task.target.follows_average());
+        if is_student { self.network.for_inference() } else { self.average() }
+    }
+}

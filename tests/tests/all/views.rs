@@ -1,0 +1,112 @@
+//! Runs that compare views of images: what they keep, what they tell, and what can be done with them.
+
+use std::path::Path;
+
+use crate::harness::{Call, events_of, maskroom, number, toy, toy_picture};
+use crate::readers::{tensor, tensors};
+
+/// Training a small network into a new run folder.
+fn pretrain(run: &Path) -> Call {
+    let words = "--set backbone.preset=vit-nano --set backbone.depth=2 --set augment.local_views=2 --set decoder.prototypes=64 \
+                 --set decoder.hidden=64 --set decoder.bottleneck=32 --set optim.batch=16 --device cpu";
+    maskroom(&format!("pretrain --recipe dino {words}")).with("--data", toy()).with("--out", run)
+}
+
+#[test]
+fn a_run_goes_on_bit_for_bit_center_and_all() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [whole, resumed] = ["whole", "resumed"].map(|name| folder.path().join(name));
+    for run in [&whole, &resumed] {
+        let every_third = "--set train.checkpoint_every_steps=3 --set train.validate_every_steps=3 --set train.preview_every_steps=3";
+        pretrain(run).and("--set train.steps=6 --set train.log_every_steps=1 --set backbone.drop_path=0.2").and(every_third).json();
+    }
+    std::fs::remove_dir_all(resumed.join("checkpoints/00000006")).expect("the last checkpoint");
+    assert_eq!(maskroom("train --resume").arg(&resumed).json()["resumed_from"], 3);
+    let path = |run: &Path, name: &str| run.join("checkpoints/00000006").join(name);
+    for name in ["model.safetensors", "optimizer.safetensors"] {
+        let [one, other] = [&whole, &resumed].map(|run| std::fs::read(path(run, name)).expect("a checkpoint's file"));
+        assert_eq!(one, other, "{name}");
+    }
+    let model = tensors(&path(&whole, "model.safetensors"));
+    for name in ["cls_token", "teacher.cls_token", "head.mlp.0.weight", "teacher.head.last_layer.weight_v", "teacher.blocks.1.mlp.fc2.bias"]
+    {
+        assert!(model.contains_key(name), "{name} in {:?}", model.keys());
+    }
+    assert_eq!(tensor(&path(&whole, "optimizer.safetensors"), "lesson.center").shape, [64]);
+
+    // What tells of a collapse stands in every line of the log, and what features are good for beside each validation.
+    for step in events_of(&whole, "step") {
+        let metric = |name: &str| number(&step, &format!("/metrics/{name}"));
+        assert!((0.0..=64_f64.ln() + 1e-3).contains(&metric("teacher_entropy")) && metric("kl") > -1e-4, "{step}");
+        assert!((1.0 / 64.0..1.0).contains(&metric("teacher_peak")) && metric("feature_spread") > 0.0, "{step}");
+        // The loss is what they add up to.
+        assert!((number(&step, "loss") - metric("kl") - metric("teacher_entropy")).abs() < 1e-3, "{step}");
+    }
+    for validation in events_of(&whole, "validation") {
+        let metric = |name: &str| number(&validation, &format!("/metrics/{name}"));
+        assert!(metric("effective_rank") > 1.0 && metric("feature_spread") > 0.0 && number(&validation, "loss") > 0.0, "{validation}");
+    }
+    let preview = tensors(&whole.join("previews/00000006.safetensors"));
+    assert!(preview.contains_key("attention") && !preview.contains_key("prediction"));
+    assert!(whole.join("report/attention.png").is_file() && !whole.join("report/reconstructions.png").exists());
+}
+
+#[test]
+fn its_weights_are_looked_into_and_draw_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (run, out) = (folder.path().join("run"), folder.path().join("out"));
+    let printed = pretrain(&run).and("--steps 4 --set optim.ema=0.5").json();
+    assert!(number(&printed, "first_loss") > 0.0);
+    let image = toy_picture(0);
+    let [attention, features] = ["attention.safetensors", "features.safetensors"].map(|name| folder.path().join(name));
+    maskroom("attend --weights").arg(&run).and("--images").arg(&image).with("--out", &attention).json();
+    let heads = tensor(&attention, "attention").shape;
+    assert_eq!(heads[..2], [1, 3]);
+    let embed = |kind: &str| {
+        maskroom("embed --pool cls --weights")
+            .arg(&run)
+            .and("--weights-kind")
+            .arg(kind)
+            .and("--images")
+            .arg(&image)
+            .with("--out", &features)
+            .json();
+        tensor(&features, "features").values
+    };
+    // The teacher is what is used unless something else is asked for.
+    let [best, teacher, ema, raw] = ["best", "teacher", "ema", "raw"].map(embed);
+    assert!(best == teacher && best == ema && best != raw);
+    maskroom("evaluate knn --weights").arg(&run).with("--data", toy()).json();
+    maskroom("evaluate jaccard --weights").arg(&run).with("--data", toy()).json();
+    // Objects are found among its keys too: one, or up to three, in every image.
+    for (method, most) in [("lost", 1), ("tokencut", 1), ("maskcut", 3)] {
+        let masks = folder.path().join(method);
+        let printed = maskroom(&format!("segment --method {method} --format png,coco --weights")).arg(&run);
+        let printed = printed.with("--data", toy()).with("--out", &masks).json();
+        let count = number(&printed, "masks") as usize;
+        assert!((64..=64 * most).contains(&count), "{method}: {count}");
+        assert!(printed["exports"].as_array().expect("exports").iter().all(|export| export["exact"] == true), "{printed}");
+        assert!(masks.join("masks/toy_000063.png").is_file());
+    }
+    maskroom("reconstruct --weights").arg(&run).and("--images").arg(&image).with("--out", &out).refused(2, &["dino", "attend"]);
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let refused = |method: &str, sets: &[&str], words: &[&str]| {
+        let run = folder.path().join("never");
+        let call = maskroom(&format!("pretrain --recipe {method} --steps 1")).with("--data", toy()).with("--out", &run);
+        sets.iter().fold(call, |call, set| call.and("--set").arg(set)).refused(2, words);
+        assert!(!run.exists());
+    };
+    refused("dino", &["mask.ratio=0.5"], &["mask.ratio", "nothing is hidden"]);
+    refused("dino", &["augment.views=1"], &["augment.views", "use 2"]);
+    refused("dino", &["optim.ema=0"], &["optim.ema"]);
+    refused("dino", &["target.kind=pixels"], &["target.kind", "assignments"]);
+    refused("dino", &["augment.local_image=[90, 90]"], &["augment.local_image", "16"]);
+    refused("dino", &["backbone.preset=swin-t"], &["augment.local_views", "one size"]);
+    refused("dino", &["augment.blur=[0.5]"], &["augment.blur", "three numbers"]);
+    refused("mae", &["augment.views=2"], &["augment.views", "one view"]);
+    refused("mae", &["target.kind=assignments"], &["target.kind", "whole views"]);
+}

@@ -32,6 +32,8 @@ pub enum Purpose {
     MaskSize = 12,
     /// How colors are changed, and what is blurred.
     Color = 13,
+    /// What stands in a queue before anything has been put there.
+    Queue = 14,
 }
 
 /// A stream of pseudo-random numbers.

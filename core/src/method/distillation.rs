@@ -3,24 +3,19 @@
 
 use burn::tensor::{Device, Tensor, activation};
 
-use super::prototypes::normalized;
+use super::prototypes::PROTOTYPES;
 use super::view_batch::ViewBatch;
+use super::view_lesson::{ViewLesson, Views, spread};
 use super::{Network, Outcome, Place};
 use crate::error::{Error, Result};
 use crate::kernel::{self, RowError};
 use crate::recipe::Recipe;
 use crate::weights::model_file::flat;
-use crate::weights::safetensors_file::{HostTensor, TensorMap};
+use crate::weights::safetensors_file::TensorMap;
 
 /// How views are compared, and the teacher.
 pub struct Distillation {
-    /// H and W of each view; global ones first.
-    pub sizes: Vec<[usize; 2]>,
-    /// Global views.
-    pub global: usize,
-    /// C and P.
-    channels_and_patch: [usize; 2],
-    seed: u64,
+    views: Views,
     student_temperature: f64,
     teacher_temperature: Temperature,
     balance: Balance,
@@ -80,10 +75,7 @@ impl Distillation {
     pub fn new(recipe: &Recipe) -> Self {
         let (target, number) = (&recipe.target, |key: &str, usual: f64| recipe.target.number(key).unwrap_or(usual));
         Self {
-            sizes: recipe.views().iter().map(|view| [view.height, view.width]).collect(),
-            global: recipe.augment.views,
-            channels_and_patch: [recipe.data.channels, recipe.backbone.patch],
-            seed: recipe.seed,
+            views: Views::new(recipe),
             student_temperature: recipe.objective.number("temperature").unwrap_or(0.1),
             teacher_temperature: Temperature {
                 begin: number("warmup_temperature", 0.04),
@@ -100,34 +92,6 @@ impl Distillation {
             center: None,
             teacher: None,
         }
-    }
-
-    /// Whether the running average teaches.
-    pub fn follows_average(&self) -> bool {
-        !self.is_own_teacher
-    }
-
-    /// Takes the running average as it is now as the teacher.
-    pub fn follow(&mut self, average: Network) {
-        self.teacher = Some(average);
-    }
-
-    /// Prepares a step. `images` as [`ViewBatch::new`] wants them; `keys` tell the samples apart.
-    pub fn batch(&self, images: &[f32], epoch: u64, keys: &[u64]) -> ViewBatch {
-        ViewBatch::new(images, &self.sizes, self.channels_and_patch, epoch, keys)
-    }
-
-    /// Whether prototypes stay as they are at a step.
-    pub fn freezes_prototypes(&self, place: Place) -> bool {
-        (place.epoch as f64) < self.frozen_epochs && place.step * 10 < place.steps
-    }
-
-    /// The loss of a step; with `wants_figures`, what is to be watched too.
-    ///
-    /// # Errors
-    /// If nobody teaches, or the network is none of views.
-    pub fn outcome(&self, network: &Network, batch: &ViewBatch, place: Place, wants_figures: bool) -> Result<Outcome> {
-        Ok(self.compare(self.answers(network, batch)?, batch.batch, place, wants_figures))
     }
 
     fn compare(&self, answers: Answers, batch: usize, place: Place, wants_figures: bool) -> Outcome {
@@ -159,56 +123,20 @@ impl Distillation {
             figures.push(("teacher_peak", taught.mean_dim(0).max()));
             figures.push(("feature_spread", spread(answers.features)));
         }
-        let mean = matches!(self.balance, Balance::Center(_)).then(|| answers.taught.mean_dim(0).squeeze_dim(0));
-        Outcome { loss, figures, teacher_mean: mean }
-    }
-
-    /// Moves the center after a step, towards the mean of what the teacher said in it.
-    pub fn learned(&mut self, teacher_mean: Option<Tensor<1>>) {
-        if let (Balance::Center(momentum), Some(mean)) = (self.balance, teacher_mean) {
-            let share = mean * (1.0 - momentum);
-            self.center = Some(match self.center.take() {
-                Some(center) => center * momentum + share,
-                None => share,
-            });
-        }
-    }
-
-    /// What has to be kept to go on bit for bit.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn state(&self) -> Result<TensorMap> {
-        let Some(center) = self.center.clone() else { return Ok(TensorMap::new()) };
-        let shape = center.dims();
-        Ok(TensorMap::from([(CENTER.to_owned(), HostTensor::new(shape, crate::weights::model_file::to_host(center)?))]))
-    }
-
-    /// Takes what was kept.
-    pub fn restore(&mut self, state: &TensorMap, device: &Device) {
-        self.center = state.get(CENTER).map(|center| flat(center, &device.clone().without_autodiff()));
+        let kept = matches!(self.balance, Balance::Center(_)).then(|| answers.taught.mean_dim(0));
+        Outcome { loss, figures, kept }
     }
 
     fn answers(&self, network: &Network, batch: &ViewBatch) -> Result<Answers> {
-        let model = network.views()?;
-        let shown = batch.groups.iter().map(|group| {
-            let drop_path = network.drop_path(self.seed, batch.epoch, &batch.keys, group.first..group.first + group.count);
-            model.features(group.patches(group.count, network.device()), group.grid, drop_path.as_ref())
-        });
-        let features = Tensor::cat(shown.collect(), 0);
-        let given = model.head.forward(features.clone());
+        let features = self.views.shown(network, batch)?;
+        let given = network.views()?.head.prototypes()?.forward(features.clone());
         if self.is_own_teacher {
-            let global = |all: &Tensor<2>| all.clone().without_autodiff().narrow(0, 0, self.global * batch.batch);
+            let global = |all: &Tensor<2>| all.clone().without_autodiff().narrow(0, 0, self.views.global * batch.batch);
             return Ok(Answers { taught: global(&given), features: global(&features), given });
         }
         let teacher = self.teacher.as_ref().ok_or_else(|| Error::Failed("views are compared, and there is no teacher".into()))?;
-        let model = teacher.views()?;
-        let taught = batch.groups.iter().filter(|group| group.first < self.global).map(|group| {
-            let global = (self.global - group.first).min(group.count);
-            model.features(group.patches(global, teacher.device()), group.grid, None)
-        });
-        let features = Tensor::cat(taught.collect(), 0);
-        Ok(Answers { taught: model.head.forward(features.clone()), features, given })
+        let features = self.views.taught(teacher, batch)?;
+        Ok(Answers { taught: teacher.views()?.head.prototypes()?.forward(features.clone()), features, given })
     }
 
     /// Assignments of each view's batch by Sinkhorn and Knopp's iteration: prototypes alike, then samples alike, in turn. Shapes:
@@ -224,22 +152,23 @@ impl Distillation {
             }
             shares
         };
-        Tensor::cat((0..self.global).map(of_view).collect(), 0)
+        Tensor::cat((0..self.views.global).map(of_view).collect(), 0)
     }
 
     /// For every view the mean of what all other global ones are taught as, and how many those are. Shapes: `taught [G·B, K]` to `[V·B, K]`
     /// and `[V·B]`.
     fn wanted(&self, taught: &Tensor<2>, batch: usize) -> (Tensor<2>, Tensor<1>) {
         let of_view = |view: usize| taught.clone().narrow(0, view * batch, batch);
-        let others = |view: usize| (0..self.global).filter(move |&other| other != view);
+        let others = |view: usize| (0..self.views.global).filter(move |&other| other != view);
         let count = |view: usize| others(view).count();
         let mean = |view: usize| {
             let sum = others(view).map(of_view).reduce(|sum, other| sum + other).unwrap_or_else(|| of_view(0));
             if count(view) > 1 { sum / count(view) as f64 } else { sum }
         };
-        let of_small = (self.sizes.len() > self.global).then(|| mean(self.global));
-        let wanted = (0..self.sizes.len()).map(|view| of_small.clone().filter(|_| view >= self.global).unwrap_or_else(|| mean(view)));
-        let weights: Vec<f32> = (0..self.sizes.len()).flat_map(|view| std::iter::repeat_n(count(view) as f32, batch)).collect();
+        let of_small = (self.views.sizes.len() > self.views.global).then(|| mean(self.views.global));
+        let wanted =
+            (0..self.views.sizes.len()).map(|view| of_small.clone().filter(|_| view >= self.views.global).unwrap_or_else(|| mean(view)));
+        let weights: Vec<f32> = (0..self.views.sizes.len()).flat_map(|view| std::iter::repeat_n(count(view) as f32, batch)).collect();
         (Tensor::cat(wanted.collect(), 0), Tensor::from_floats(&weights[..], &taught.device()))
     }
 }
@@ -247,18 +176,52 @@ impl Distillation {
 /// The name of the running mean among what is kept.
 const CENTER: &str = "center";
 
-/// The deviation of the numbers of normalized features over a batch, as a share of what it is where features point everywhere alike, 1/√D.
-/// Shapes: `features [M, D]` to `[1]`.
-fn spread(features: Tensor<2>) -> Tensor<1> {
-    let [rows, width] = features.dims();
-    let direction = normalized(features);
-    let mean = direction.clone().mean_dim(0);
-    let variance = (direction - mean).powi_scalar(2).sum_dim(0) * (1.0 / rows.max(1) as f64);
-    variance.sqrt().mean() * (width as f64).sqrt()
+impl ViewLesson for Distillation {
+    fn views(&self) -> &Views {
+        &self.views
+    }
+
+    fn follows_average(&self) -> bool {
+        !self.is_own_teacher
+    }
+
+    fn follow(&mut self, average: Network) {
+        self.teacher = Some(average);
+    }
+
+    fn outcome(&self, network: &Network, batch: &ViewBatch, place: Place, wants_figures: bool) -> Result<Outcome> {
+        Ok(self.compare(self.answers(network, batch)?, batch.batch, place, wants_figures))
+    }
+
+    fn frozen(&self, place: Place) -> Option<&'static str> {
+        let is_frozen = (place.epoch as f64) < self.frozen_epochs && place.step * 10 < place.steps;
+        is_frozen.then_some(PROTOTYPES)
+    }
+
+    /// Moves the center towards the mean of what the teacher said in a step.
+    fn learned(&mut self, kept: Vec<Tensor<2>>) {
+        let Balance::Center(momentum) = self.balance else { return };
+        let (count, width) = (kept.len(), kept.first().map_or(0, |mean| mean.dims()[1]));
+        let Some(sum) = kept.into_iter().reduce(|sum, mean| sum + mean) else { return };
+        let share = sum.reshape([width]) * ((1.0 - momentum) / count as f64);
+        self.center = Some(match self.center.take() {
+            Some(center) => center * momentum + share,
+            None => share,
+        });
+    }
+
+    fn state(&self) -> Vec<(&'static str, Tensor<2>)> {
+        self.center.iter().map(|center| (CENTER, center.clone().unsqueeze())).collect()
+    }
+
+    fn restore(&mut self, state: &TensorMap, device: &Device) {
+        self.center = state.get(CENTER).map(|center| flat(center, device));
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::view_tests::kept;
     use super::*;
     use crate::random::{Purpose, Stream};
     use crate::recipe::Base;
@@ -289,7 +252,7 @@ mod tests {
             features: rows(&[1.0, 0.0, 0.0, 1.0], 2, &device),
             given: rows(&[0.3, 0.1, -0.2, 0.0].repeat(2), 4, &device),
         };
-        let Outcome { loss, figures, teacher_mean } = distillation.compare(answers(), 1, LATE, true);
+        let Outcome { loss, figures, kept: mean } = distillation.compare(answers(), 1, LATE, true);
         let figure = |name: &str| number(&figures.iter().find(|(known, _)| *known == name).unwrap().1);
         for (have, want) in [
             (number(&loss), 2.368_123),
@@ -301,10 +264,10 @@ mod tests {
         }
         // Two features at right angles: each number is 1 once and 0 once.
         assert!((figure("feature_spread") - 0.5 * 2_f64.sqrt()).abs() < 1e-6, "{}", figure("feature_spread"));
-        distillation.learned(teacher_mean);
+        distillation.learned(mean.into_iter().collect());
         let center = to_host(distillation.center.clone().unwrap()).unwrap();
         assert!(center.iter().zip([0.011, 0.023, -0.001, -0.009]).all(|(have, want)| (have - want).abs() < 1e-7), "{center:?}");
-        let state = distillation.state().unwrap();
+        let state = kept(distillation.state());
         let mut other = self::distillation(&[]);
         other.restore(&state, &device);
         assert_eq!(to_host(other.center.unwrap()).unwrap(), center);
@@ -392,7 +355,7 @@ mod tests {
     #[test]
     fn prototypes_are_frozen_at_first_but_never_for_long() {
         let distillation = distillation(&[]);
-        let freezes = |step: u64, steps: u64| distillation.freezes_prototypes(Place { epoch: step / 10, step, steps, steps_per_epoch: 10 });
+        let freezes = |step: u64, steps: u64| distillation.frozen(Place { epoch: step / 10, step, steps, steps_per_epoch: 10 }).is_some();
         assert_eq!([0, 9, 10].map(|step| freezes(step, 1000)), [true, true, false]);
         assert_eq!([0, 1, 2].map(|step| freezes(step, 20)), [true, true, false]);
     }

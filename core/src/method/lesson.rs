@@ -2,9 +2,11 @@
 
 use burn::tensor::{Device, Tensor};
 
+use super::contrast::Contrast;
 use super::distillation::Distillation;
 use super::masked_batch::MaskedBatch;
 use super::view_batch::ViewBatch;
+use super::view_lesson::ViewLesson;
 use super::{Network, Task};
 use crate::error::Result;
 use crate::mask::{Grid, Mask, MaskStrategy};
@@ -17,7 +19,7 @@ pub enum Lesson {
     /// What is hidden of an image is predicted.
     Masked(Masking),
     /// Views of an image are compared.
-    Views(Distillation),
+    Views(Box<dyn ViewLesson>),
 }
 
 /// A task, and what it hides.
@@ -68,8 +70,8 @@ pub struct Outcome {
     pub loss: Tensor<1>,
     /// What is to be watched besides, by name, where it was asked for. Shape: `[1]` each.
     pub figures: Vec<(&'static str, Tensor<1>)>,
-    /// The mean of what the teacher said, where that is kept: `[K]`.
-    pub teacher_mean: Option<Tensor<1>>,
+    /// What the lesson wants to be handed back after the step, if anything.
+    pub kept: Option<Tensor<2>>,
 }
 
 impl Lesson {
@@ -79,7 +81,7 @@ impl Lesson {
     /// If the recipe names a part that does not exist or does not fit.
     pub fn new(recipe: &Recipe) -> Result<Self> {
         if recipe.compares_views() {
-            return Ok(Self::Views(Distillation::new(recipe)));
+            return Ok(Self::Views(view_lesson(recipe)));
         }
         Ok(Self::Masked(Masking { task: Task::new(recipe)?, strategy: recipe.mask()?, grid: recipe.grid(), seed: recipe.seed }))
     }
@@ -107,7 +109,7 @@ impl Lesson {
     pub fn follows_average(&self) -> bool {
         match self {
             Self::Masked(masking) => masking.task.target.follows_average(),
-            Self::Views(distillation) => distillation.follows_average(),
+            Self::Views(lesson) => lesson.follows_average(),
         }
     }
 
@@ -120,7 +122,7 @@ impl Lesson {
     pub fn follow(&mut self, average: Network) {
         match self {
             Self::Masked(masking) => masking.task.follow(&average),
-            Self::Views(distillation) => distillation.follow(average),
+            Self::Views(lesson) => lesson.follow(average),
         }
     }
 
@@ -131,7 +133,7 @@ impl Lesson {
     pub fn prepare(&self, images: &[f32], epoch: u64, keys: &[u64]) -> Result<Prepared> {
         let given = match self {
             Self::Masked(masking) => Given::Masked(masking.task.batch(images, &masking.masks(epoch, keys))?),
-            Self::Views(distillation) => Given::Views(distillation.batch(images, epoch, keys)),
+            Self::Views(lesson) => Given::Views(lesson.views().batch(images, epoch, keys)),
         };
         Ok(Prepared { given, epoch, keys: keys.to_vec() })
     }
@@ -142,11 +144,11 @@ impl Lesson {
     /// If lesson and network are of different recipes.
     pub fn outcome(&self, network: &Network, prepared: &Prepared, place: Place, wants_figures: bool) -> Result<Outcome> {
         match (self, &prepared.given) {
-            (Self::Views(distillation), Given::Views(batch)) => distillation.outcome(network, batch, place, wants_figures),
+            (Self::Views(lesson), Given::Views(batch)) => lesson.outcome(network, batch, place, wants_figures),
             (Self::Masked(masking), Given::Masked(batch)) => {
                 let drop_path = network.drop_path(masking.seed, prepared.epoch, &prepared.keys, 0..1);
                 let loss = network.loss(batch, masking.task.objective.as_ref(), drop_path.as_ref())?;
-                Ok(Outcome { loss, figures: Vec::new(), teacher_mean: None })
+                Ok(Outcome { loss, figures: Vec::new(), kept: None })
             }
             _ => Err(crate::error::Error::Failed("a step was prepared for another lesson".into())),
         }
@@ -155,36 +157,38 @@ impl Lesson {
     /// The parameter that stays as it is at a step.
     pub fn frozen(&self, place: Place) -> Option<&'static str> {
         match self {
-            Self::Views(distillation) if distillation.freezes_prototypes(place) => Some(super::prototypes::PROTOTYPES),
-            _ => None,
+            Self::Views(lesson) => lesson.frozen(place),
+            Self::Masked(_) => None,
         }
     }
 
-    /// Takes note of a step: of what its teacher said, and of the weights that came out of it.
-    pub fn learned(&mut self, teacher_mean: Option<Tensor<1>>, network: &mut Network) {
-        if let Self::Views(distillation) = self {
-            distillation.learned(teacher_mean);
+    /// Takes note of a step: of what its micro-batches gave to be kept, and of the weights that came out of it.
+    pub fn learned(&mut self, kept: Vec<Tensor<2>>, network: &mut Network) {
+        if let Self::Views(lesson) = self {
+            lesson.learned(kept);
             network.bring_back_prototypes();
         }
     }
 
-    /// What has to be kept to go on bit for bit.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn state(&self) -> Result<TensorMap> {
+    /// What has to be kept to go on bit for bit, by name.
+    pub fn state(&self) -> Vec<(&'static str, Tensor<2>)> {
         match self {
-            Self::Masked(_) => Ok(TensorMap::new()),
-            Self::Views(distillation) => distillation.state(),
+            Self::Masked(_) => Vec::new(),
+            Self::Views(lesson) => lesson.state(),
         }
     }
 
     /// Takes what was kept.
     pub fn restore(&mut self, state: &TensorMap, device: &Device) {
-        if let Self::Views(distillation) = self {
-            distillation.restore(state, device);
+        if let Self::Views(lesson) = self {
+            lesson.restore(state, device);
         }
     }
+}
+
+/// How the recipe's views are compared.
+fn view_lesson(recipe: &Recipe) -> Box<dyn ViewLesson> {
+    if recipe.decoder.kind == "projector" { Box::new(Contrast::new(recipe)) } else { Box::new(Distillation::new(recipe)) }
 }
 
 impl Prepared {

@@ -1,21 +1,29 @@
 //! One paper, one file: how data, mask, network, target and objective are wired together.
 
 pub mod beit;
+pub mod byol;
+pub mod contrast;
 pub mod data2vec;
 pub mod decoder;
 pub mod dino;
 pub mod distillation;
+pub mod head;
 pub mod ijepa;
 pub mod lesson;
 pub mod mae;
 pub mod masked_batch;
 pub mod masked_model;
 pub mod maskfeat;
+pub mod moco;
+pub mod projector;
 pub mod prototypes;
+pub mod simclr;
 pub mod simmim;
+pub mod simsiam;
 pub mod swav;
 pub mod um_mae;
 pub mod view_batch;
+pub mod view_lesson;
 pub mod views_model;
 
 #[cfg(test)]
@@ -33,6 +41,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
+use crate::backbone::batch_norm::Affine;
 use crate::backbone::drop_path::DropPath;
 use crate::backbone::encoder::{Encoder, EncoderConfig};
 use crate::backbone::init::Init;
@@ -52,9 +61,11 @@ use crate::target::{Output, Target, TargetImage};
 use crate::weights::parameters::Parameters;
 use crate::weights::safetensors_file::TensorMap;
 use decoder::DecoderConfig;
+use head::{Head, HeadConfig};
 use masked_batch::{Feed, ImageShape, MaskedBatch};
 use masked_model::{Hidden, MaskedConfig, MaskedModel};
-use prototypes::{HeadConfig, Lengths, PROTOTYPES, normalized};
+use projector::{MlpConfig, ProjectorConfig};
+use prototypes::{Lengths, PROTOTYPES, PrototypesConfig, normalized};
 use views_model::{ViewsConfig, ViewsModel};
 
 pub use lesson::{Lesson, Outcome, Place};
@@ -235,11 +246,34 @@ pub fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
 /// The sizes of the recipe's network, where it compares views.
 pub fn view_sizes(recipe: &Recipe) -> ViewsConfig {
     let (encoder, head) = (encoder_sizes(recipe), &recipe.decoder);
-    ViewsConfig {
-        head: HeadConfig {
-            inputs: encoder.last_width(),
+    let (inputs, hidden) = (encoder.last_width(), head.count("hidden"));
+    let head = match head.kind.as_str() {
+        "projector" => {
+            let norm = |key: &str| match head.word(key) {
+                Some("plain") => Some(Affine::Nothing),
+                Some("scale") => Some(Affine::Scale),
+                _ => None,
+            };
+            let projector = MlpConfig {
+                layers: head.count("layers"),
+                hidden,
+                width: head.count("width"),
+                batch_norm: head.flag("batch_norm").unwrap_or(true),
+                last_norm: norm("last_norm"),
+                bias: head.flag("bias").unwrap_or(true),
+            };
+            let predictor = MlpConfig {
+                layers: head.count("predictor_layers"),
+                hidden: head.count("predictor_hidden"),
+                last_norm: norm("predictor_norm"),
+                ..projector
+            };
+            HeadConfig::Projector(ProjectorConfig { inputs, projector, predictor })
+        }
+        _ => HeadConfig::Prototypes(PrototypesConfig {
+            inputs,
             layers: head.count("layers"),
-            hidden: head.count("hidden"),
+            hidden,
             bottleneck: head.count("bottleneck"),
             prototypes: head.count("prototypes"),
             relu: head.word("activation") == Some("relu"),
@@ -249,9 +283,9 @@ pub fn view_sizes(recipe: &Recipe) -> ViewsConfig {
                 Some("reset") => Lengths::Reset,
                 _ => Lengths::One,
             },
-        },
-        encoder,
-    }
+        }),
+    };
+    ViewsConfig { encoder, head }
 }
 
 /// The sizes of the recipe's encoder.
@@ -409,7 +443,8 @@ impl Network {
 
     /// Gives prototypes that have no length of their own length one again.
     pub fn bring_back_prototypes(&mut self) {
-        if self.views().is_ok_and(|model| model.head.last_layer.weight_g.is_none()) {
+        let are_reset = |head: &Head| head.prototypes().is_ok_and(|head| head.last_layer.weight_g.is_none());
+        if self.views().is_ok_and(|model| are_reset(&model.head)) {
             self.parameters_mut().update_parameters(&mut |name, shape, value| match (name, shape) {
                 (PROTOTYPES, &[count, width]) => normalized(value.reshape([count, width])).reshape([-1]),
                 _ => value,

@@ -9,8 +9,8 @@ use crate::kernel;
 use crate::random::Stream;
 
 /// The sizes of a head.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeadConfig {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrototypesConfig {
     /// D: numbers of a feature.
     pub inputs: usize,
     /// Linear layers of the MLP.
@@ -65,7 +65,7 @@ pub struct Prototypes {
 /// The parameter that stays as it is while prototypes are frozen.
 pub const PROTOTYPES: &str = "head.last_layer.weight_v";
 
-impl HeadConfig {
+impl PrototypesConfig {
     /// DINO's initialization: normal matrices and zero biases, prototypes uniform in ±1/√W.
     pub fn init(&self, stream: &mut Stream, device: &Device) -> PrototypeHead {
         let mut widths = vec![self.hidden; self.layers.saturating_sub(1)];
@@ -151,7 +151,7 @@ mod tests {
 
     fn head(layers: usize, lengths: Lengths, device: &Device) -> PrototypeHead {
         let (relu, batch_norm) = (lengths == Lengths::Reset, lengths == Lengths::Reset);
-        let config = HeadConfig { inputs: 6, layers, hidden: 10, bottleneck: 4, prototypes: 7, relu, batch_norm, lengths };
+        let config = PrototypesConfig { inputs: 6, layers, hidden: 10, bottleneck: 4, prototypes: 7, relu, batch_norm, lengths };
         config.init(&mut Stream::new(1, 0, 0, Purpose::Init), device)
     }
 

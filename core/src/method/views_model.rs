@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::prototypes::{HeadConfig, PrototypeHead};
+use super::head::{Head, HeadConfig};
 use crate::backbone::drop_path::DropPath;
 use crate::backbone::encoder::{Encoder, EncoderConfig};
 use crate::error::Result;
@@ -24,7 +24,7 @@ pub struct ViewsModel {
     /// The part that is kept.
     pub encoder: Encoder,
     /// What turns a feature into an answer.
-    pub head: PrototypeHead,
+    pub head: Head,
 }
 
 impl ViewsConfig {

@@ -26,6 +26,8 @@ pub struct Momentum {
     pub momentum: f64,
     /// Added to the gradient, in shares of the weights; not decoupled.
     pub weight_decay: f64,
+    /// What names of parameters begin with whose learning rate is always the highest (SimSiam's predictor).
+    pub steady: Vec<String>,
     /// The former directions, flat.
     pub directions: Named<Tensor<1>>,
 }
@@ -38,11 +40,18 @@ const LARC_EPS: f64 = 1e-8;
 impl Momentum {
     /// A fresh optimizer.
     pub fn new(settings: &Optim, scaling: Scaling) -> Self {
-        Self { scaling, momentum: settings.momentum, weight_decay: settings.weight_decay, directions: Named::new() }
+        Self {
+            scaling,
+            momentum: settings.momentum,
+            weight_decay: settings.weight_decay,
+            steady: settings.steady.clone(),
+            directions: Named::new(),
+        }
     }
 
-    /// One update with learning rate `lr`: `m ← μ m + g`, then `p ← p - lr m`. Parameters without a gradient stay as they are.
-    pub fn step(&mut self, model: &mut dyn Parameters, mut gradients: Named<Tensor<1>>, lr: f64) {
+    /// One update with learning rate `lr`, of which `peak` is the highest: `m ← μ m + g`, then `p ← p - lr m`. Parameters without a gradient
+    /// stay as they are.
+    pub fn step(&mut self, model: &mut dyn Parameters, mut gradients: Named<Tensor<1>>, [lr, peak]: [f64; 2]) {
         model.update_parameters(&mut |name, shape, value| {
             let Some(gradient) = gradients.remove(name) else { return value };
             let gradient = self.scaled(gradient, &value, shape.len() > 1);
@@ -51,7 +60,8 @@ impl Momentum {
                 None => gradient,
             };
             self.directions.insert(name.to_owned(), direction.clone());
-            value - direction * lr
+            let is_steady = self.steady.iter().any(|steady| name.starts_with(steady));
+            value - direction * if is_steady { peak } else { lr }
         });
     }
 
@@ -99,7 +109,7 @@ mod tests {
         for _ in 0..steps {
             let gradient = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
             let gradients = [("weight".to_owned(), gradient(&[0.0, 1.0])), ("bias".to_owned(), gradient(&[1.0]))];
-            optimizer.step(&mut layer, gradients.into(), 0.1);
+            optimizer.step(&mut layer, gradients.into(), [0.1, 0.2]);
         }
         [to_host(layer.weight.val()).unwrap(), to_host(layer.bias.val()).unwrap()]
     }
@@ -133,6 +143,20 @@ mod tests {
         let [weight, bias] = updated(Scaling::Plain, 0.0, 2);
         close(&weight, &[3.0, 4.0 - 0.1 - 0.19]);
         close(&bias, &[5.0 - 0.1 - 0.19]);
+    }
+
+    #[test]
+    fn what_is_steady_keeps_the_highest_rate() {
+        let device = Device::flex();
+        let mut layer = Linear { weight: parameter(vec![3.0, 4.0], [1, 2], &device), bias: parameter(vec![5.0], [1], &device) };
+        let mut settings = Recipe::preset("mae").unwrap().optim;
+        settings.weight_decay = 0.0;
+        settings.steady = vec!["bi".into()];
+        let mut optimizer = Momentum::new(&settings, Scaling::Plain);
+        let one = |count: usize| Tensor::<1>::ones([count], &device);
+        optimizer.step(&mut layer, [("weight".to_owned(), one(2)), ("bias".to_owned(), one(1))].into(), [0.1, 0.5]);
+        close(&to_host(layer.weight.val()).unwrap(), &[2.9, 3.9]);
+        close(&to_host(layer.bias.val()).unwrap(), &[4.5]);
     }
 
     #[test]

@@ -4,9 +4,8 @@ use burn::tensor::{Device, Tensor};
 
 use super::adamw::{AdamW, clip_global_norm};
 use super::momentum::{Momentum, Scaling};
-use crate::error::Result;
 use crate::recipe::Optim;
-use crate::weights::model_file::{flat, to_host};
+use crate::weights::model_file::flat;
 use crate::weights::parameters::{Named, Parameters};
 use crate::weights::safetensors_file::{HostTensor, TensorMap};
 
@@ -16,6 +15,19 @@ pub enum Optimizer {
     AdamW(AdamW),
     /// One direction for each weight.
     Momentum(Momentum),
+}
+
+/// What an update is made with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UpdateRates {
+    /// Learning rate.
+    pub lr: f64,
+    /// The highest one, which some parameters keep.
+    pub peak_lr: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Decay of the running average.
+    pub ema: f64,
 }
 
 /// The names under which state is kept, in front of a parameter's.
@@ -35,27 +47,21 @@ impl Optimizer {
         }
     }
 
-    /// One update with learning rate `lr` and this weight decay. Parameters without a gradient stay as they are. `clip` is the norm of all
+    /// One update at these rates. Parameters without a gradient stay as they are. `clip` is the norm of all
     /// gradients together, and the limit that they are scaled down to.
-    pub fn step(
-        &mut self,
-        model: &mut dyn Parameters,
-        gradients: Named<Tensor<1>>,
-        [lr, weight_decay]: [f64; 2],
-        clip: Option<(&Tensor<1>, f64)>,
-    ) {
+    pub fn step(&mut self, model: &mut dyn Parameters, gradients: Named<Tensor<1>>, rates: UpdateRates, clip: Option<(&Tensor<1>, f64)>) {
         match self {
             Self::AdamW(adamw) => {
-                adamw.weight_decay = weight_decay;
-                adamw.step_clipped(model, gradients, lr, clip);
+                adamw.weight_decay = rates.weight_decay;
+                adamw.step_clipped(model, gradients, rates.lr, clip);
             }
             Self::Momentum(momentum) => {
-                momentum.weight_decay = weight_decay;
+                momentum.weight_decay = rates.weight_decay;
                 let gradients = match clip {
                     Some((norm, limit)) => clip_global_norm(gradients, norm, limit),
                     None => gradients,
                 };
-                momentum.step(model, gradients, lr);
+                momentum.step(model, gradients, [rates.lr, rates.peak_lr]);
             }
         }
     }
@@ -68,26 +74,19 @@ impl Optimizer {
         }
     }
 
-    /// Its state on the host; `shape` knows that of each parameter.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn state(&self, shape: impl Fn(&str) -> Vec<usize>) -> Result<TensorMap> {
-        let mut state = TensorMap::new();
-        let mut keep = |prefix: &str, name: &str, values: &Tensor<1>| -> Result<()> {
-            state.insert(format!("{prefix}{name}"), HostTensor::new(shape(name), to_host(values.clone())?));
-            Ok(())
-        };
+    /// Its state by prefix and parameter: flat values.
+    pub fn state(&self) -> Vec<(&'static str, &str, Tensor<1>)> {
         match self {
             Self::AdamW(adamw) => {
-                for (name, [first, second]) in &adamw.moments {
-                    keep(FIRST, name, first)?;
-                    keep(SECOND, name, second)?;
-                }
+                let both = |(name, [first, second]): (_, &'_ [Tensor<1>; 2])| {
+                    [(FIRST, first), (SECOND, second)].map(|(prefix, values)| (prefix, String::as_str(name), values.clone()))
+                };
+                adamw.moments.iter().flat_map(both).collect()
             }
-            Self::Momentum(momentum) => momentum.directions.iter().try_for_each(|(name, direction)| keep(DIRECTION, name, direction))?,
+            Self::Momentum(momentum) => {
+                momentum.directions.iter().map(|(name, direction)| (DIRECTION, name.as_str(), direction.clone())).collect()
+            }
         }
-        Ok(state)
     }
 
     /// Takes back its state; false if that lacks something.

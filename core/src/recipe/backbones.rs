@@ -1,6 +1,6 @@
 //! The families of encoders and of decoders that a recipe may name, with their settings, and the sizes behind a back-bone's name.
 
-use super::views::PROTOTYPES;
+use super::views::{PROJECTOR, PROTOTYPES};
 use crate::backbone::pvt::PvtConfig;
 use crate::backbone::swin::SwinConfig;
 use crate::knob::{Default, Knob, Range, Value};
@@ -103,6 +103,7 @@ pub static DECODERS: &[Kind] = &[
         knobs: &[],
     },
     PROTOTYPES,
+    PROJECTOR,
 ];
 
 /// What a back-bone's name fills in.

@@ -3,7 +3,7 @@
 use super::resolve::Layer;
 use super::stages::stages;
 use crate::knob::Value;
-use crate::method::{beit, data2vec, dino, ijepa, mae, maskfeat, simmim, swav, um_mae};
+use crate::method::{beit, byol, data2vec, dino, ijepa, mae, maskfeat, moco, simclr, simmim, simsiam, swav, um_mae};
 
 /// Settings, `key` and TOML value.
 pub type Sets = &'static [(&'static str, &'static str)];
@@ -39,6 +39,11 @@ pub static METHODS: &[Preset] = &[
     ijepa::PRESET,
     dino::PRESET,
     swav::PRESET,
+    simclr::PRESET,
+    moco::V2,
+    moco::V3,
+    byol::PRESET,
+    simsiam::PRESET,
 ];
 
 impl Preset {

@@ -280,10 +280,30 @@ fn compared_views(recipe: &Recipe) -> Vec<Problem> {
         }
         return found;
     }
-    for (table, kind) in of_views.into_iter().filter(|(_, kind)| !views::is_of_views(kind)) {
-        let what = format!("`{kind}` is about patches, and `{decoder}` says something of whole views");
-        let usual = if table == "target" { "assignments" } else { "view_cross_entropy" };
-        problem(&format!("{table}.kind"), what, &format!("use `{table}.kind = \"{usual}\"`, or another decoder"));
+    let (targets, objectives) = views::of_head(decoder);
+    for ((table, kind), fitting) in of_views.into_iter().zip([targets, objectives]) {
+        if !fitting.contains(&kind.as_str()) {
+            let what = format!("`{decoder}` says something of whole views that `{kind}` does not understand");
+            let fitting = fitting.iter().map(|kind| format!("`{table}.kind = \"{kind}\"`")).collect::<Vec<_>>().join(" or ");
+            problem(&format!("{table}.kind"), what, &format!("use {fitting}, or another decoder"));
+        }
+    }
+    if decoder == "projector" {
+        if augment.views != 2 || augment.local_views > 0 {
+            let what = format!("two sides are compared, and there are {} views", augment.views + augment.local_views);
+            problem("augment.views", what, "use `augment.views = 2` and `augment.local_views = 0`");
+        }
+        let (queue, is_queued) = (recipe.target.count("queue"), recipe.objective.word("among") == Some("earlier"));
+        if is_queued && (queue == 0 || !queue.is_multiple_of(recipe.optim.batch.max(1))) {
+            let what = format!("a queue of {queue} is not filled by batches of {}", recipe.optim.batch);
+            problem("target.queue", what, &format!("use a multiple of {}", recipe.optim.batch));
+        }
+        if recipe.optim.batch < 2 {
+            problem("optim.batch", "a single image has no others to be told from".into(), "use at least 2, better hundreds");
+        }
+    }
+    if !recipe.optim.steady.is_empty() && recipe.optim.kind == "adamw" {
+        problem("optim.steady", "adamw moves all parameters at one rate".into(), "use `optim.kind = \"sgd\"`, or `optim.steady = []`");
     }
     if augment.views < 2 {
         problem("augment.views", "a single global view has no other to be compared with".into(), "use 2");

@@ -196,6 +196,10 @@ pub struct Optim {
     pub clip_norm: f64,
     /// Whose norm that is: the `network`'s, or that of each `tensor` by itself.
     pub clip: String,
+    /// Parameters that are never moved: what their names begin with.
+    pub frozen: Vec<String>,
+    /// Parameters whose learning rate is always the highest: what their names begin with.
+    pub steady: Vec<String>,
     /// Decay of the averaged weights; 0 = no average.
     pub ema: f64,
     /// Its decay at the end of the training; 0: the same.
@@ -311,6 +315,10 @@ const fn floats(key: &'static str, doc: &'static str, unit: &'static str, (low, 
     Knob { key, doc, unit, range: Range::Floats(low, high), default: Default::Floats(default) }
 }
 
+const fn texts(key: &'static str, doc: &'static str) -> Knob {
+    Knob { key, doc, unit: "", range: Range::Texts, default: Default::Texts(&[]) }
+}
+
 const RECIPE: &[Knob] = &[
     Knob::int("version", "format of this file", "", (1, super::VERSION as i64), 1),
     Knob::text("method", "whose preset fills in what is not said", "mae"),
@@ -329,13 +337,7 @@ const DATA: &[Knob] = &[
     floats("mean", "of each channel, pixels from 0 to 1; [] measures it on the data", "", (-1e6, 1e6), IMAGENET_MEAN),
     floats("std", "of each channel, pixels from 0 to 1; [] measures it on the data", "", (0.0, 1e6), IMAGENET_STD),
     Knob::float("held_out", "share of the images kept for validation", "", (0.0, 0.5), 0.05),
-    Knob {
-        key: "exclude",
-        doc: "images to leave out, as paths within the data",
-        unit: "",
-        range: Range::Texts,
-        default: Default::Texts(&[]),
-    },
+    texts("exclude", "images to leave out, as paths within the data"),
     Knob::flag("exclude_duplicates", "leave out files that repeat another byte for byte", false),
     Knob::int("cache_mib", "memory for decoded images; 0: none", "MiB", (0, 1 << 24), 0),
 ];
@@ -420,6 +422,8 @@ const OPTIM: &[Knob] = &[
     Knob::float("epochs", "passes over the data", "epochs", (0.0, 1e6), 800.0),
     Knob::float("clip_norm", "largest norm of the gradient; 0: no limit", "", (0.0, 1e6), 0.0),
     Knob::choice("clip", "of the whole network's, or of each tensor's by itself", &["network", "tensor"], "network"),
+    texts("frozen", "parameters that are never moved: what their names begin with"),
+    texts("steady", "parameters whose learning rate stays the highest: what their names begin with; of sgd, lars and larc"),
     Knob::float("ema", "decay of averaged weights; 0: no average", "", (0.0, 1.0), 0.0),
     Knob::float("ema_end", "the same at the end, along half a cosine; 0: as at the beginning", "", (0.0, 1.0), 0.0),
 ];

@@ -33,8 +33,45 @@ pub(super) const PROTOTYPES: Kind = Kind {
     ],
 };
 
+/// Where views are compared with one another.
+pub(super) const PROJECTOR: Kind = Kind {
+    name: "projector",
+    summary: "an MLP to a direction that is compared with others, and perhaps another that predicts them",
+    source: "Chen et al., SimCLR, 2020; Grill et al., BYOL, 2020; Chen and He, SimSiam, 2020; Chen, Xie and He, MoCo v3, 2021",
+    knobs: &[
+        Knob::int("layers", "linear layers", "", (1, 8), 3),
+        Knob::int("hidden", "numbers between them", "", (1, 16_384), 2048),
+        Knob::int("width", "numbers that are compared", "", (1, 16_384), 128),
+        Knob::flag("batch_norm", "whether numbers between the layers are normalized over the batch", true),
+        Knob::choice("last_norm", "of what leaves it: nothing, over the batch, or that with learned factors", NORMS, "none"),
+        Knob::flag("bias", "whether layers that no normalization follows have a bias", true),
+        Knob::int("predictor_layers", "linear layers of the MLP that predicts; 0: there is none", "", (0, 8), 0),
+        Knob::int("predictor_hidden", "numbers between them", "", (1, 16_384), 512),
+        Knob::choice("predictor_norm", "of what leaves it", NORMS, "none"),
+    ],
+};
+
+const NORMS: &[&str] = &["none", "plain", "scale"];
+
 /// What a view must be turned into.
-pub(super) static VIEW_TARGETS: &[Kind] = &[Kind {
+pub(super) static VIEW_TARGETS: &[Kind] = &[ASSIGNMENTS, OTHER_VIEWS];
+
+const OTHER_VIEWS: Kind = Kind {
+    name: "views",
+    summary: "what the other view of the image is made into",
+    source: "Chen et al., SimCLR, 2020; He et al., MoCo, 2019; Grill et al., BYOL, 2020; Chen and He, SimSiam, 2020",
+    knobs: &[
+        Knob::choice(
+            "teacher",
+            "by whom: by the network, taught by both sides (none) or by one (itself), or by its running average",
+            &["none", "itself", "average"],
+            "none",
+        ),
+        Knob::int("queue", "answers of earlier batches that are kept; a multiple of the batch", "", (0, 1 << 22), 0),
+    ],
+};
+
+const ASSIGNMENTS: Kind = Kind {
     name: "assignments",
     summary: "which prototypes are found in the other global views, balanced so that no single one wins",
     source: "Caron et al., SwAV, 2020; Caron et al., Emerging Properties in Self-Supervised Vision Transformers (DINO), 2021",
@@ -58,19 +95,56 @@ pub(super) static VIEW_TARGETS: &[Kind] = &[Kind {
         Knob::float("center_momentum", "share of the running mean that stays at each step", "", (0.0, 1.0), 0.9),
         Knob::int("iterations", "of Sinkhorn's normalization", "", (1, 100), 3),
     ],
-}];
+};
 
 /// How far a view is from it.
-pub(super) static VIEW_OBJECTIVES: &[Kind] = &[Kind {
+pub(super) static VIEW_OBJECTIVES: &[Kind] = &[VIEW_CROSS_ENTROPY, INFO_NCE, VIEW_COSINE];
+
+const INFO_NCE: Kind = Kind {
+    name: "info_nce",
+    summary: "how improbable the network thinks the right view among others",
+    source: "van den Oord et al., Representation Learning with Contrastive Predictive Coding, 2018",
+    knobs: &[
+        Knob::float("temperature", "of the softmax over candidates", "", (1e-3, 10.0), 0.1),
+        Knob::choice(
+            "among",
+            "candidates: all other views of the batch, the other side's views of it, or the queue of earlier ones",
+            &["views", "batch", "earlier"],
+            "views",
+        ),
+    ],
+};
+
+const VIEW_COSINE: Kind = Kind {
+    name: "view_cosine",
+    summary: "the angle between the two sides",
+    source: "Grill et al., BYOL, 2020; Chen and He, SimSiam, 2020",
+    knobs: &[Knob::choice(
+        "form",
+        "squared distances of directions, both ways, added up (BYOL), or their likeness, averaged and negative (SimSiam)",
+        &["distance", "likeness"],
+        "distance",
+    )],
+};
+
+const VIEW_CROSS_ENTROPY: Kind = Kind {
     name: "view_cross_entropy",
     summary: "how improbable the network thinks what the average finds in another view, over all pairs of views",
     source: "Caron et al., Emerging Properties in Self-Supervised Vision Transformers (DINO), 2021",
     knobs: &[Knob::float("temperature", "of the network's softmax", "", (1e-3, 10.0), 0.1)],
-}];
+};
 
 /// Whether a decoder of that kind looks at whole views instead of patches.
 pub(super) fn is_head(decoder: &str) -> bool {
-    decoder == PROTOTYPES.name
+    [PROTOTYPES, PROJECTOR].iter().any(|head| head.name == decoder)
+}
+
+/// The kinds of target and of objective that a head is made for.
+pub(super) fn of_head(decoder: &str) -> (&'static [&'static str], &'static [&'static str]) {
+    match decoder {
+        "projector" => (&["views"], &["info_nce", "view_cosine"]),
+        _ => (&["assignments"], &["view_cross_entropy"]),
+    }
 }
 
 /// Whether a target or an objective of that kind is about whole views.

@@ -5,13 +5,14 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::launches::launches_of;
-use super::learner::{Learner, UpdateRates};
+use super::learner::Learner;
 use super::throughput::{flops_per_image, matrix_peak_gflops, view_flops_per_image};
 use super::trial::noise_images;
 use crate::device::OpenDevice;
 use crate::error::{Error, Result};
 use crate::kernel;
 use crate::method::{Lesson, Network, Outcome, Place, sizes};
+use crate::optim::optimizer::UpdateRates;
 use crate::recipe::Recipe;
 use crate::weights::model_file::to_host;
 
@@ -67,21 +68,21 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
     let mut rows = Vec::new();
     let mut saved_bytes = 0;
     const WARM_UP: usize = 2;
-    const RATES: UpdateRates = UpdateRates { lr: 1e-4, weight_decay: 0.05, ema: 0.99 };
+    const RATES: UpdateRates = UpdateRates { lr: 1e-4, peak_lr: 1e-4, weight_decay: 0.05, ema: 0.99 };
     let place = Place::default();
     for step in 0..WARM_UP + steps.max(1) {
         let mut clock = Clock(Instant::now());
         let prepared = learner.lesson.prepare(&images, 0, &keys)?;
         let before = kernel::bytes_in_use();
         let prepare = clock.lap();
-        let Outcome { loss, teacher_mean, .. } = learner.lesson.outcome(&learner.network, &prepared, place, false)?;
+        let Outcome { loss, kept, .. } = learner.lesson.outcome(&learner.network, &prepared, place, false)?;
         let value = to_host(loss.clone().without_autodiff())?;
         let forward = clock.lap();
         saved_bytes = kernel::bytes_in_use() - before;
         let gradients = learner.network.parameters().take_gradients(&mut loss.backward());
         sync(device)?;
         let backward = clock.lap();
-        learner.update(gradients, teacher_mean, place, RATES);
+        learner.update(gradients, kept.into_iter().collect(), place, RATES);
         sync(device)?;
         let optimizer_secs = clock.lap();
         if value.iter().any(|value| !value.is_finite()) {
@@ -96,9 +97,9 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
     } else {
         let (done, launches) = launches_of(|| {
             let prepared = learner.lesson.prepare(&images, 0, &keys)?;
-            let Outcome { loss, teacher_mean, .. } = learner.lesson.outcome(&learner.network, &prepared, place, false)?;
+            let Outcome { loss, kept, .. } = learner.lesson.outcome(&learner.network, &prepared, place, false)?;
             let gradients = learner.network.parameters().take_gradients(&mut loss.backward());
-            learner.update(gradients, teacher_mean, place, RATES);
+            learner.update(gradients, kept.into_iter().collect(), place, RATES);
             sync(device)
         });
         done?;

@@ -10,8 +10,8 @@ use super::learner::Learner;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::run::{self, RunFolder};
-use crate::weights::model_file::{self, Weights, WeightsKind};
-use crate::weights::safetensors_file::{self, TensorMap};
+use crate::weights::model_file::{self, Weights, WeightsKind, to_host};
+use crate::weights::safetensors_file::{self, HostTensor, TensorMap};
 
 /// Prefix, beside the optimizer's moments, of what a lesson keeps from step to step.
 const LESSON: &str = "lesson.";
@@ -74,9 +74,14 @@ impl Checkpoint<'_> {
         let Learner { network, optimizer, ema, lesson, .. } = self.learner;
         let average = ema.as_ref().map(|ema| &ema.values);
         let tensors = model_file::tensors_of_run(self.recipe, network.parameters(), average)?;
-        let shape = |name: &str| tensors.get(name).map(|tensor| tensor.shape.clone()).unwrap_or_default();
-        let mut moments = optimizer.state(shape)?;
-        moments.extend(lesson.state()?.into_iter().map(|(name, tensor)| (format!("{LESSON}{name}"), tensor)));
+        let mut moments = TensorMap::new();
+        for (prefix, name, values) in optimizer.state() {
+            let shape = tensors.get(name).map(|tensor| tensor.shape.clone()).unwrap_or_default();
+            moments.insert(format!("{prefix}{name}"), HostTensor::new(shape, to_host(values)?));
+        }
+        for (name, values) in lesson.state() {
+            moments.insert(format!("{LESSON}{name}"), HostTensor::new(values.dims(), to_host(values)?));
+        }
         let tensors = tensors.into_iter().chain(model_file::measured_tensors(self.measured)).collect();
         let model = safetensors_file::to_bytes(&tensors, &model_file::metadata(self.recipe, self.progress.step));
         let optimizer = safetensors_file::to_bytes(&moments, &BTreeMap::from([("steps".into(), optimizer.steps().to_string())]));

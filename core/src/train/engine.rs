@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 
 use super::checkpoint::{self, Checkpoint, Progress};
 use super::data::TrainingData;
-use super::learner::{Learner, UpdateRates};
+use super::learner::Learner;
 use super::measured;
 use super::report::Reporter;
 use super::trial;
@@ -16,6 +16,7 @@ use crate::device::{DeviceChoice, OpenDevice};
 use crate::error::{Error, Result};
 use crate::kernel;
 use crate::method::{Lesson, Network, Outcome};
+use crate::optim::optimizer::UpdateRates;
 use crate::optim::schedule::Plan;
 use crate::recipe::Recipe;
 use crate::run::RunFolder;
@@ -31,8 +32,8 @@ pub struct Gradients {
     pub values: Named<Tensor<1>>,
     /// What is to be watched besides, by name, where it was asked for. Shape: `[1]` each.
     pub figures: Vec<(&'static str, Tensor<1>)>,
-    /// The mean of what the teacher said, where that is kept: `[K]`.
-    pub teacher_mean: Option<Tensor<1>>,
+    /// What its lesson wants to be handed back after the step.
+    pub kept: Vec<Tensor<2>>,
     /// The data set's indices of the images.
     pub samples: Vec<usize>,
 }
@@ -42,7 +43,7 @@ impl Gradients {
         self.loss = self.loss + other.loss;
         self.samples.extend(other.samples);
         self.figures.iter_mut().zip(other.figures).for_each(|(sum, other)| sum.1 = sum.1.clone() + other.1);
-        self.teacher_mean = self.teacher_mean.zip(other.teacher_mean).map(|(sum, other)| sum + other);
+        self.kept.extend(other.kept);
         if kernel::is_fused_on_gpu(&self.loss) {
             kernel::cube::blend(&mut self.values, other.values, [1.0, 1.0]);
             return self;
@@ -148,8 +149,7 @@ impl Engine {
             }
             let prepared = self.learner.lesson.prepare(&batch.images, batch.epoch, &batch.keys)?;
             loader.reuse(batch.images);
-            let Outcome { loss, figures, teacher_mean } =
-                self.learner.lesson.outcome(&self.learner.network, &prepared, place, is_logged)?;
+            let Outcome { loss, figures, kept } = self.learner.lesson.outcome(&self.learner.network, &prepared, place, is_logged)?;
             let share = |tensor: Tensor<1>| if parts == 1 { tensor } else { tensor / parts as f64 };
             let loss = share(loss);
             let mut gradients = loss.backward();
@@ -157,7 +157,7 @@ impl Engine {
                 loss: loss.without_autodiff(),
                 values: self.learner.network.parameters().take_gradients(&mut gradients),
                 figures: figures.into_iter().map(|(name, figure)| (name, share(figure))).collect(),
-                teacher_mean: teacher_mean.map(share),
+                kept: kept.into_iter().collect(),
                 samples: batch.samples,
             };
             total = Some(match total {
@@ -169,9 +169,9 @@ impl Engine {
     }
 
     /// See [`Learner::update`].
-    pub fn update(&mut self, gradients: Named<Tensor<1>>, teacher_mean: Option<Tensor<1>>) -> Option<Tensor<1>> {
+    pub fn update(&mut self, gradients: Named<Tensor<1>>, kept: Vec<Tensor<2>>) -> Option<Tensor<1>> {
         let step = self.progress.step as usize;
-        let norm = self.learner.update(gradients, teacher_mean, self.plan.place_of(step), self.rates());
+        let norm = self.learner.update(gradients, kept, self.plan.place_of(step), self.rates());
         self.progress.step += 1;
         norm
     }
@@ -179,7 +179,7 @@ impl Engine {
     /// What the next update is made with.
     pub fn rates(&self) -> UpdateRates {
         let (plan, step) = (&self.plan, self.progress.step as usize);
-        UpdateRates { lr: plan.lr_at(step), weight_decay: plan.weight_decay_at(step), ema: plan.ema_at(step) }
+        UpdateRates { lr: plan.lr_at(step), peak_lr: self.recipe.lr(), weight_decay: plan.weight_decay_at(step), ema: plan.ema_at(step) }
     }
 
     /// Updates it aims at.

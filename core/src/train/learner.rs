@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use crate::method::{Lesson, Network, Place};
 use crate::optim::adamw::{clip_each, global_norm};
 use crate::optim::ema::Ema;
-use crate::optim::optimizer::Optimizer;
+use crate::optim::optimizer::{Optimizer, UpdateRates};
 use crate::recipe::Recipe;
 use crate::weights::parameters::Named;
 
@@ -21,17 +21,8 @@ pub struct Learner {
     pub ema: Option<Ema>,
     clip_norm: f64,
     clips_each: bool,
-}
-
-/// What an update is made with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct UpdateRates {
-    /// Learning rate.
-    pub lr: f64,
-    /// Weight decay.
-    pub weight_decay: f64,
-    /// Decay of the running average.
-    pub ema: f64,
+    /// What names of parameters begin with that are never moved.
+    frozen: Vec<String>,
 }
 
 impl Learner {
@@ -45,30 +36,24 @@ impl Learner {
             lesson,
             clip_norm: optim.clip_norm,
             clips_each: optim.clip == "tensor",
+            frozen: optim.frozen.clone(),
         };
         learner.follow_average();
         learner
     }
 
     /// Clips, updates weights and average, and returns the gradient's norm before clipping. Shape: `[1]`.
-    pub fn update(
-        &mut self,
-        mut gradients: Named<Tensor<1>>,
-        teacher_mean: Option<Tensor<1>>,
-        place: Place,
-        rates: UpdateRates,
-    ) -> Option<Tensor<1>> {
-        if let Some(frozen) = self.lesson.frozen(place) {
-            gradients.remove(frozen);
-        }
+    pub fn update(&mut self, mut gradients: Named<Tensor<1>>, kept: Vec<Tensor<2>>, place: Place, rates: UpdateRates) -> Option<Tensor<1>> {
+        let frozen: Vec<&str> = self.frozen.iter().map(String::as_str).chain(self.lesson.frozen(place)).collect();
+        gradients.retain(|name, _| !frozen.iter().any(|frozen| name.starts_with(frozen)));
         let norm = global_norm(&gradients);
         let limit = self.clip_norm;
         let mut clip = norm.as_ref().filter(|_| limit > 0.0).map(|norm| (norm, limit));
         if limit > 0.0 && self.clips_each {
             (gradients, clip) = (clip_each(gradients, limit), None);
         }
-        self.optimizer.step(self.network.parameters_mut(), gradients, [rates.lr, rates.weight_decay], clip);
-        self.lesson.learned(teacher_mean, &mut self.network);
+        self.optimizer.step(self.network.parameters_mut(), gradients, rates, clip);
+        self.lesson.learned(kept, &mut self.network);
         if let Some(ema) = &mut self.ema {
             ema.decay = rates.ema;
             ema.update(self.network.parameters());

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::control::{Ending, obey};
 use super::engine::{Engine, Gradients};
-use super::learner::UpdateRates;
 use super::report::{Finished, Rates, Reporter};
 use super::watch::Watch;
 use crate::error::Result;
+use crate::optim::optimizer::UpdateRates;
 use crate::run::Inbox;
 
 /// Trains until the plan is done or somebody asks to stop; the last state is always in a checkpoint.
@@ -29,8 +29,8 @@ pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<
             return Ok(ending);
         }
         let UpdateRates { lr, weight_decay, .. } = engine.rates();
-        let Gradients { loss, values, figures, teacher_mean, samples } = engine.forward_backward(&mut loader, reporter)?;
-        let grad_norm = engine.update(values, teacher_mean);
+        let Gradients { loss, values, figures, kept, samples } = engine.forward_backward(&mut loader, reporter)?;
+        let grad_norm = engine.update(values, kept);
         reporter.finished(Finished { step: engine.progress.step, loss, grad_norm, figures, samples });
 
         let due = Due::after(engine);

@@ -61,9 +61,9 @@ fn step(device: &OpenDevice, recipe: &Recipe) -> Result<(f64, f64, f64)> {
     Ok(figures)
 }
 
-/// Stand-in images of normal noise, as many as a step takes: `[B, H, W, C]` of each of a sample's views.
+/// Stand-in images of normal noise, a function of the recipe's seed, as many as a step takes: `[B, H, W, C]` of each of a sample's views.
 pub fn noise_images(recipe: &Recipe, batch: usize) -> Vec<f32> {
-    let mut stream = Stream::new(0, 1, 0, Purpose::Bench);
+    let mut stream = Stream::new(recipe.seed, 1, 0, Purpose::Bench);
     let pixels: usize = recipe.views().iter().map(|view| view.height * view.width).sum();
     (0..batch * pixels * recipe.data.channels).map(|_| stream.normal() as f32).collect()
 }

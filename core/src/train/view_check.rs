@@ -21,16 +21,16 @@ const BATCH: usize = 32;
 /// # Errors
 /// If the device fails.
 pub fn check(engine: &Engine) -> Result<Option<(f64, Figures)>> {
-    let Lesson::Views(distillation) = &engine.learner.lesson else { return Ok(None) };
+    let Lesson::Views(lesson) = &engine.learner.lesson else { return Ok(None) };
     let (options, place) = (loader_options(&engine.recipe, 1, (0, 0)), engine.plan.place_of(engine.progress.step as usize));
     let (network, judged) = (engine.learner.network.for_inference(), engine.learner.judged());
     let pool = if judged.encoder().num_prefix() > 0 { Pool::Cls } else { Pool::Mean };
-    let [height, width] = engine.recipe.data.image;
+    let (data, recipe, [height, width]) = (&engine.data, &engine.recipe, engine.recipe.data.image);
     let (mut sum, mut count, mut all) = (0.0, 0, Vec::new());
-    for chunk in engine.data.validation.chunks(BATCH) {
+    for chunk in data.validation.chunks(BATCH) {
         let view = |&sample: &usize| {
-            let views = samples(&*engine.data.source, sample, sample, &options, 0..1).ok()?;
-            Some((sample as u64, views, engine.data.look(sample, &engine.recipe)?))
+            let views = samples(&*data.source, sample, sample, &options, 0..1).ok()?;
+            Some((sample as u64, views, data.look(sample, recipe)?))
         };
         let read: Vec<_> = chunk.par_iter().filter_map(view).collect();
         if read.is_empty() {
@@ -39,7 +39,7 @@ pub fn check(engine: &Engine) -> Result<Option<(f64, Figures)>> {
         let keys: Vec<u64> = read.iter().map(|(key, ..)| *key).collect();
         let of_view = |view: usize| read.iter().flat_map(move |(_, views, _)| views[view].pixels.iter().copied());
         let images: Vec<f32> = (0..options.views.len()).flat_map(of_view).collect();
-        let outcome = distillation.outcome(&network, &distillation.batch(&images, 0, &keys), place, false)?;
+        let outcome = lesson.outcome(&network, &lesson.views().batch(&images, 0, &keys), place, false)?;
         sum += f64::from(to_host(outcome.loss)?.first().copied().unwrap_or(f32::NAN)) * read.len() as f64;
         count += read.len();
         let values = read.into_iter().flat_map(|(.., whole)| whole).collect();

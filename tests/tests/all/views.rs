@@ -1,38 +1,79 @@
 //! Runs that compare views of images: what they keep, what they tell, and what can be done with them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::harness::{Call, events_of, maskroom, number, toy, toy_picture};
 use crate::readers::{tensor, tensors};
 
-/// Training a small network into a new run folder.
-fn pretrain(run: &Path) -> Call {
-    let words = "--set backbone.preset=vit-nano --set backbone.depth=2 --set augment.local_views=2 --set decoder.prototypes=64 \
-                 --set decoder.hidden=64 --set decoder.bottleneck=32 --set optim.batch=16 --device cpu";
-    maskroom(&format!("pretrain --recipe dino {words}")).with("--data", toy()).with("--out", run)
+/// Training a small network by a method into a new run folder.
+fn pretrain(method: &str, run: &Path) -> Call {
+    let head = match method {
+        "dino" | "swav" => "--set augment.local_views=2 --set decoder.prototypes=64 --set decoder.bottleneck=32",
+        "moco-v2" => "--set target.queue=64 --set decoder.width=32",
+        _ => "--set decoder.width=32",
+    };
+    let words = "--set backbone.preset=vit-nano --set backbone.depth=2 --set decoder.hidden=64 --set optim.batch=16 --device cpu";
+    maskroom(&format!("pretrain --recipe {method} {words} {head}")).with("--data", toy()).with("--out", run)
+}
+
+/// The checkpoint of step 6 of a run, and of one that lost it and went on from step 3.
+fn whole_and_resumed(method: &str, folder: &Path, sets: &str) -> [PathBuf; 2] {
+    let runs = ["whole", "resumed"].map(|name| folder.join(format!("{method}-{name}")));
+    for run in &runs {
+        pretrain(method, run).and("--set train.steps=6 --set train.checkpoint_every_steps=3").and(sets).json();
+    }
+    std::fs::remove_dir_all(runs[1].join("checkpoints/00000006")).expect("the last checkpoint");
+    assert_eq!(maskroom("train --resume").arg(&runs[1]).json()["resumed_from"], 3, "{method}");
+    for name in ["model.safetensors", "optimizer.safetensors"] {
+        let [one, other] =
+            runs.each_ref().map(|run| std::fs::read(run.join("checkpoints/00000006").join(name)).expect("a checkpoint's file"));
+        assert_eq!(one, other, "{method}: {name}");
+    }
+    runs
+}
+
+#[test]
+fn every_method_goes_on_bit_for_bit_whatever_moves_its_weights() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (method, sets) in [
+        ("swav", "--set optim.kind=larc"),
+        ("simclr", "--set optim.kind=lars"),
+        ("moco-v2", ""),
+        ("moco-v3", ""),
+        ("byol", ""),
+        ("simsiam", "--set optim.kind=sgd --set optim.steady=[\"head.predictor\"]"),
+    ] {
+        let [whole, _] = whole_and_resumed(method, folder.path(), &format!("--set train.log_every_steps=2 {sets}"));
+        for step in events_of(&whole, "step") {
+            assert!(number(&step, "/metrics/feature_spread") > 0.0, "{method}: {step}");
+            // What a contrast certifies is at most the logarithm of its candidates.
+            if ["simclr", "moco-v2", "moco-v3"].contains(&method) {
+                assert!(number(&step, "/metrics/information") <= 65_f64.ln(), "{method}: {step}");
+            }
+        }
+        let model = tensors(&whole.join("checkpoints/00000006/model.safetensors"));
+        let has_teacher = ["moco-v2", "moco-v3", "byol"].contains(&method);
+        assert_eq!(model.contains_key("teacher.cls_token"), has_teacher, "{method}");
+        assert_eq!(model.contains_key("head.predictor.layers.0.weight"), ["moco-v3", "byol", "simsiam"].contains(&method), "{method}");
+    }
+    // What is frozen stays as it was.
+    let first = tensor(&folder.path().join("moco-v3-whole/checkpoints/00000003/model.safetensors"), "patch_embed.proj.weight");
+    let last = tensor(&folder.path().join("moco-v3-whole/checkpoints/00000006/model.safetensors"), "patch_embed.proj.weight");
+    assert_eq!(first.values, last.values);
 }
 
 #[test]
 fn a_run_goes_on_bit_for_bit_center_and_all() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let [whole, resumed] = ["whole", "resumed"].map(|name| folder.path().join(name));
-    for run in [&whole, &resumed] {
-        let every_third = "--set train.checkpoint_every_steps=3 --set train.validate_every_steps=3 --set train.preview_every_steps=3";
-        pretrain(run).and("--set train.steps=6 --set train.log_every_steps=1 --set backbone.drop_path=0.2").and(every_third).json();
-    }
-    std::fs::remove_dir_all(resumed.join("checkpoints/00000006")).expect("the last checkpoint");
-    assert_eq!(maskroom("train --resume").arg(&resumed).json()["resumed_from"], 3);
+    let every = "--set train.validate_every_steps=3 --set train.preview_every_steps=3 --set train.log_every_steps=1";
+    let [whole, _] = whole_and_resumed("dino", folder.path(), &format!("{every} --set backbone.drop_path=0.2"));
     let path = |run: &Path, name: &str| run.join("checkpoints/00000006").join(name);
-    for name in ["model.safetensors", "optimizer.safetensors"] {
-        let [one, other] = [&whole, &resumed].map(|run| std::fs::read(path(run, name)).expect("a checkpoint's file"));
-        assert_eq!(one, other, "{name}");
-    }
     let model = tensors(&path(&whole, "model.safetensors"));
     for name in ["cls_token", "teacher.cls_token", "head.mlp.0.weight", "teacher.head.last_layer.weight_v", "teacher.blocks.1.mlp.fc2.bias"]
     {
         assert!(model.contains_key(name), "{name} in {:?}", model.keys());
     }
-    assert_eq!(tensor(&path(&whole, "optimizer.safetensors"), "lesson.center").shape, [64]);
+    assert_eq!(tensor(&path(&whole, "optimizer.safetensors"), "lesson.center").shape, [1, 64]);
 
     // What tells of a collapse stands in every line of the log, and what features are good for beside each validation.
     for step in events_of(&whole, "step") {
@@ -55,7 +96,7 @@ fn a_run_goes_on_bit_for_bit_center_and_all() {
 fn its_weights_are_looked_into_and_draw_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (run, out) = (folder.path().join("run"), folder.path().join("out"));
-    let printed = pretrain(&run).and("--steps 4 --set optim.ema=0.5").json();
+    let printed = pretrain("dino", &run).and("--steps 4 --set optim.ema=0.5").json();
     assert!(number(&printed, "first_loss") > 0.0);
     let image = toy_picture(0);
     let [attention, features] = ["attention.safetensors", "features.safetensors"].map(|name| folder.path().join(name));
@@ -104,6 +145,10 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
     refused("dino", &["augment.views=1"], &["augment.views", "use 2"]);
     refused("dino", &["optim.ema=0"], &["optim.ema"]);
     refused("dino", &["target.kind=pixels"], &["target.kind", "assignments"]);
+    refused("simclr", &["objective.kind=mse"], &["objective.kind", "info_nce", "view_cosine"]);
+    refused("simclr", &["augment.local_views=2"], &["augment.views", "two sides"]);
+    refused("moco-v2", &["target.queue=100"], &["target.queue", "multiple of 64"]);
+    refused("simsiam", &["optim.steady=[\"head\"]"], &["optim.steady", "one rate"]);
     refused("dino", &["augment.local_image=[90, 90]"], &["augment.local_image", "16"]);
     refused("dino", &["backbone.preset=swin-t"], &["augment.local_views", "one size"]);
     refused("dino", &["augment.blur=[0.5]"], &["augment.blur", "three numbers"]);

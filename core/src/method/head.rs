@@ -1,0 +1,69 @@
+//! What stands on an encoder while views are compared, and is thrown away afterwards.
+
+use burn::module::Module;
+use burn::tensor::Device;
+
+use super::projector::{ProjectorConfig, ProjectorHead};
+use super::prototypes::{PrototypeHead, PrototypesConfig};
+use crate::error::{Error, Result};
+use crate::random::Stream;
+
+/// The sizes of a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadConfig {
+    /// Likeness to prototypes.
+    Prototypes(PrototypesConfig),
+    /// Directions that are compared with one another.
+    Projector(ProjectorConfig),
+}
+
+/// A head.
+#[derive(Module, Debug)]
+pub enum Head {
+    /// Likeness to prototypes.
+    Prototypes(PrototypeHead),
+    /// Directions that are compared with one another.
+    Projector(ProjectorHead),
+}
+
+impl HeadConfig {
+    /// Its initialization, a function of the stream.
+    pub fn init(&self, stream: &mut Stream, device: &Device) -> Head {
+        match self {
+            Self::Prototypes(config) => Head::Prototypes(config.init(stream, device)),
+            Self::Projector(config) => Head::Projector(config.init(stream, device)),
+        }
+    }
+
+    /// Forward arithmetic of one feature.
+    pub fn flops(&self) -> f64 {
+        match self {
+            Self::Prototypes(config) => config.flops(),
+            Self::Projector(config) => config.flops(),
+        }
+    }
+}
+
+impl Head {
+    /// The head, if it has prototypes.
+    ///
+    /// # Errors
+    /// If it has none.
+    pub fn prototypes(&self) -> Result<&PrototypeHead> {
+        match self {
+            Self::Prototypes(head) => Ok(head),
+            Self::Projector(_) => Err(Error::Usage("this network has no prototypes".into())),
+        }
+    }
+
+    /// The head, if it makes directions.
+    ///
+    /// # Errors
+    /// If it has prototypes.
+    pub fn projector(&self) -> Result<&ProjectorHead> {
+        match self {
+            Self::Projector(head) => Ok(head),
+            Self::Prototypes(_) => Err(Error::Usage("this network has prototypes, and nothing that is compared directly".into())),
+        }
+    }
+}

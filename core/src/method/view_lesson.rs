@@ -1,0 +1,122 @@
+//! What all lessons share whose matter is views of an image.
+
+use burn::tensor::{Device, Tensor};
+
+use super::Network;
+use super::lesson::{Outcome, Place};
+use super::prototypes::normalized;
+use super::view_batch::ViewBatch;
+use crate::backbone::linear::normal;
+use crate::error::Result;
+use crate::random::{Purpose, Stream};
+use crate::recipe::Recipe;
+use crate::weights::safetensors_file::TensorMap;
+
+/// A lesson about views.
+pub trait ViewLesson: Send {
+    /// What views there are.
+    fn views(&self) -> &Views;
+
+    /// Whether the running average of the network teaches it.
+    fn follows_average(&self) -> bool;
+
+    /// Takes the running average as it is now as the teacher.
+    fn follow(&mut self, average: Network);
+
+    /// The loss of a step; with `wants_figures`, what is to be watched too.
+    ///
+    /// # Errors
+    /// If nobody teaches, or the network has another head.
+    fn outcome(&self, network: &Network, batch: &ViewBatch, place: Place, wants_figures: bool) -> Result<Outcome>;
+
+    /// The parameter that stays as it is at a step.
+    fn frozen(&self, place: Place) -> Option<&'static str> {
+        let _ = place;
+        None
+    }
+
+    /// Takes note of what the micro-batches of a step gave to be kept.
+    fn learned(&mut self, kept: Vec<Tensor<2>>) {
+        let _ = kept;
+    }
+
+    /// What has to be kept to go on bit for bit, by name.
+    fn state(&self) -> Vec<(&'static str, Tensor<2>)> {
+        Vec::new()
+    }
+
+    /// Takes what was kept.
+    fn restore(&mut self, state: &TensorMap, device: &Device) {
+        let _ = (state, device);
+    }
+}
+
+/// The views of an image.
+#[derive(Debug, Clone)]
+pub struct Views {
+    /// H and W of each; global ones first.
+    pub sizes: Vec<[usize; 2]>,
+    /// G: global views.
+    pub global: usize,
+    channels_and_patch: [usize; 2],
+    seed: u64,
+}
+
+impl Views {
+    /// The recipe's.
+    pub fn new(recipe: &Recipe) -> Self {
+        Self {
+            sizes: recipe.views().iter().map(|view| [view.height, view.width]).collect(),
+            global: recipe.augment.views,
+            channels_and_patch: [recipe.data.channels, recipe.backbone.patch],
+            seed: recipe.seed,
+        }
+    }
+
+    /// Prepares a step. `images` as [`ViewBatch::new`] wants them; `keys` tell the samples apart.
+    pub fn batch(&self, images: &[f32], epoch: u64, keys: &[u64]) -> ViewBatch {
+        ViewBatch::new(images, &self.sizes, self.channels_and_patch, epoch, keys)
+    }
+
+    /// The network's features of all views, view by view: `[V·B, D]`.
+    ///
+    /// # Errors
+    /// If it compares no views.
+    pub fn shown(&self, network: &Network, batch: &ViewBatch) -> Result<Tensor<2>> {
+        let model = network.views()?;
+        let features = batch.groups.iter().map(|group| {
+            let drop_path = network.drop_path(self.seed, batch.epoch, &batch.keys, group.first..group.first + group.count);
+            model.features(group.patches(group.count, network.device()), group.grid, drop_path.as_ref())
+        });
+        Ok(Tensor::cat(features.collect(), 0))
+    }
+
+    /// A teacher's features of the global views, view by view: `[G·B, D]`.
+    ///
+    /// # Errors
+    /// If it compares no views.
+    pub fn taught(&self, teacher: &Network, batch: &ViewBatch) -> Result<Tensor<2>> {
+        let model = teacher.views()?;
+        let features = batch.groups.iter().filter(|group| group.first < self.global).map(|group| {
+            let global = (self.global - group.first).min(group.count);
+            model.features(group.patches(global, teacher.device()), group.grid, None)
+        });
+        Ok(Tensor::cat(features.collect(), 0))
+    }
+
+    /// Directions that mean nothing yet: `[count, width]`, a function of the seed.
+    pub fn random_directions(&self, count: usize, width: usize, device: &Device) -> Tensor<2> {
+        let values = normal(count * width, 1.0, &mut Stream::new(self.seed, 0, 0, Purpose::Queue));
+        normalized(Tensor::<1>::from_floats(&values[..], device).reshape([count, width]))
+    }
+}
+
+/// The deviation of the numbers of normalized features over a batch, as a share of what it is where features point everywhere alike, 1/√D.
+/// Shapes: `features [M, D]` to `[1]`.
+pub fn spread(features: Tensor<2>) -> Tensor<1> {
+    let [rows, width] = features.dims();
+    let direction = normalized(features);
+    let mean = direction.clone().mean_dim(0);
+    let variance = (direction - mean).powi_scalar(2).sum_dim(0) * (1.0 / rows.max(1) as f64);
+    variance.sqrt().mean() * (width as f64).sqrt()
+}

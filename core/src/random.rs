@@ -34,6 +34,8 @@ pub enum Purpose {
     Color = 13,
     /// What stands in a queue before anything has been put there.
     Queue = 14,
+    /// Which puzzle is made of an image.
+    Pretext = 15,
 }
 
 /// A stream of pseudo-random numbers.

@@ -9,11 +9,13 @@ use anyhow::{Result, bail};
 use clap::Args;
 use maskroom_core::error::Error;
 use maskroom_core::evaluate::attention::Where;
+use maskroom_core::inspect::animation::write_gif;
 use maskroom_core::inspect::caption::labeled_strip;
 use maskroom_core::inspect::colormap::{ColorMap, legend};
 use maskroom_core::inspect::encoder::Query;
 use maskroom_core::inspect::look::for_each_batch;
-use maskroom_core::inspect::strips::{heat_map, to_picture};
+use maskroom_core::inspect::picture::strip;
+use maskroom_core::inspect::strips::{heads_in_color, heat_map, to_picture};
 use maskroom_core::weights::safetensors_file::{self, HostTensor};
 use serde_json::json;
 
@@ -31,10 +33,18 @@ pub struct Arguments {
     /// Write every token's attention, `[B, heads, tokens, tokens]`, instead of the query's over patches.
     #[arg(long)]
     full: bool,
-    /// A .safetensors file, or a folder for heat maps.
+    /// A .safetensors file, a folder for heat maps, or a .gif: the images as frames, each head's 60 % in a color that it keeps.
     #[arg(long)]
     out: PathBuf,
+    /// Frames per second of a .gif.
+    #[arg(long, default_value_t = 8.0)]
+    fps: f64,
 }
+
+/// Frames are enlarged to about this many pixels, without smoothing.
+const FRAME_PX: usize = 256;
+/// Between the image and its heads in a frame.
+const GAP: [u8; 3] = [24, 24, 24];
 
 /// What the colors of a heat map mean.
 const SCALE: &str = "attention from little (dark) to much (bright), each map on its own scale";
@@ -73,8 +83,13 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let (network, recipe, place) = (&looking.network, &looking.recipe, arguments.place.place());
     place.check(network)?;
     let dataset = arguments.images.open()?;
-    let to_file = arguments.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"));
-    if !to_file {
+    let ends_with = |wanted: &str| arguments.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
+    let (to_file, to_frames) = (ends_with("safetensors"), ends_with("gif"));
+    if to_frames && !(arguments.fps > 0.0 && arguments.fps <= 100.0) {
+        bail!(Error::Usage(format!("{} frames per second cannot be shown: use a number above 0 and up to 100", arguments.fps)));
+    }
+    let mut frames = Vec::new();
+    if !to_file && !to_frames {
         std::fs::create_dir_all(&arguments.out).map_err(Error::io("create", &arguments.out))?;
     }
     let outputs = Outputs::below(&arguments.out, &dataset);
@@ -87,6 +102,14 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
             let heads = (0..maps.heads).map(|head| maps.query(index, head, place.query)).collect::<Result<Vec<_>, Error>>()?;
             shown.push(dataset.items[image.sample].name.clone());
             grids.push(maps.grid);
+            if to_frames {
+                let picture = to_picture(&image.values, image.height, image.width, recipe)?;
+                let factor = (FRAME_PX / image.height.max(image.width).max(1)).max(1);
+                let maps_of: Vec<&[f32]> = heads.iter().map(|map| &**map).collect();
+                let colored = heads_in_color(picture.clone(), &maps_of, maps.grid);
+                frames.push(strip(&[picture.enlarged(factor), colored.enlarged(factor)], 4, GAP));
+                continue;
+            }
             if !to_file {
                 let picture = to_picture(&image.values, image.height, image.width, recipe)?;
                 let mut columns = vec![("image".to_owned(), picture)];
@@ -115,7 +138,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         bail!(Error::data(&dataset.root, "none of the images can be read", "see the reasons above"));
     }
     let shape = shape.map(|shape| [vec![shown.len()], shape].concat());
-    if let Some(shape) = &shape {
+    if to_frames {
+        write_gif(&frames, arguments.fps, &arguments.out)?;
+        context.say(format!("{} frames in {}: the image, then each head's 60 % in its color", frames.len(), arguments.out.display()));
+    } else if let Some(shape) = &shape {
         let tensors = BTreeMap::from([("attention".to_owned(), HostTensor::new(shape.clone(), values))]);
         let metadata =
             BTreeMap::from([("names".to_owned(), serde_json::to_string(&shown)?), ("grids".to_owned(), serde_json::to_string(&grids)?)]);

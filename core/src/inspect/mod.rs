@@ -1,5 +1,6 @@
 //! Looking inside a trained network: what it attends to, what it draws, and pictures of both.
 
+pub mod animation;
 pub mod caption;
 pub mod colormap;
 pub mod encoder;

@@ -2,20 +2,14 @@
 
 use std::path::Path;
 
-use super::colormap::head_color;
 use super::picture::Picture;
-use super::strips::{from_normalized, heat_map};
+use super::strips::{from_normalized, heads_in_color, heat_map};
 use crate::error::{Error, Result};
 use crate::method::masked_batch::ImageShape;
-use crate::segment::{mass_mask, upsample_mask};
 use crate::weights::safetensors_file;
 
-/// The share of a head's attention that its mask holds, as in DINO's pictures.
-const MASS: f64 = 0.6;
 /// Heads that are shown one by one at most.
 const SHOWN_HEADS: usize = 6;
-/// How strongly a head's color covers the image.
-const COVER: f32 = 0.55;
 
 /// Images and what is shown of each.
 #[derive(Debug, Clone)]
@@ -57,7 +51,7 @@ impl HeadsPreview {
             let original = from_normalized(image, [height, width, channels], &mean, &std)?;
             let maps: Vec<&[f32]> = maps.chunks_exact(patches).collect();
             let heads = maps.iter().take(SHOWN_HEADS).map(|map| heat_map(map, shape.grid(), height, width));
-            Ok([original.clone(), all_heads(original, &maps, shape)].into_iter().chain(heads).collect())
+            Ok([original.clone(), heads_in_color(original, &maps, shape.grid())].into_iter().chain(heads).collect())
         };
         let of_images = images.values.chunks_exact(shape.image_values()).zip(attention.values.chunks_exact((heads * patches).max(1)));
         let first = ["Original", "Heads"].map(str::to_owned);
@@ -67,23 +61,6 @@ impl HeadsPreview {
             pictures: of_images.map(draw).collect::<Result<_>>()?,
         }))
     }
-}
-
-/// The image with the mask of every head in a color of its own; where masks overlap, the head that looks there most.
-fn all_heads(mut image: Picture, maps: &[&[f32]], shape: ImageShape) -> Picture {
-    let share = |map: &[f32]| {
-        let total = map.iter().sum::<f32>().max(f32::MIN_POSITIVE);
-        map.iter().map(|value| value / total).collect::<Vec<f32>>()
-    };
-    let (masks, shares): (Vec<_>, Vec<_>) = maps.iter().map(|map| (mass_mask(map, MASS), share(map))).unzip();
-    let strongest =
-        |patch: usize| (0..maps.len()).filter(|&head| masks[head][patch]).max_by(|&a, &b| shares[a][patch].total_cmp(&shares[b][patch]));
-    let owners: Vec<Option<usize>> = (0..shape.num_patches()).map(strongest).collect();
-    for head in 0..maps.len() {
-        let own: Vec<bool> = owners.iter().map(|&owner| owner == Some(head)).collect();
-        image.tint(&upsample_mask(&own, shape.grid(), [shape.height, shape.width]), head_color(head), COVER);
-    }
-    image
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Pictures of what a network sees and draws: strips of original, masked, prediction and pasted, and attention over the image.
 
-use super::colormap::{ColorMap, finite_range};
+use super::colormap::{ColorMap, finite_range, head_color};
 use super::picture::Picture;
 use super::reconstruct::paste;
 use crate::backbone::patch_embed::unpatchify;
@@ -9,7 +9,7 @@ use crate::mask::Mask;
 use crate::method::Task;
 use crate::method::masked_batch::ImageShape;
 use crate::recipe::Recipe;
-use crate::segment::upsample_map;
+use crate::segment::{DEFAULT_MASS, mass_mask, upsample_map, upsample_mask};
 use crate::target::{Depiction, Output};
 
 /// What a picture of a network that predicts normalized patches must say.
@@ -133,4 +133,24 @@ pub(super) fn hidden_pixels(masked: &[bool], shape: ImageShape) -> Vec<bool> {
 pub fn heat_map(map: &[f32], grid: [usize; 2], height: usize, width: usize) -> Picture {
     let values = upsample_map(map, grid, [height, width]);
     Picture::from_map(&values, height, width, ColorMap::Inferno, finite_range(&values))
+}
+
+/// The image with the mask of every head, where 60 % of its attention is, in a color that the head always has; where masks overlap, the head
+/// that looks there most. Each of `maps` is `[N]` over the grid.
+pub fn heads_in_color(mut image: Picture, maps: &[&[f32]], grid: [usize; 2]) -> Picture {
+    /// How strongly a head's color covers the image.
+    const COVER: f32 = 0.55;
+    let share = |map: &[f32]| {
+        let total = map.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+        map.iter().map(|value| value / total).collect::<Vec<f32>>()
+    };
+    let (masks, shares): (Vec<_>, Vec<_>) = maps.iter().map(|map| (mass_mask(map, DEFAULT_MASS), share(map))).unzip();
+    let strongest =
+        |patch: usize| (0..maps.len()).filter(|&head| masks[head][patch]).max_by(|&a, &b| shares[a][patch].total_cmp(&shares[b][patch]));
+    let owners: Vec<Option<usize>> = (0..grid[0] * grid[1]).map(strongest).collect();
+    for head in 0..maps.len() {
+        let own: Vec<bool> = owners.iter().map(|&owner| owner == Some(head)).collect();
+        image.tint(&upsample_mask(&own, grid, [image.height, image.width]), head_color(head), COVER);
+    }
+    image
 }

@@ -5,6 +5,7 @@ use burn::tensor::Device;
 
 use super::projector::{ProjectorConfig, ProjectorHead};
 use super::prototypes::{PrototypeHead, PrototypesConfig};
+use crate::backbone::linear::Linear;
 use crate::error::{Error, Result};
 use crate::random::Stream;
 
@@ -15,6 +16,13 @@ pub enum HeadConfig {
     Prototypes(PrototypesConfig),
     /// Directions that are compared with one another.
     Projector(ProjectorConfig),
+    /// Scores of classes, from features of D numbers.
+    Classifier {
+        /// D
+        inputs: usize,
+        /// Number of classes.
+        classes: usize,
+    },
 }
 
 /// A head.
@@ -24,6 +32,8 @@ pub enum Head {
     Prototypes(PrototypeHead),
     /// Directions that are compared with one another.
     Projector(ProjectorHead),
+    /// Scores of classes.
+    Classifier(Linear),
 }
 
 impl HeadConfig {
@@ -32,6 +42,7 @@ impl HeadConfig {
         match self {
             Self::Prototypes(config) => Head::Prototypes(config.init(stream, device)),
             Self::Projector(config) => Head::Projector(config.init(stream, device)),
+            &Self::Classifier { inputs, classes } => Head::Classifier(Linear::normal(inputs, classes, stream, device)),
         }
     }
 
@@ -40,6 +51,7 @@ impl HeadConfig {
         match self {
             Self::Prototypes(config) => config.flops(),
             Self::Projector(config) => config.flops(),
+            Self::Classifier { inputs, classes } => 2.0 * (inputs * classes) as f64,
         }
     }
 }
@@ -52,18 +64,29 @@ impl Head {
     pub fn prototypes(&self) -> Result<&PrototypeHead> {
         match self {
             Self::Prototypes(head) => Ok(head),
-            Self::Projector(_) => Err(Error::Usage("this network has no prototypes".into())),
+            _ => Err(Error::Usage("this network has no prototypes".into())),
         }
     }
 
     /// The head, if it makes directions.
     ///
     /// # Errors
-    /// If it has prototypes.
+    /// If it makes none.
     pub fn projector(&self) -> Result<&ProjectorHead> {
         match self {
             Self::Projector(head) => Ok(head),
-            Self::Prototypes(_) => Err(Error::Usage("this network has prototypes, and nothing that is compared directly".into())),
+            _ => Err(Error::Usage("this network has no head whose directions are compared".into())),
+        }
+    }
+
+    /// The head, if it scores classes.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn classifier(&self) -> Result<&Linear> {
+        match self {
+            Self::Classifier(head) => Ok(head),
+            _ => Err(Error::Usage("this network has no head that scores classes".into())),
         }
     }
 }

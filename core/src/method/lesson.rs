@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use super::contrast::Contrast;
 use super::distillation::Distillation;
 use super::masked_batch::MaskedBatch;
+use super::pretext::Pretext;
 use super::view_batch::ViewBatch;
 use super::view_lesson::ViewLesson;
 use super::{Network, Task};
@@ -118,6 +119,11 @@ impl Lesson {
         self.task().is_some_and(|task| !task.target.follows_average())
     }
 
+    /// Whether an answer that is the same for every image can be a right one.
+    pub fn can_collapse(&self) -> bool {
+        matches!(self, Self::Views(lesson) if lesson.can_collapse())
+    }
+
     /// Takes the running average as it is now as the teacher, where it is.
     pub fn follow(&mut self, average: Network) {
         match self {
@@ -133,7 +139,7 @@ impl Lesson {
     pub fn prepare(&self, images: &[f32], epoch: u64, keys: &[u64]) -> Result<Prepared> {
         let given = match self {
             Self::Masked(masking) => Given::Masked(masking.task.batch(images, &masking.masks(epoch, keys))?),
-            Self::Views(lesson) => Given::Views(lesson.views().batch(images, epoch, keys)),
+            Self::Views(lesson) => Given::Views(lesson.batch(images, epoch, keys)),
         };
         Ok(Prepared { given, epoch, keys: keys.to_vec() })
     }
@@ -188,7 +194,11 @@ impl Lesson {
 
 /// How the recipe's views are compared.
 fn view_lesson(recipe: &Recipe) -> Box<dyn ViewLesson> {
-    if recipe.decoder.kind == "projector" { Box::new(Contrast::new(recipe)) } else { Box::new(Distillation::new(recipe)) }
+    match recipe.decoder.kind.as_str() {
+        "projector" => Box::new(Contrast::new(recipe)),
+        "classifier" => Box::new(Pretext::new(recipe)),
+        _ => Box::new(Distillation::new(recipe)),
+    }
 }
 
 impl Prepared {

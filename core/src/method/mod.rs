@@ -9,14 +9,18 @@ pub mod dino;
 pub mod distillation;
 pub mod head;
 pub mod ijepa;
+pub mod inpainting;
+pub mod jigsaw;
 pub mod lesson;
 pub mod mae;
 pub mod masked_batch;
 pub mod masked_model;
 pub mod maskfeat;
 pub mod moco;
+pub mod pretext;
 pub mod projector;
 pub mod prototypes;
+pub mod rotation;
 pub mod simclr;
 pub mod simmim;
 pub mod simsiam;
@@ -270,6 +274,7 @@ pub fn view_sizes(recipe: &Recipe) -> ViewsConfig {
             };
             HeadConfig::Projector(ProjectorConfig { inputs, projector, predictor })
         }
+        "classifier" => HeadConfig::Classifier { inputs, classes: head.count("classes") },
         _ => HeadConfig::Prototypes(PrototypesConfig {
             inputs,
             layers: head.count("layers"),

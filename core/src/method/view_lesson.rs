@@ -21,7 +21,19 @@ pub trait ViewLesson: Send {
     fn follows_average(&self) -> bool;
 
     /// Takes the running average as it is now as the teacher.
-    fn follow(&mut self, average: Network);
+    fn follow(&mut self, average: Network) {
+        let _ = average;
+    }
+
+    /// Whether an answer that is the same for every image can be a right one.
+    fn can_collapse(&self) -> bool {
+        true
+    }
+
+    /// Prepares a step. `images` are a loader's; `keys` tell its samples apart.
+    fn batch(&self, images: &[f32], epoch: u64, keys: &[u64]) -> ViewBatch {
+        self.views().batch(images, epoch, keys)
+    }
 
     /// The loss of a step; with `wants_figures`, what is to be watched too.
     ///

@@ -16,7 +16,7 @@ use crate::weights::model_file::to_host;
 use crate::weights::safetensors_file::{HostTensor, TensorMap};
 
 /// Each with the figure that must fall, and below what.
-const METHODS: [(&str, &str, fn(f32) -> f32); 7] = [
+const METHODS: [(&str, &str, fn(f32) -> f32); 9] = [
     // What is left is what two views of one image are taught differently.
     ("dino", "kl", |first| 0.5 * first),
     ("swav", "kl", |first| 0.5 * first),
@@ -26,25 +26,30 @@ const METHODS: [(&str, &str, fn(f32) -> f32); 7] = [
     ("moco-v3", "loss", |first| 0.5 * first),
     ("byol", "loss", |first| 0.5 * first),
     ("simsiam", "loss", |_| -0.8),
+    ("rotation", "loss", |first| 0.5 * first),
+    ("jigsaw", "loss", |first| 0.5 * first),
 ];
 
-const TINY: [(&str, &str); 7] = [
+const TINY: [(&str, &str); 6] = [
     ("backbone.preset", "vit-nano"),
     ("data.image", "[32, 24]"),
     ("backbone.patch", "8"),
     ("backbone.width", "32"),
     ("backbone.depth", "2"),
     ("backbone.heads", "2"),
-    ("decoder.hidden", "48"),
 ];
 
 fn recipe_of(method: &str, sets: &[(&str, &str)]) -> Recipe {
     let own = match method {
         "dino" | "swav" => [("augment.local_views", "2"), ("decoder.prototypes", "32")],
+        "rotation" => [("data.image", "[32, 32]"), ("decoder.classes", "4")],
+        "jigsaw" => [("data.image", "[24, 48]"), ("decoder.classes", "12")],
         "moco-v2" => [("optim.batch", "8"), ("target.queue", "8")],
         _ => [("decoder.width", "16"), ("decoder.predictor_hidden", "24")],
     };
-    let sets = TINY.iter().chain(&own).chain(sets).map(|&(key, value)| (key.to_owned(), value.to_owned()));
+    let hidden = [("decoder.hidden", "48")];
+    let hidden = if matches!(method, "rotation" | "jigsaw") { &[][..] } else { &hidden };
+    let sets = TINY.iter().chain(&own).chain(hidden).chain(sets).map(|&(key, value)| (key.to_owned(), value.to_owned()));
     Recipe::resolve(Base::Preset(method), &sets.collect::<Vec<_>>()).unwrap_or_else(|error| panic!("{method}: {error}"))
 }
 

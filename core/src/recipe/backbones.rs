@@ -1,6 +1,6 @@
 //! The families of encoders and of decoders that a recipe may name, with their settings, and the sizes behind a back-bone's name.
 
-use super::views::{PROJECTOR, PROTOTYPES};
+use super::views::{CLASSIFIER, PROJECTOR, PROTOTYPES};
 use crate::backbone::pvt::PvtConfig;
 use crate::backbone::swin::SwinConfig;
 use crate::knob::{Default, Knob, Range, Value};
@@ -104,6 +104,7 @@ pub static DECODERS: &[Kind] = &[
     },
     PROTOTYPES,
     PROJECTOR,
+    CLASSIFIER,
 ];
 
 /// What a back-bone's name fills in.

@@ -3,7 +3,9 @@
 use super::resolve::Layer;
 use super::stages::stages;
 use crate::knob::Value;
-use crate::method::{beit, byol, data2vec, dino, ijepa, mae, maskfeat, moco, simclr, simmim, simsiam, swav, um_mae};
+use crate::method::{
+    beit, byol, data2vec, dino, ijepa, inpainting, jigsaw, mae, maskfeat, moco, rotation, simclr, simmim, simsiam, swav, um_mae,
+};
 
 /// Settings, `key` and TOML value.
 pub type Sets = &'static [(&'static str, &'static str)];
@@ -44,6 +46,9 @@ pub static METHODS: &[Preset] = &[
     moco::V3,
     byol::PRESET,
     simsiam::PRESET,
+    rotation::PRESET,
+    jigsaw::PRESET,
+    inpainting::PRESET,
 ];
 
 impl Preset {

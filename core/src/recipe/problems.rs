@@ -305,7 +305,19 @@ fn compared_views(recipe: &Recipe) -> Vec<Problem> {
     if !recipe.optim.steady.is_empty() && recipe.optim.kind == "adamw" {
         problem("optim.steady", "adamw moves all parameters at one rate".into(), "use `optim.kind = \"sgd\"`, or `optim.steady = []`");
     }
-    if augment.views < 2 {
+    if decoder == "classifier" {
+        let [height, width] = recipe.data.image;
+        if augment.views != 1 || augment.local_views > 0 {
+            let what = "a puzzle is made of one view of the image".to_owned();
+            problem("augment.views", what, "use `augment.views = 1` and `augment.local_views = 0`");
+        }
+        if recipe.target.kind == "rotation" && height != width {
+            problem("data.image", format!("turned by a quarter, {width}×{height} px do not fit the network"), "use a square image");
+        }
+        if recipe.target.kind == "rotation" && recipe.decoder.count("classes") != 4 {
+            problem("decoder.classes", "there are four quarters".into(), "use 4");
+        }
+    } else if augment.views < 2 {
         problem("augment.views", "a single global view has no other to be compared with".into(), "use 2");
     }
     if recipe.mask().is_ok_and(|strategy| strategy.num_masked(recipe.grid()).1 > 0) {

@@ -33,6 +33,14 @@ pub(super) const PROTOTYPES: Kind = Kind {
     ],
 };
 
+/// Where made-up labels are told.
+pub(super) const CLASSIFIER: Kind = Kind {
+    name: "classifier",
+    summary: "one linear layer from the whole image to classes",
+    source: "Gidaris et al., 2018; Noroozi and Favaro, 2016",
+    knobs: &[Knob::int("classes", "how many", "", (2, 10_000), 4)],
+};
+
 /// Where views are compared with one another.
 pub(super) const PROJECTOR: Kind = Kind {
     name: "projector",
@@ -54,7 +62,21 @@ pub(super) const PROJECTOR: Kind = Kind {
 const NORMS: &[&str] = &["none", "plain", "scale"];
 
 /// What a view must be turned into.
-pub(super) static VIEW_TARGETS: &[Kind] = &[ASSIGNMENTS, OTHER_VIEWS];
+pub(super) static VIEW_TARGETS: &[Kind] = &[ASSIGNMENTS, OTHER_VIEWS, ROTATION, JIGSAW];
+
+const ROTATION: Kind = Kind {
+    name: "rotation",
+    summary: "by how many quarters the image was turned",
+    source: "Gidaris, Singh and Komodakis, Unsupervised Representation Learning by Predicting Image Rotations, 2018",
+    knobs: &[],
+};
+
+const JIGSAW: Kind = Kind {
+    name: "jigsaw",
+    summary: "in which of so many orders the image's nine tiles were shuffled",
+    source: "Noroozi and Favaro, Unsupervised Learning of Visual Representations by Solving Jigsaw Puzzles, 2016",
+    knobs: &[],
+};
 
 const OTHER_VIEWS: Kind = Kind {
     name: "views",
@@ -98,7 +120,14 @@ const ASSIGNMENTS: Kind = Kind {
 };
 
 /// How far a view is from it.
-pub(super) static VIEW_OBJECTIVES: &[Kind] = &[VIEW_CROSS_ENTROPY, INFO_NCE, VIEW_COSINE];
+pub(super) static VIEW_OBJECTIVES: &[Kind] = &[VIEW_CROSS_ENTROPY, INFO_NCE, VIEW_COSINE, CLASS_CROSS_ENTROPY];
+
+const CLASS_CROSS_ENTROPY: Kind = Kind {
+    name: "class_cross_entropy",
+    summary: "how improbable the network thinks the right class of the image",
+    source: "Gidaris, Singh and Komodakis, 2018",
+    knobs: &[],
+};
 
 const INFO_NCE: Kind = Kind {
     name: "info_nce",
@@ -136,13 +165,14 @@ const VIEW_CROSS_ENTROPY: Kind = Kind {
 
 /// Whether a decoder of that kind looks at whole views instead of patches.
 pub(super) fn is_head(decoder: &str) -> bool {
-    [PROTOTYPES, PROJECTOR].iter().any(|head| head.name == decoder)
+    [PROTOTYPES, PROJECTOR, CLASSIFIER].iter().any(|head| head.name == decoder)
 }
 
 /// The kinds of target and of objective that a head is made for.
 pub(super) fn of_head(decoder: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match decoder {
         "projector" => (&["views"], &["info_nce", "view_cosine"]),
+        "classifier" => (&["rotation", "jigsaw"], &["class_cross_entropy"]),
         _ => (&["assignments"], &["view_cross_entropy"]),
     }
 }

@@ -72,9 +72,14 @@ pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
         };
         [encoded + head.flops(), matrix(patches, values, encoder.first_width())]
     };
-    let views = recipe.views();
+    let mut views = recipe.views();
+    if recipe.target.kind == "rotation" {
+        // One view, shown four times.
+        views = vec![views[0].clone(); 4];
+    }
     let learned: f64 = views.iter().map(of_view).map(|[behind, embed]| 3.0 * behind + 2.0 * embed).sum();
-    let taught: f64 = views.iter().take(recipe.augment.views).map(of_view).map(|[behind, embed]| behind + embed).sum();
+    let global = if recipe.target.word("teacher") == Some("average") { recipe.augment.views } else { 0 };
+    let taught: f64 = views.iter().take(global).map(of_view).map(|[behind, embed]| behind + embed).sum();
     learned + taught
 }
 

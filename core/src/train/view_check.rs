@@ -39,7 +39,7 @@ pub fn check(engine: &Engine) -> Result<Option<(f64, Figures)>> {
         let keys: Vec<u64> = read.iter().map(|(key, ..)| *key).collect();
         let of_view = |view: usize| read.iter().flat_map(move |(_, views, _)| views[view].pixels.iter().copied());
         let images: Vec<f32> = (0..options.views.len()).flat_map(of_view).collect();
-        let outcome = lesson.outcome(&network, &lesson.views().batch(&images, 0, &keys), place, false)?;
+        let outcome = lesson.outcome(&network, &lesson.batch(&images, 0, &keys), place, false)?;
         sum += f64::from(to_host(outcome.loss)?.first().copied().unwrap_or(f32::NAN)) * read.len() as f64;
         count += read.len();
         let values = read.into_iter().flat_map(|(.., whole)| whole).collect();

@@ -122,8 +122,7 @@ impl Watch {
     /// If the log cannot be written.
     pub fn judge(&mut self, engine: &Engine, reporter: &mut Reporter<'_>, figures: &Figures) -> Result<()> {
         let is_young = engine.progress.step < YOUNG || engine.progress.step * 20 < engine.steps();
-        let found =
-            collapse(figures, engine.recipe.decoder.count("prototypes")).filter(|_| matches!(engine.learner.lesson, Lesson::Views(_)));
+        let found = collapse(figures, engine.recipe.decoder.count("prototypes")).filter(|_| engine.learner.lesson.can_collapse());
         match found.filter(|_| !is_young && found != self.told) {
             Some(found) => {
                 self.told = Some(found);

@@ -8,11 +8,13 @@ use crate::readers::{tensor, tensors};
 /// Training a small network by a method into a new run folder.
 fn pretrain(method: &str, run: &Path) -> Call {
     let head = match method {
-        "dino" | "swav" => "--set augment.local_views=2 --set decoder.prototypes=64 --set decoder.bottleneck=32",
-        "moco-v2" => "--set target.queue=64 --set decoder.width=32",
-        _ => "--set decoder.width=32",
+        "dino" | "swav" => "--set decoder.hidden=64 --set augment.local_views=2 --set decoder.prototypes=64 --set decoder.bottleneck=32",
+        "moco-v2" => "--set target.queue=64 --set decoder.width=32 --set decoder.hidden=64",
+        "rotation" => "",
+        "jigsaw" => "--set data.image=24",
+        _ => "--set decoder.width=32 --set decoder.hidden=64",
     };
-    let words = "--set backbone.preset=vit-nano --set backbone.depth=2 --set decoder.hidden=64 --set optim.batch=16 --device cpu";
+    let words = "--set backbone.preset=vit-nano --set backbone.depth=2 --set optim.batch=16 --device cpu";
     maskroom(&format!("pretrain --recipe {method} {words} {head}")).with("--data", toy()).with("--out", run)
 }
 
@@ -42,10 +44,13 @@ fn every_method_goes_on_bit_for_bit_whatever_moves_its_weights() {
         ("moco-v3", ""),
         ("byol", ""),
         ("simsiam", "--set optim.kind=sgd --set optim.steady=[\"head.predictor\"]"),
+        ("rotation", ""),
+        ("jigsaw", ""),
     ] {
         let [whole, _] = whole_and_resumed(method, folder.path(), &format!("--set train.log_every_steps=2 {sets}"));
         for step in events_of(&whole, "step") {
-            assert!(number(&step, "/metrics/feature_spread") > 0.0, "{method}: {step}");
+            let figure = if ["rotation", "jigsaw"].contains(&method) { "accuracy" } else { "feature_spread" };
+            assert!(number(&step, &format!("/metrics/{figure}")) >= 0.0, "{method}: {step}");
             // What a contrast certifies is at most the logarithm of its candidates.
             if ["simclr", "moco-v2", "moco-v3"].contains(&method) {
                 assert!(number(&step, "/metrics/information") <= 65_f64.ln(), "{method}: {step}");
@@ -129,6 +134,10 @@ fn its_weights_are_looked_into_and_draw_nothing() {
         assert!(printed["exports"].as_array().expect("exports").iter().all(|export| export["exact"] == true), "{printed}");
         assert!(masks.join("masks/toy_000063.png").is_file());
     }
+    let animation = folder.path().join("heads.gif");
+    let printed = maskroom("attend --fps 4 --weights").arg(&run).with("--data", toy()).with("--out", &animation).json();
+    assert_eq!(printed["names"].as_array().map(Vec::len), Some(64));
+    assert!(std::fs::read(&animation).expect("an animation").starts_with(b"GIF89a"));
     maskroom("reconstruct --weights").arg(&run).and("--images").arg(&image).with("--out", &out).refused(2, &["dino", "attend"]);
 }
 

@@ -1,0 +1,199 @@
+//! Tasks with made-up labels: how far an image was turned, and in which order its tiles were shuffled. One linear layer on the class token
+//! tells.
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::Network;
+use super::lesson::{Outcome, Place};
+use super::view_batch::ViewBatch;
+use super::view_lesson::{ViewLesson, Views};
+use crate::error::Result;
+use crate::kernel::{self, RowError};
+use crate::random::{Purpose, Stream};
+use crate::recipe::Recipe;
+
+/// What is done to an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Puzzle {
+    /// It is shown four times, each time turned by another quarter.
+    Rotation,
+    /// Its tiles, so many along a side, are shuffled in one of these orders.
+    Jigsaw(usize, Vec<Vec<usize>>),
+}
+
+/// The lesson.
+pub struct Pretext {
+    views: Views,
+    puzzle: Puzzle,
+    channels: usize,
+    seed: u64,
+}
+
+/// Tiles along a side (Noroozi and Favaro).
+const TILES: usize = 3;
+
+impl Pretext {
+    /// The recipe's.
+    pub fn new(recipe: &Recipe) -> Self {
+        let puzzle = match recipe.target.kind.as_str() {
+            "jigsaw" => Puzzle::Jigsaw(TILES, far_permutations(TILES * TILES, recipe.decoder.count("classes"), recipe.seed)),
+            _ => Puzzle::Rotation,
+        };
+        let mut views = Views::new(recipe);
+        if puzzle == Puzzle::Rotation {
+            views.sizes = vec![recipe.data.image; 4];
+            views.global = 4;
+        }
+        Self { views, puzzle, channels: recipe.data.channels, seed: recipe.seed }
+    }
+
+    /// The right class of each row of a batch: `[V·B]`.
+    fn classes(&self, epoch: u64, keys: &[u64]) -> Vec<usize> {
+        match &self.puzzle {
+            Puzzle::Rotation => (0..4).flat_map(|turns| std::iter::repeat_n(turns, keys.len())).collect(),
+            Puzzle::Jigsaw(_, orders) => {
+                let order = |&key: &u64| Stream::new(self.seed, epoch, key, Purpose::Pretext).below(orders.len());
+                keys.iter().map(order).collect()
+            }
+        }
+    }
+
+    /// The images that the network sees, from those of a loader: `[V·B, H, W, C]`.
+    fn puzzled(&self, images: &[f32], classes: &[usize]) -> Vec<f32> {
+        let [height, width] = self.views.sizes[0];
+        let size = height * width * self.channels;
+        match &self.puzzle {
+            Puzzle::Rotation => {
+                let turned = |turns: usize| images.chunks_exact(size).flat_map(move |image| turned(image, height, self.channels, turns));
+                (0..4).flat_map(turned).collect()
+            }
+            Puzzle::Jigsaw(tiles, orders) => {
+                let shuffled = |(image, &class): (&[f32], &usize)| {
+                    shuffled(image, [height / tiles, width / tiles, width], self.channels, *tiles, &orders[class])
+                };
+                images.chunks_exact(size).zip(classes).flat_map(shuffled).collect()
+            }
+        }
+    }
+}
+
+impl ViewLesson for Pretext {
+    fn views(&self) -> &Views {
+        &self.views
+    }
+
+    fn follows_average(&self) -> bool {
+        false
+    }
+
+    fn can_collapse(&self) -> bool {
+        false
+    }
+
+    fn batch(&self, images: &[f32], epoch: u64, keys: &[u64]) -> ViewBatch {
+        self.views.batch(&self.puzzled(images, &self.classes(epoch, keys)), epoch, keys)
+    }
+
+    fn outcome(&self, network: &Network, batch: &ViewBatch, _place: Place, wants_figures: bool) -> Result<Outcome> {
+        let features = self.views.shown(network, batch)?;
+        let scores = network.views()?.head.classifier()?.forward(features);
+        let ([rows, _], device) = (scores.dims(), scores.device());
+        let classes: Vec<f32> = self.classes(batch.epoch, &batch.keys).into_iter().map(|class| class as f32).collect();
+        let classes = Tensor::<3>::from_data(TensorData::new(classes, [1, rows, 1]), &device);
+        let mut figures = Vec::new();
+        if wants_figures {
+            let guesses = scores.clone().without_autodiff().argmax(1).float();
+            let right = guesses.equal(classes.clone().without_autodiff().reshape([rows, 1])).float().mean();
+            figures.push(("accuracy", right));
+        }
+        let loss = kernel::row_error(scores.unsqueeze(), classes, Tensor::ones([1, rows], &device), RowError::Entropy, 0.0);
+        Ok(Outcome { loss, figures, kept: None })
+    }
+}
+
+/// A square image turned by so many quarters, counterclockwise. Shapes: `[S, S, C]` to the same.
+fn turned(image: &[f32], side: usize, channels: usize, turns: usize) -> Vec<f32> {
+    let last = side - 1;
+    let from = |row: usize, col: usize| match turns % 4 {
+        0 => (row, col),
+        1 => (col, last - row),
+        2 => (last - row, last - col),
+        _ => (last - col, row),
+    };
+    let pixel = |place: usize| {
+        let (row, col) = from(place / side, place % side);
+        &image[(row * side + col) * channels..][..channels]
+    };
+    (0..side * side).flat_map(pixel).copied().collect()
+}
+
+/// An image whose tiles of `height` × `width` pixels stand in another order: in place i stands tile `order[i]`. What is left at the right and
+/// at the bottom stays. Shapes: `[H, W, C]` to the same.
+fn shuffled(image: &[f32], [height, width, row]: [usize; 3], channels: usize, tiles: usize, order: &[usize]) -> Vec<f32> {
+    let mut out = image.to_vec();
+    for (place, &tile) in order.iter().enumerate() {
+        for y in 0..height {
+            let at = |tile: usize| ((tile / tiles * height + y) * row + tile % tiles * width) * channels;
+            out[at(place)..][..width * channels].copy_from_slice(&image[at(tile)..][..width * channels]);
+        }
+    }
+    out
+}
+
+/// Orders of `n` things that are as unlike one another as a greedy search finds: each is the one of many random ones that differs from all
+/// before it in the most places.
+pub fn far_permutations(n: usize, count: usize, seed: u64) -> Vec<Vec<usize>> {
+    const CANDIDATES: usize = 100;
+    let mut stream = Stream::new(seed, 0, 0, Purpose::Pretext);
+    let mut found: Vec<Vec<usize>> = Vec::new();
+    while found.len() < count {
+        let apart = |order: &[usize]| {
+            let differing = |other: &Vec<usize>| order.iter().zip(other).filter(|(a, b)| a != b).count();
+            found.iter().map(differing).min().unwrap_or(n)
+        };
+        let candidates = (0..CANDIDATES).map(|_| stream.permutation(n));
+        let best = candidates.map(|order| (apart(&order), order)).fold(None, |best: Option<(usize, Vec<usize>)>, next| match best {
+            Some(best) if best.0 >= next.0 => Some(best),
+            _ => Some(next),
+        });
+        found.extend(best.map(|(_, order)| order));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quarters_are_turned_counterclockwise() {
+        let image = [1.0, 2.0, 3.0, 4.0];
+        let turned = |turns| turned(&image, 2, 1, turns);
+        assert_eq!(
+            [0, 1, 2, 3].map(turned),
+            [vec![1.0, 2.0, 3.0, 4.0], vec![2.0, 4.0, 1.0, 3.0], vec![4.0, 3.0, 2.0, 1.0], vec![3.0, 1.0, 4.0, 2.0]]
+        );
+        let large: Vec<f32> = (0..5 * 5 * 3).map(|value| value as f32).collect();
+        let back = (0..4).fold(large.clone(), |image, _| super::turned(&image, 5, 3, 1));
+        assert_eq!(back, large);
+    }
+
+    #[test]
+    fn tiles_are_moved_whole() {
+        // 4 × 5 pixels in tiles of 2 × 2; the last column belongs to none.
+        let image: Vec<f32> = (0..20).map(|value| value as f32).collect();
+        let out = shuffled(&image, [2, 2, 5], 1, 2, &[3, 2, 1, 0]);
+        assert_eq!(out[..5], [12.0, 13.0, 10.0, 11.0, 4.0]);
+        assert_eq!(out[15..], [7.0, 8.0, 5.0, 6.0, 19.0]);
+        assert_eq!(shuffled(&image, [2, 2, 5], 1, 2, &[0, 1, 2, 3]), image);
+    }
+
+    #[test]
+    fn orders_are_far_from_one_another_and_always_the_same() {
+        let orders = far_permutations(9, 64, 0);
+        assert_eq!(orders, far_permutations(9, 64, 0));
+        let apart = |a: &[usize], b: &[usize]| a.iter().zip(b).filter(|(a, b)| a != b).count();
+        let nearest = (0..64).flat_map(|a| (0..a).map(move |b| (a, b))).map(|(a, b)| apart(&orders[a], &orders[b])).min().unwrap();
+        assert!(nearest >= 6, "{nearest}");
+    }
+}

@@ -62,7 +62,7 @@ mod tests {
 
     fn options() -> Vec<ViewOptions> {
         let global = ViewOptions { crop_scale: [0.4, 1.0], crop_ratio: [0.75, 4.0 / 3.0], flip: 0.5, ..ViewOptions::plain(224, 224) };
-        let local = ViewOptions { crop_scale: [0.05, 0.4], height: 96, width: 96, ..global.clone() };
+        let local = ViewOptions { crop_scale: [0.05, 0.4], height: 96, width: 96, ..global };
         vec![global.clone(), global, local.clone(), local]
     }
 

@@ -41,7 +41,7 @@ pub struct Prepared {
 }
 
 enum Given {
-    Masked(MaskedBatch),
+    Masked(Box<MaskedBatch>),
     Views(ViewBatch),
 }
 
@@ -138,7 +138,7 @@ impl Lesson {
     /// If masks are to be packed and cannot be, or a teacher fails.
     pub fn prepare(&self, images: &[f32], epoch: u64, keys: &[u64]) -> Result<Prepared> {
         let given = match self {
-            Self::Masked(masking) => Given::Masked(masking.task.batch(images, &masking.masks(epoch, keys))?),
+            Self::Masked(masking) => Given::Masked(Box::new(masking.task.batch(images, &masking.masks(epoch, keys))?)),
             Self::Views(lesson) => Given::Views(lesson.batch(images, epoch, keys)),
         };
         Ok(Prepared { given, epoch, keys: keys.to_vec() })

@@ -83,6 +83,7 @@ pub struct Network {
 
 /// What a network consists of.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a network, and Burn derives modules for no boxes")]
 enum Model {
     /// An encoder, and a decoder that predicts what is hidden.
     Masked(MaskedModel),

@@ -15,8 +15,10 @@ use crate::train::trial::noise_images;
 use crate::weights::model_file::to_host;
 use crate::weights::safetensors_file::{HostTensor, TensorMap};
 
-/// Each with the figure that must fall, and below what.
-const METHODS: [(&str, &str, fn(f32) -> f32); 9] = [
+/// A method, the figure that must fall, and below what, from what it is at first.
+type Falls = (&'static str, &'static str, fn(f32) -> f32);
+
+const METHODS: [Falls; 9] = [
     // What is left is what two views of one image are taught differently.
     ("dino", "kl", |first| 0.5 * first),
     ("swav", "kl", |first| 0.5 * first),
@@ -71,7 +73,7 @@ fn overfit(recipe: &Recipe, steps: usize) -> Vec<Vec<(&'static str, f32)>> {
     let mut optimizer = AdamW::new(&recipe.optim);
     let mut step = |_| {
         let outcome = lesson.outcome(&network, &prepared, Place::default(), true).unwrap();
-        let gradients = network.parameters().take_gradients(&mut outcome.loss.clone().backward());
+        let gradients = network.parameters().take_gradients(&mut outcome.loss.backward());
         optimizer.step(network.parameters_mut(), gradients, 2e-3);
         lesson.learned(outcome.kept.into_iter().collect(), &mut network);
         let loss = ("loss", outcome.loss.without_autodiff());

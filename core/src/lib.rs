@@ -14,19 +14,18 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use maskroom_core::method::{Network, Task};
+//! use maskroom_core::method::{Lesson, Network, Place};
 //! use maskroom_core::optim::adamw::AdamW;
 //! use maskroom_core::recipe::{Base, Recipe};
-//! use maskroom_core::train::trial::{noise_images, noise_masks};
+//! use maskroom_core::train::trial::noise_images;
 //!
 //! # fn main() -> maskroom_core::error::Result<()> {
 //! let recipe = Recipe::resolve(Base::Preset("mae"), &[("backbone.preset".into(), "vit-nano".into())])?;
-//! let (task, mut network) = (Task::new(&recipe)?, Network::new(&recipe, &Device::flex().autodiff())?);
+//! let (lesson, mut network) = (Lesson::new(&recipe)?, Network::new(&recipe, &Device::flex().autodiff())?);
 //! let mut optimizer = AdamW::new(&recipe.optim);
-//! let masks = noise_masks(recipe.mask()?.as_ref(), recipe.grid(), 2);
-//! for _ in 0..2 {
-//!     let batch = task.batch(&noise_images(&recipe, 2), &masks)?;
-//!     let loss = network.loss(&batch, task.objective.as_ref(), None)?;
+//! for epoch in 0..2 {
+//!     let prepared = lesson.prepare(&noise_images(&recipe, 2), epoch, &[0, 1])?;
+//!     let loss = lesson.outcome(&network, &prepared, Place::default(), false)?.loss;
 //!     let gradients = network.parameters().take_gradients(&mut loss.backward());
 //!     optimizer.step(network.parameters_mut(), gradients, 1e-3);
 //! }

@@ -1,15 +1,14 @@
 //! Two views of an image side by side: SimCLR and MoCo tell the other view of an image from views of other images, BYOL and SimSiam predict
 //! what a second network, or the network itself, makes of it.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::Network;
 use super::lesson::{Outcome, Place};
 use super::prototypes::normalized;
 use super::view_batch::ViewBatch;
-use super::view_lesson::{ViewLesson, Views, spread};
+use super::view_lesson::{ViewLesson, Views, entropy, spread};
 use crate::error::{Error, Result};
-use crate::kernel::{self, RowError};
 use crate::recipe::Recipe;
 use crate::weights::model_file::flat;
 use crate::weights::safetensors_file::TensorMap;
@@ -211,14 +210,6 @@ impl ViewLesson for Contrast {
 /// A tensor without differentiation where the other one is.
 fn like(plain: Tensor<2>, other: &Tensor<2>) -> Tensor<2> {
     if other.device().is_autodiff() { plain.autodiff() } else { plain }
-}
-
-/// The mean cross-entropy of rows of scores, of which `right` tells the right column. Shapes: `[R, C]` to `[1]`.
-fn entropy(scores: Tensor<2>, right: &dyn Fn(usize) -> usize) -> Tensor<1> {
-    let ([rows, _], device) = (scores.dims(), scores.device());
-    let classes: Vec<f32> = (0..rows).map(|row| right(row) as f32).collect();
-    let classes = Tensor::from_data(TensorData::new(classes, [1, rows, 1]), &device);
-    kernel::row_error(scores.unsqueeze(), classes, Tensor::ones([1, rows], &device), RowError::Entropy, 0.0)
 }
 
 #[cfg(test)]

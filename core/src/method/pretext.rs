@@ -6,9 +6,8 @@ use burn::tensor::{Tensor, TensorData};
 use super::Network;
 use super::lesson::{Outcome, Place};
 use super::view_batch::ViewBatch;
-use super::view_lesson::{ViewLesson, Views};
+use super::view_lesson::{ViewLesson, Views, entropy};
 use crate::error::Result;
-use crate::kernel::{self, RowError};
 use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
 
@@ -97,16 +96,15 @@ impl ViewLesson for Pretext {
     fn outcome(&self, network: &Network, batch: &ViewBatch, _place: Place, wants_figures: bool) -> Result<Outcome> {
         let features = self.views.shown(network, batch)?;
         let scores = network.views()?.head.classifier()?.forward(features);
-        let ([rows, _], device) = (scores.dims(), scores.device());
-        let classes: Vec<f32> = self.classes(batch.epoch, &batch.keys).into_iter().map(|class| class as f32).collect();
-        let classes = Tensor::<3>::from_data(TensorData::new(classes, [1, rows, 1]), &device);
+        let classes = self.classes(batch.epoch, &batch.keys);
         let mut figures = Vec::new();
         if wants_figures {
             let guesses = scores.clone().without_autodiff().argmax(1).float();
-            let right = guesses.equal(classes.clone().without_autodiff().reshape([rows, 1])).float().mean();
-            figures.push(("accuracy", right));
+            let right: Vec<f32> = classes.iter().map(|&class| class as f32).collect();
+            let right = Tensor::from_data(TensorData::new(right, guesses.dims()), &guesses.device());
+            figures.push(("accuracy", guesses.equal(right).float().mean()));
         }
-        let loss = kernel::row_error(scores.unsqueeze(), classes, Tensor::ones([1, rows], &device), RowError::Entropy, 0.0);
+        let loss = entropy(scores, &|row| classes[row]);
         Ok(Outcome { loss, figures, kept: None })
     }
 }

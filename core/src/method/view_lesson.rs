@@ -1,6 +1,6 @@
 //! What all lessons share whose matter is views of an image.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Network;
 use super::lesson::{Outcome, Place};
@@ -8,6 +8,7 @@ use super::prototypes::normalized;
 use super::view_batch::ViewBatch;
 use crate::backbone::linear::normal;
 use crate::error::Result;
+use crate::kernel::{self, RowError};
 use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
 use crate::weights::safetensors_file::TensorMap;
@@ -131,4 +132,12 @@ pub fn spread(features: Tensor<2>) -> Tensor<1> {
     let mean = direction.clone().mean_dim(0);
     let variance = (direction - mean).powi_scalar(2).sum_dim(0) * (1.0 / rows.max(1) as f64);
     variance.sqrt().mean() * (width as f64).sqrt()
+}
+
+/// The mean cross-entropy of rows of scores, of which `right` tells the right column. Shapes: `[R, C]` to `[1]`.
+pub fn entropy(scores: Tensor<2>, right: &dyn Fn(usize) -> usize) -> Tensor<1> {
+    let ([rows, _], device) = (scores.dims(), scores.device());
+    let classes: Vec<f32> = (0..rows).map(|row| right(row) as f32).collect();
+    let classes = Tensor::from_data(TensorData::new(classes, [1, rows, 1]), &device);
+    kernel::row_error(scores.unsqueeze(), classes, Tensor::ones([1, rows], &device), RowError::Entropy, 0.0)
 }

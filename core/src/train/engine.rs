@@ -137,8 +137,7 @@ impl Engine {
         let parts = self.recipe.optim.accumulate;
         let place = self.plan.place_of(self.progress.step as usize);
         // What is looked at only in the log need not be computed between its lines.
-        let step = self.progress.step + 1;
-        let is_logged = step == 1 || step == self.steps() || step.is_multiple_of(self.recipe.train.log_every_steps as u64);
+        let is_logged = self.is_due(self.progress.step + 1, self.recipe.train.log_every_steps) || self.progress.step == 0;
         let mut total: Option<Gradients> = None;
         for _ in 0..parts {
             let begin = Instant::now();
@@ -185,6 +184,11 @@ impl Engine {
     /// Updates it aims at.
     pub fn steps(&self) -> u64 {
         self.plan.steps_total as u64
+    }
+
+    /// Whether something that is done after every so many steps, and after the last, is due after a step; never if that is 0, but for the last.
+    pub fn is_due(&self, step: u64, every: usize) -> bool {
+        step == self.steps() || (every > 0 && step.is_multiple_of(every as u64))
     }
 
     /// Epochs done, with their fraction.

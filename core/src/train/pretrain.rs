@@ -73,8 +73,7 @@ struct Due {
 impl Due {
     fn after(engine: &Engine) -> Self {
         let (step, train) = (engine.progress.step, &engine.recipe.train);
-        let (first, last) = (step == 1, step == engine.steps());
-        let every = |steps: usize| last || (steps > 0 && step.is_multiple_of(steps as u64));
+        let (first, every) = (step == 1, |steps: usize| engine.is_due(step, steps));
         Self {
             log: first || every(train.log_every_steps),
             baselines: first,

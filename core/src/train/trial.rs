@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use crate::device::{DeviceChoice, OpenDevice, Trial};
 use crate::error::Result;
-use crate::mask::Grid;
 use crate::method::{Lesson, Network, Place};
 use crate::optim::adamw::global_norm;
 use crate::random::{Purpose, Stream};
@@ -66,11 +65,4 @@ pub fn noise_images(recipe: &Recipe, batch: usize) -> Vec<f32> {
     let mut stream = Stream::new(recipe.seed, 1, 0, Purpose::Bench);
     let pixels: usize = recipe.views().iter().map(|view| view.height * view.width).sum();
     (0..batch * pixels * recipe.data.channels).map(|_| stream.normal() as f32).collect()
-}
-
-/// Masks for stand-in images, one per image.
-pub fn noise_masks(strategy: &dyn crate::mask::MaskStrategy, grid: Grid, batch: usize) -> Vec<crate::mask::Mask> {
-    let stream = |sample: u64, purpose: Purpose| Stream::new(0, 0, sample, purpose);
-    let mask = |sample: u64| strategy.sample_alike(grid, &mut stream(0, Purpose::MaskSize), &mut stream(sample, Purpose::Bench));
-    (0..batch as u64).map(mask).collect()
 }

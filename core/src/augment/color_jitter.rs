@@ -1,6 +1,7 @@
 //! Random brightness, contrast, saturation and hue, in random order: torchvision's `ColorJitter`, on numbers instead of bytes, so that
 //! nothing is rounded in between.
 
+use crate::kernel::simd::{Job, vectorized};
 use crate::random::Stream;
 
 /// Strengths of a jitter; nothing changes where all are 0.
@@ -60,50 +61,80 @@ impl ColorJitter {
 }
 
 /// Brightness as people see it (ITU-R 601).
+#[inline(always)]
 pub(super) fn gray([red, green, blue]: [f32; 3]) -> f32 {
     0.299 * red + 0.587 * green + 0.114 * blue
 }
 
 impl Change {
     fn apply(self, pixels: &mut [f32]) {
-        let pixels = pixels.as_chunks_mut::<3>().0;
-        match self {
-            Self::Brightness(factor) => each(pixels, |pixel| pixel.map(|value| value * factor)),
-            Self::Contrast(factor) => {
-                let mean = (pixels.iter().map(|&pixel| f64::from(gray(pixel))).sum::<f64>() / pixels.len().max(1) as f64) as f32;
+        vectorized(Recolor { pixels: pixels.as_chunks_mut().0, change: self });
+    }
+}
+
+struct Recolor<'a> {
+    pixels: &'a mut [[f32; 3]],
+    change: Change,
+}
+
+impl Job for Recolor<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let pixels = self.pixels;
+        match self.change {
+            Change::Brightness(factor) => each(pixels, |pixel| pixel.map(|value| value * factor)),
+            Change::Contrast(factor) => {
+                // In single precision over a row's worth of pixels, in double over all of them.
+                let of_row = |row: &[[f32; 3]]| f64::from(row.iter().map(|&pixel| gray(pixel)).sum::<f32>());
+                let mean = (pixels.chunks(BLOCK).map(of_row).sum::<f64>() / pixels.len().max(1) as f64) as f32;
                 each(pixels, |pixel| pixel.map(|value| mean + factor * (value - mean)));
             }
-            Self::Saturation(factor) => each(pixels, |pixel| {
+            Change::Saturation(factor) => each(pixels, |pixel| {
                 let gray = gray(pixel);
                 pixel.map(|value| gray + factor * (value - gray))
             }),
-            Self::Hue(turn) => each(pixels, |pixel| turned(pixel, turn)),
+            Change::Hue(turn) => each(pixels, |pixel| turned(pixel, turn)),
         }
     }
 }
 
+/// Pixels that are changed at once, each color in a row of its own.
+const BLOCK: usize = 64;
+
+#[inline(always)]
 fn each(pixels: &mut [[f32; 3]], change: impl Fn([f32; 3]) -> [f32; 3]) {
-    pixels.iter_mut().for_each(|pixel| *pixel = change(*pixel).map(|value| value.clamp(0.0, 1.0)));
+    let mut colors = [[0.0; BLOCK]; 3];
+    for block in pixels.chunks_mut(BLOCK) {
+        for (color, values) in colors.iter_mut().enumerate() {
+            values.iter_mut().zip(block.iter()).for_each(|(value, pixel)| *value = pixel[color]);
+        }
+        // All of them, so that the loop's length is known; what does not fill a block is not written.
+        for place in 0..BLOCK {
+            let changed = change(colors.map(|values| values[place]));
+            colors.iter_mut().zip(changed).for_each(|(values, value)| values[place] = value.clamp(0.0, 1.0));
+        }
+        for (color, values) in colors.iter().enumerate() {
+            block.iter_mut().zip(values).for_each(|(pixel, &value)| pixel[color] = value);
+        }
+    }
 }
 
-/// The color whose hue lies so much of the circle further, of the same saturation and value (HSV).
+/// The color whose hue lies so much of the circle further, of the same saturation and value (HSV). Without branches, so that many are turned
+/// at once: what one way divides by zero, the other is taken of.
+#[inline(always)]
 fn turned([red, green, blue]: [f32; 3], turn: f32) -> [f32; 3] {
     let (value, least) = (red.max(green).max(blue), red.min(green).min(blue));
     let chroma = value - least;
-    if chroma <= 0.0 {
-        return [red, green, blue];
-    }
-    let sixth = if value == red {
-        (green - blue) / chroma
-    } else if value == green {
-        2.0 + (blue - red) / chroma
-    } else {
-        4.0 + (red - green) / chroma
-    };
-    let sixth = sixth + 6.0 * turn;
+    let sixths = [(green - blue) / chroma, 2.0 + (blue - red) / chroma, 4.0 + (red - green) / chroma];
+    let sixth = if value == red { sixths[0] } else { sixths[2] };
+    let sixth = if value == green && value != red { sixths[1] } else { sixth };
+    let sixth = if chroma > 0.0 { sixth } else { 0.0 } + 6.0 * turn;
     // Smith's way back: how far each primary lies below the value.
     [5.0, 3.0, 1.0].map(|offset: f32| {
-        let place = (offset + sixth).rem_euclid(6.0);
+        let place = offset + sixth;
+        let place = place - 6.0 * (place * (1.0 / 6.0)).floor();
         value - chroma * place.min(4.0 - place).clamp(0.0, 1.0)
     })
 }

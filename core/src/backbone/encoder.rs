@@ -1,4 +1,4 @@
-//! Any encoder that masked methods train: a plain ViT or a pyramid.
+//! Any encoder that is trained: a plain ViT, a pyramid or a residual network.
 
 use std::ops::Range;
 
@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::pvt::{Pvt, PvtConfig};
+use super::resnet::{ResNet, ResNetConfig};
 use super::swin::{Swin, SwinConfig};
 use super::vit::{Vit, VitConfig};
 use super::window::Windows;
@@ -21,6 +22,8 @@ pub enum EncoderConfig {
     Swin(SwinConfig),
     /// A pyramid whose attention goes to a reduced map.
     Pvt(PvtConfig),
+    /// A residual network, whose patches are pixels.
+    ResNet(ResNetConfig),
 }
 
 /// An encoder.
@@ -32,6 +35,8 @@ pub enum Encoder {
     Swin(Swin),
     /// A pyramid whose attention goes to a reduced map.
     Pvt(Pvt),
+    /// A residual network, whose patches are pixels.
+    ResNet(ResNet),
 }
 
 /// One block at work.
@@ -56,6 +61,8 @@ pub enum Attended {
     Windows(Tensor<4>, Windows),
     /// To the means of squares of so many tokens along a side: `[B, heads, N, N / side²]`.
     Reduced(Tensor<4>, usize),
+    /// There is none.
+    Nothing,
 }
 
 /// Looks at a block and says whether it wants to see the next.
@@ -68,13 +75,15 @@ impl EncoderConfig {
             Self::Vit(config) => Encoder::Vit(config.init(stream, device)),
             Self::Swin(config) => Encoder::Swin(config.init(stream, device)),
             Self::Pvt(config) => Encoder::Pvt(config.init(stream, device)),
+            Self::ResNet(config) => Encoder::ResNet(config.init(stream, device)),
         }
     }
 
     /// Patches down and across.
     pub fn grid(&self) -> [usize; 2] {
         match self {
-            Self::Vit(VitConfig { grid, .. }) | Self::Swin(SwinConfig { grid, .. }) | Self::Pvt(PvtConfig { grid, .. }) => *grid,
+            Self::Vit(VitConfig { grid, .. }) | Self::Swin(SwinConfig { grid, .. }) => *grid,
+            Self::Pvt(PvtConfig { grid, .. }) | Self::ResNet(ResNetConfig { grid, .. }) => *grid,
         }
     }
 
@@ -82,15 +91,15 @@ impl EncoderConfig {
     pub fn patch(&self) -> usize {
         match self {
             Self::Vit(VitConfig { patch, .. }) | Self::Swin(SwinConfig { patch, .. }) | Self::Pvt(PvtConfig { patch, .. }) => *patch,
+            Self::ResNet(_) => 1,
         }
     }
 
     /// C
     pub fn channels(&self) -> usize {
         match self {
-            Self::Vit(VitConfig { channels, .. }) | Self::Swin(SwinConfig { channels, .. }) | Self::Pvt(PvtConfig { channels, .. }) => {
-                *channels
-            }
+            Self::Vit(VitConfig { channels, .. }) | Self::Swin(SwinConfig { channels, .. }) => *channels,
+            Self::Pvt(PvtConfig { channels, .. }) | Self::ResNet(ResNetConfig { channels, .. }) => *channels,
         }
     }
 
@@ -100,6 +109,7 @@ impl EncoderConfig {
             Self::Vit(config) => config.width,
             Self::Swin(config) => config.width,
             Self::Pvt(config) => config.widths.first().copied().unwrap_or_default(),
+            Self::ResNet(config) => config.width,
         }
     }
 
@@ -109,6 +119,7 @@ impl EncoderConfig {
             Self::Vit(config) => config.width,
             Self::Swin(config) => config.last_width(),
             Self::Pvt(config) => config.last_width(),
+            Self::ResNet(config) => config.last_width(),
         }
     }
 
@@ -118,53 +129,52 @@ impl EncoderConfig {
             Self::Vit(config) => config.width,
             Self::Swin(config) => config.width << stage,
             Self::Pvt(config) => config.widths.get(stage).copied().unwrap_or_default(),
+            Self::ResNet(config) => config.width_of_stage(stage),
         };
         of_stage(self.stage_of(block))
     }
 
     /// The stage of a block, counted over all stages.
     pub fn stage_of(&self, block: usize) -> usize {
-        let depths = match self {
-            Self::Vit(_) => return 0,
-            Self::Swin(SwinConfig { depths, .. }) | Self::Pvt(PvtConfig { depths, .. }) => depths,
-        };
-        depths.iter().enumerate().flat_map(|(stage, &depth)| std::iter::repeat_n(stage, depth)).nth(block).unwrap_or_default()
+        let depths = self.depths().iter().enumerate();
+        depths.flat_map(|(stage, &depth)| std::iter::repeat_n(stage, depth)).nth(block).unwrap_or_default()
+    }
+
+    /// Blocks of each stage.
+    fn depths(&self) -> &[usize] {
+        match self {
+            Self::Vit(config) => std::slice::from_ref(&config.depth),
+            Self::Swin(SwinConfig { depths, .. }) | Self::Pvt(PvtConfig { depths, .. }) | Self::ResNet(ResNetConfig { depths, .. }) => {
+                depths
+            }
+        }
     }
 
     /// Stages; a plain transformer has one.
     pub fn num_stages(&self) -> usize {
-        match self {
-            Self::Vit(_) => 1,
-            Self::Swin(SwinConfig { depths, .. }) | Self::Pvt(PvtConfig { depths, .. }) => depths.len(),
-        }
+        self.depths().len()
     }
 
     /// The blocks of a stage, counted over all stages.
     pub fn blocks_of(&self, stage: usize) -> Range<usize> {
-        let depths = match self {
-            Self::Vit(config) => return 0..config.depth,
-            Self::Swin(SwinConfig { depths, .. }) | Self::Pvt(PvtConfig { depths, .. }) => depths,
-        };
+        let depths = self.depths();
         let first = depths.iter().take(stage).sum();
         first..first + depths.get(stage).copied().unwrap_or_default()
     }
 
     /// Blocks of all stages.
     pub fn num_blocks(&self) -> usize {
-        match self {
-            Self::Vit(config) => config.depth,
-            Self::Swin(config) => config.num_blocks(),
-            Self::Pvt(config) => config.num_blocks(),
-        }
+        self.depths().iter().sum()
     }
 
-    /// Attention heads of a block, counted over all stages.
+    /// Attention heads of a block, counted over all stages; none in a residual network.
     pub fn heads_of(&self, block: usize) -> usize {
         match self {
             Self::Vit(config) => config.heads,
             Self::Swin(SwinConfig { heads, .. }) | Self::Pvt(PvtConfig { heads, .. }) => {
                 heads.get(self.stage_of(block)).copied().unwrap_or_default()
             }
+            Self::ResNet(_) => 0,
         }
     }
 
@@ -174,6 +184,7 @@ impl EncoderConfig {
             Self::Vit(VitConfig { drop_path, .. }) | Self::Swin(SwinConfig { drop_path, .. }) | Self::Pvt(PvtConfig { drop_path, .. }) => {
                 *drop_path
             }
+            Self::ResNet(_) => 0.0,
         }
     }
 
@@ -182,6 +193,7 @@ impl EncoderConfig {
         match self {
             Self::Vit(_) => 1,
             Self::Swin(SwinConfig { depths, .. }) | Self::Pvt(PvtConfig { depths, .. }) => 1 << depths.len().saturating_sub(1),
+            Self::ResNet(config) => config.stride(),
         }
     }
 
@@ -193,6 +205,7 @@ impl EncoderConfig {
             (Self::Swin(config), true) => config.compact_problems(image),
             (Self::Pvt(config), false) => config.problems(image),
             (Self::Pvt(config), true) => config.compact_problems(image),
+            (Self::ResNet(config), _) => config.problems(),
         }
     }
 }
@@ -204,6 +217,7 @@ impl Encoder {
             Self::Vit(vit) => EncoderConfig::Vit(vit.config().clone()),
             Self::Swin(swin) => EncoderConfig::Swin(swin.config().clone()),
             Self::Pvt(pvt) => EncoderConfig::Pvt(pvt.config().clone()),
+            Self::ResNet(resnet) => EncoderConfig::ResNet(resnet.config().clone()),
         }
     }
 
@@ -211,17 +225,19 @@ impl Encoder {
     pub fn num_prefix(&self) -> usize {
         match self {
             Self::Vit(vit) => vit.num_prefix(),
-            Self::Swin(_) => 0,
+            Self::Swin(_) | Self::ResNet(_) => 0,
             Self::Pvt(pvt) => pvt.num_prefix(),
         }
     }
 
-    /// Tokens of whole images, ready for the first block. Shapes: `patches [B, N, P·P·C]` to `[B, prefix + N, D]`.
+    /// Tokens of whole images, ready for the first block; of a residual network, the pixels. Shapes: `patches [B, N, P·P·C]` to
+    /// `[B, prefix + N, D]`.
     pub fn tokens(&self, patches: Tensor<3>) -> Tensor<3> {
         match self {
             Self::Vit(vit) => vit.tokens(patches),
             Self::Swin(swin) => swin.tokens(patches),
             Self::Pvt(pvt) => pvt.tokens(patches),
+            Self::ResNet(_) => patches,
         }
     }
 
@@ -234,6 +250,7 @@ impl Encoder {
             Self::Vit(vit) => vit.each_block(tokens, look),
             Self::Swin(swin) => swin.each_block(tokens, look),
             Self::Pvt(pvt) => pvt.each_block(tokens, look),
+            Self::ResNet(resnet) => resnet.each_block(tokens, look),
         }
     }
 
@@ -244,6 +261,7 @@ impl Encoder {
             Self::Vit(vit) => &vit.norm,
             Self::Swin(swin) => &swin.norm,
             Self::Pvt(pvt) => &pvt.norm,
+            Self::ResNet(_) => return tokens,
         };
         if norm.weight.dims()[0] == tokens.dims()[2] { norm.forward(tokens) } else { tokens }
     }
@@ -260,6 +278,7 @@ impl Encoder {
                 Self::Swin(swin.resized(grid, window)?)
             }
             Self::Pvt(pvt) => Self::Pvt(pvt.for_grid(grid)?),
+            Self::ResNet(resnet) => Self::ResNet(resnet.for_grid(grid)),
         })
     }
 }

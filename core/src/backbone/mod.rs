@@ -15,6 +15,7 @@ pub mod pvt;
 pub mod pvt_block;
 pub mod pyramid_check;
 pub mod relative_position;
+pub mod resnet;
 pub mod score_bias;
 pub mod squares;
 pub mod swin;
@@ -28,3 +29,5 @@ pub mod window_block;
 mod pyramid_parity;
 #[cfg(test)]
 mod pyramid_tests;
+#[cfg(test)]
+mod resnet_tests;

@@ -114,6 +114,24 @@ pub fn features(network: &Network, images: &Images, layer: i64, pool: Pool) -> R
     Ok(values)
 }
 
+/// How long the features of the last block are, place by place: `[B, n]`, and the places down and across.
+///
+/// # Errors
+/// If the device fails.
+pub fn feature_lengths(network: &Network, images: &Images) -> Result<(Vec<f32>, [usize; 2])> {
+    let (network, tokens) = tokens_of(network, images)?;
+    let last = resolve_layer(-1, network.encoder().config().num_blocks())?;
+    let mut lengths = (Vec::new(), [0, 0]);
+    network.encoder().each_block(tokens, &mut |block| {
+        if block.index == last {
+            let places = network.encoder().normed((block.forward)()).narrow(1, block.prefix, block.grid[0] * block.grid[1]);
+            lengths = (to_host(places.square().sum_dim(2).sqrt())?, block.grid);
+        }
+        Ok(true)
+    })?;
+    Ok(lengths)
+}
+
 /// The attention of block `layer`, as it is used, between all tokens of its stage.
 ///
 /// # Errors
@@ -140,7 +158,7 @@ pub fn keys(network: &Network, images: &Images, layer: i64) -> Result<(Vec<f32>,
     let layer = resolve_layer(layer, network.encoder().config().num_blocks())?;
     let (network, tokens) = tokens_of(network, images)?;
     let Encoder::Vit(vit) = network.encoder() else {
-        let why = "objects are found among the keys of a plain transformer, and this is a pyramid: use --method mass";
+        let why = "objects are found among the keys of a plain transformer, and this network has none: use --method mass, which needs attention, on a vit, swin or pvt";
         return Err(Error::Usage(why.into()));
     };
     let (grid, prefix) = (vit.config().grid, vit.num_prefix());
@@ -193,7 +211,7 @@ pub fn attention_of_stage(
 
 fn roll(network: &Network, images: &Images, mut look: impl FnMut(&BlockView<'_>, Tensor<4>) -> Result<()>) -> Result<AttentionMaps> {
     let Encoder::Vit(vit) = network.encoder() else {
-        let why = "the blocks of a pyramid do not all see the same patches: choose one, as `maskroom attend --layer` does";
+        let why = "the blocks of this network do not all see the same patches: choose one, as `maskroom attend --layer` does";
         return Err(Error::Usage(why.into()));
     };
     let prefix = vit.num_prefix();
@@ -216,6 +234,10 @@ fn roll(network: &Network, images: &Images, mut look: impl FnMut(&BlockView<'_>,
 fn maps_of(attended: Attended, batch: usize, grid: [usize; 2], prefix: usize) -> Result<AttentionMaps> {
     let tokens = prefix + grid[0] * grid[1];
     let (values, heads) = match attended {
+        Attended::Nothing => {
+            let why = "this network consists of convolutions: it attends to nothing; `embed` and `evaluate knn` look at its features";
+            return Err(Error::Usage(why.into()));
+        }
         Attended::All(probabilities) | Attended::Reduced(probabilities, 1) => {
             let heads = probabilities.dims()[1];
             (to_host(probabilities)?, heads)

@@ -54,9 +54,12 @@ impl HeadsPreview {
             Ok([original.clone(), heads_in_color(original, &maps, shape.grid())].into_iter().chain(heads).collect())
         };
         let of_images = images.values.chunks_exact(shape.image_values()).zip(attention.values.chunks_exact((heads * patches).max(1)));
-        let first = ["Original", "Heads"].map(str::to_owned);
+        // Networks without attention show how long their features are.
+        let shows_lengths = said("maps") == "lengths";
+        let name = |head: usize| if shows_lengths { "Feature length".to_owned() } else { format!("Head {head}") };
+        let first = ["Original", if shows_lengths { "Over the image" } else { "Heads" }].map(str::to_owned);
         Ok(Some(Self {
-            columns: first.into_iter().chain((0..heads.min(SHOWN_HEADS)).map(|head| format!("Head {head}"))).collect(),
+            columns: first.into_iter().chain((0..heads.min(SHOWN_HEADS)).map(name)).collect(),
             names: serde_json::from_str(said("names")).unwrap_or_default(),
             pictures: of_images.map(draw).collect::<Result<_>>()?,
         }))
@@ -88,6 +91,11 @@ mod tests {
         assert_ne!(pixel(1, 0, 0), pixel(1, 3, 3), "two heads, two colors");
         assert_eq!(pixel(1, 0, 3), pixel(0, 0, 3), "nobody looks there");
         assert!(pixel(2, 0, 0) > pixel(2, 3, 3) && pixel(3, 0, 0) < pixel(3, 3, 3));
+
+        let mut of_lengths = metadata.clone();
+        of_lengths.insert("maps".into(), "lengths".into());
+        safetensors_file::write(&path, &tensors, &of_lengths).unwrap();
+        assert_eq!(HeadsPreview::open(&path).unwrap().unwrap().columns[1..3], ["Over the image", "Feature length"]);
 
         tensors.insert("prediction".into(), HostTensor::new([1, 4, 4], vec![0.0; 16]));
         safetensors_file::write(&path, &tensors, &metadata).unwrap();

@@ -10,10 +10,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
 
 use super::BlockParameters;
-use super::adamw::Update;
 use super::block::Settings;
 use super::block_weights::{Layer, Weights};
 use super::row_error::RowError;
+use super::update::Update;
 
 /// Differentiable operations. Shapes are those of the functions of the same names in the parent module.
 #[backend_extension(Flex, Autodiff)]
@@ -94,6 +94,20 @@ pub trait Updates: Backend {
         second: FloatTensor<Self>,
         numbers: Update,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// `values`, `direction`
+    fn momentum(
+        values: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        direction: FloatTensor<Self>,
+        factor: FloatTensor<Self>,
+        numbers: [f32; 2],
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// `average`
+    fn blend(average: FloatTensor<Self>, values: FloatTensor<Self>, shares: [f32; 2]) -> FloatTensor<Self>;
+    /// `values`
+    fn scaled(values: FloatTensor<Self>, factor: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `[1]`
+    fn square_sum(values: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// The passes that [`Fused`] is made of.

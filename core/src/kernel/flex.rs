@@ -7,14 +7,17 @@ use burn::backend::Flex;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
 
-use super::adamw::{self, Update};
 use super::attention::Bias;
+use super::batch_norm::{self, Kept, Normalization};
 use super::block::{self, Saved, Settings};
 use super::block_weights::Weights;
+use super::convolution::{self, Window};
+use super::convolutional::{Convolutional, ConvolutionalPasses, Moments};
 use super::extension::{BlockPasses, FusedObjectives, ObjectivePasses, Passes, Updates};
 use super::pool::Pooled;
 use super::row_error::{self, RowError};
-use super::{attention, attention_to, gelu, layer_norm, linear};
+use super::update::{self, Update};
+use super::{attention, attention_to, gelu, layer_norm, linear, max_pool};
 
 impl Passes for Flex {
     fn linear(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor) -> FlexTensor {
@@ -125,9 +128,88 @@ impl FusedObjectives for Flex {
 
 impl ObjectivePasses for Flex {
     fn row_error_gradient(dloss: &FlexTensor, [prediction, target, weights]: &[FlexTensor; 3], error: RowError, addend: f64) -> FlexTensor {
-        let dloss = values(dloss).first().copied().unwrap_or_default();
+        let dloss = number(dloss);
         let gradient = row_error::backward(dloss, &values(prediction), &values(target), &values(weights), error, addend);
         tensor(gradient, prediction.layout().shape().clone())
+    }
+}
+
+impl ConvolutionalPasses for Flex {
+    fn convolution(x: &FlexTensor, weight: &FlexTensor, window: Window) -> FlexTensor {
+        let sizes = convolution_sizes(x, weight, window);
+        tensor(convolution::forward(&values(x), &values(weight), sizes), of_places(x, window, sizes.outputs))
+    }
+
+    fn convolution_input_gradient(dy: &FlexTensor, x: &FlexTensor, weight: &FlexTensor, window: Window) -> FlexTensor {
+        let gradient = convolution::input_gradient(&values(dy), &values(weight), convolution_sizes(x, weight, window));
+        tensor(gradient, x.layout().shape().clone())
+    }
+
+    fn convolution_weight_gradient(dy: &FlexTensor, x: &FlexTensor, weight: &FlexTensor, window: Window) -> FlexTensor {
+        let gradient = convolution::weight_gradient(&values(dy), &values(x), convolution_sizes(x, weight, window));
+        tensor(gradient, weight.layout().shape().clone())
+    }
+
+    fn max_pool(x: &FlexTensor, window: Window) -> FlexTensor {
+        tensor(max_pool::forward(&values(x), last(x), window), of_places(x, window, last(x)))
+    }
+
+    fn max_pool_gradient(dy: &FlexTensor, x: &FlexTensor, window: Window) -> FlexTensor {
+        tensor(max_pool::backward(&values(dy), &values(x), last(x), window), x.layout().shape().clone())
+    }
+
+    fn batch_norm(
+        x: &FlexTensor,
+        moments: &FlexTensor,
+        affine: [&FlexTensor; 2],
+        residual: &FlexTensor,
+        settings: Normalization,
+    ) -> FlexTensor {
+        let [weight, bias] = affine.map(values);
+        let y = batch_norm::forward(&values(x), &values(moments), [&weight, &bias], &values(residual), settings);
+        tensor(y, x.layout().shape().clone())
+    }
+
+    fn batch_norm_gradients(
+        dy: &FlexTensor,
+        [x, y, moments, weight]: &[FlexTensor; 4],
+        settings: Normalization,
+        wants_residual: bool,
+    ) -> ([FlexTensor; 3], Option<FlexTensor>) {
+        let (shape, vector) = (x.layout().shape().clone(), weight.layout().shape().clone());
+        let [dy, x, y, moments, weight] = [dy, x, y, moments, weight].map(values);
+        let kept = Kept { dy: &dy, x: &x, y: &y, moments: &moments, weight: &weight };
+        let ([dx, dweight, dbias], residual) = batch_norm::backward(kept, settings, wants_residual);
+        let gradients = [tensor(dx, shape.clone()), tensor(dweight, vector.clone()), tensor(dbias, vector)];
+        (gradients, residual.map(|residual| tensor(residual, shape)))
+    }
+}
+
+impl Moments for Flex {
+    fn column_moments(x: FlexTensor) -> FlexTensor {
+        let channels = last(&x);
+        tensor(batch_norm::moments(&values(&x), channels), Shape::new([2, channels]))
+    }
+}
+
+impl Convolutional for Flex {
+    fn fused_convolution(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
+        <Self as ConvolutionalPasses>::convolution(&x, &weight, window)
+    }
+
+    fn fused_max_pool(x: FlexTensor, window: Window) -> FlexTensor {
+        <Self as ConvolutionalPasses>::max_pool(&x, window)
+    }
+
+    fn fused_batch_norm(
+        x: FlexTensor,
+        moments: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        residual: FlexTensor,
+        settings: Normalization,
+    ) -> FlexTensor {
+        <Self as ConvolutionalPasses>::batch_norm(&x, &moments, [&weight, &bias], &residual, settings)
     }
 }
 
@@ -141,9 +223,43 @@ impl Updates for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [mut values, mut first, mut second] = [values, first, second].map(whole);
         let moments = [first.storage_mut::<f32>(), second.storage_mut::<f32>()];
-        adamw::update(values.storage_mut::<f32>(), &self::values(&gradient), moments, numbers);
+        update::adamw(values.storage_mut::<f32>(), &self::values(&gradient), moments, numbers);
         (values, first, second)
     }
+
+    fn momentum(
+        values: FlexTensor,
+        gradient: FlexTensor,
+        direction: FlexTensor,
+        factor: FlexTensor,
+        numbers: [f32; 2],
+    ) -> (FlexTensor, FlexTensor) {
+        let [mut values, mut direction] = [values, direction].map(whole);
+        let gradient = self::values(&gradient);
+        update::momentum(values.storage_mut::<f32>(), &gradient, direction.storage_mut::<f32>(), number(&factor), numbers);
+        (values, direction)
+    }
+
+    fn blend(average: FlexTensor, values: FlexTensor, shares: [f32; 2]) -> FlexTensor {
+        let mut average = whole(average);
+        update::blend(average.storage_mut::<f32>(), &self::values(&values), shares);
+        average
+    }
+
+    fn scaled(values: FlexTensor, factor: FlexTensor) -> FlexTensor {
+        let mut values = whole(values);
+        update::scale(values.storage_mut::<f32>(), number(&factor));
+        values
+    }
+
+    fn square_sum(values: FlexTensor) -> FlexTensor {
+        tensor(vec![update::square_sum(&self::values(&values))], Shape::new([1]))
+    }
+}
+
+/// The only number of a tensor.
+fn number(tensor: &FlexTensor) -> f32 {
+    values(tensor).first().copied().unwrap_or(f32::NAN)
 }
 
 /// A tensor whose elements are all that its memory holds.
@@ -180,6 +296,20 @@ fn with_last(tensor: &FlexTensor, size: usize) -> Shape {
 fn matrix(weight: &FlexTensor) -> [usize; 2] {
     let shape = weight.layout().shape();
     [shape[0], shape[1]]
+}
+
+/// The sizes of a convolution of `x [B, H·W, C]` with `weight [K, O]`.
+fn convolution_sizes(x: &FlexTensor, weight: &FlexTensor, window: Window) -> convolution::Sizes {
+    let [batch, pixels, channels] = [0, 1, 2].map(|axis| x.layout().shape()[axis]);
+    let [seen, outputs] = matrix(weight);
+    assert!(pixels == window.pixels() && seen == window.side * window.side * channels, "a window does not fit the image or the weights");
+    convolution::Sizes { batch, channels, outputs, window }
+}
+
+/// The shape of what a window makes of images `[B, H·W, C]`.
+fn of_places(x: &FlexTensor, window: Window, channels: usize) -> Shape {
+    let [down, across] = window.places();
+    Shape::new([x.layout().shape()[0], down * across, channels])
 }
 
 fn linear_sizes(elements: usize, weight: &FlexTensor) -> linear::Sizes {

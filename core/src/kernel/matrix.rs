@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "tiles take addresses; the views check that they stay inside their slices")]
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -122,8 +123,13 @@ impl Panels {
     }
 
     fn right(&self) -> Right {
+        self.right_from(0)
+    }
+
+    /// The operand from that row on.
+    fn right_from(&self, row: usize) -> Right {
         let width = Instructions::here().panel_width();
-        Right { first: self.values.as_ptr(), panel_stride: self.shape[0] * width, row_stride: width }
+        Right { first: self.values[row * width..].as_ptr(), panel_stride: self.shape[0] * width, row_stride: width }
     }
 }
 
@@ -203,6 +209,15 @@ pub fn product(mut c: ViewMut, a: View, b: View, scale: f32) {
 /// If the shapes do not fit.
 pub fn multiply(mut c: ViewMut, a: View, b: &Panels, onto: Onto) {
     run(&mut c, a, b.shape, b.right(), 1.0, onto);
+}
+
+/// `c = onto + a b` of some rows of `b`, on the calling thread.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn multiply_within(mut c: ViewMut, a: View, b: &Panels, rows: Range<usize>, onto: Onto) {
+    assert!(rows.end <= b.shape[0], "rows outside of a matrix");
+    run(&mut c, a, [rows.len(), b.shape[1]], b.right_from(rows.start), 1.0, onto);
 }
 
 /// `c = onto + a b` with the rows of `c` split over all threads. `c` is in row-major order: `[rows, cols]`.

@@ -5,12 +5,16 @@
 //! On a GPU, what a training step is made of is fused too ([`cube`]), in larger pieces, because there every launch costs.
 //! Results do not depend on the number of threads.
 
-mod adamw;
 mod attention;
 mod attention_to;
+mod batch_norm;
 pub mod bench;
 mod block;
 mod block_weights;
+mod convolution;
+mod convolutional;
+#[cfg(test)]
+mod convolutional_tests;
 pub mod cube;
 pub mod extension;
 mod flex;
@@ -18,6 +22,7 @@ mod gelu;
 mod layer_norm;
 mod linear;
 pub mod matrix;
+mod max_pool;
 mod pool;
 pub mod reference;
 mod row_error;
@@ -25,15 +30,19 @@ pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod update;
 
 use std::sync::LazyLock;
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 
-pub use adamw::Update;
+pub use batch_norm::Normalization;
+pub use convolution::Window;
+use convolutional::{Convolutional, Moments};
 use extension::{Fused, FusedBlock, FusedObjectives, Updates};
 pub use row_error::RowError;
+pub use update::Update;
 
 /// `x Wᵀ + b`. Shapes: `x [.., I]`, `weight [O, I]` (PyTorch's layout), `bias [O]`; returns `[.., O]`.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
@@ -158,6 +167,50 @@ pub fn row_error(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>, e
     Tensor::from_dispatch(<Dispatch as FusedObjectives>::row_error(prediction, target, weights, error, addend))
 }
 
+/// A convolution without bias. Shapes: `x [B, H·W, C]`, `weight [K, O]`, K being (row, column, channel) of the window; returns
+/// `[B, places, O]`.
+pub fn convolution(x: Tensor<3>, weight: Tensor<2>, window: Window) -> Tensor<3> {
+    if !is_fused(&x) {
+        return reference::convolution(x, weight, window);
+    }
+    Tensor::from_dispatch(<Dispatch as Convolutional>::fused_convolution(x.into_dispatch(), weight.into_dispatch(), window))
+}
+
+/// The largest number in each place of a window. Shapes: `x [B, H·W, C]` to `[B, places, C]`.
+pub fn max_pool(x: Tensor<3>, window: Window) -> Tensor<3> {
+    if !is_fused(&x) {
+        return reference::max_pool(x, window);
+    }
+    Tensor::from_dispatch(<Dispatch as Convolutional>::fused_max_pool(x.into_dispatch(), window))
+}
+
+/// Mean and variance (the sum of squares over their number) of every column over all rows, not differentiated. Shapes: `x [.., C]` to `[2, C]`.
+pub fn column_moments(x: Tensor<3>) -> Tensor<2> {
+    let x = x.without_autodiff();
+    if !is_fused(&x) {
+        return reference::column_moments(x);
+    }
+    Tensor::from_dispatch(<Dispatch as Moments>::column_moments(x.into_dispatch()))
+}
+
+/// Batch normalization (Ioffe and Szegedy, 2015) and what follows it in a residual network: `relu(norm(x) weight + bias + residual)`. Shapes:
+/// `x [B, n, C]`, `moments [2, C]` as [`column_moments()`] gives them, `affine` weight and bias `[C]`, `residual` as `x`.
+pub fn batch_norm(
+    x: Tensor<3>,
+    moments: Tensor<2>,
+    affine: [Tensor<1>; 2],
+    residual: Option<Tensor<3>>,
+    settings: Normalization,
+) -> Tensor<3> {
+    if !is_fused(&x) {
+        return reference::batch_norm(x, moments, affine, residual, settings);
+    }
+    let residual = residual.unwrap_or_else(|| Tensor::zeros([0; 3], &x.device().without_autodiff()));
+    let [weight, bias] = affine.map(Tensor::into_dispatch);
+    let (x, moments, residual) = (x.into_dispatch(), moments.into_dispatch(), residual.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as Convolutional>::fused_batch_norm(x, moments, weight, bias, residual, settings))
+}
+
 /// One AdamW update (Loshchilov and Hutter, 2017): the new values and moments. All flat and of the same length.
 pub fn adamw(values: Tensor<1>, gradient: Tensor<1>, [first, second]: [Tensor<1>; 2], numbers: Update) -> (Tensor<1>, [Tensor<1>; 2]) {
     if !is_fused(&values) {
@@ -166,6 +219,49 @@ pub fn adamw(values: Tensor<1>, gradient: Tensor<1>, [first, second]: [Tensor<1>
     let (values, gradient) = (values.into_dispatch(), gradient.into_dispatch());
     let (values, first, second) = <Dispatch as Updates>::adamw(values, gradient, first.into_dispatch(), second.into_dispatch(), numbers);
     (Tensor::from_dispatch(values), [first, second].map(Tensor::from_dispatch))
+}
+
+/// A step of gradient descent with momentum: `direction ← momentum · direction + factor · gradient`, then
+/// `values ← values - rate · direction`. All flat and of the same length but the factor, `[1]`; returns values and direction.
+pub fn momentum(
+    values: Tensor<1>,
+    gradient: Tensor<1>,
+    direction: Tensor<1>,
+    factor: Tensor<1>,
+    [momentum, rate]: [f64; 2],
+) -> (Tensor<1>, Tensor<1>) {
+    let numbers = [momentum as f32, rate as f32];
+    if !is_fused(&values) {
+        return reference::momentum(values, gradient, direction, factor, numbers);
+    }
+    let (gradient, direction, factor) = (gradient.into_dispatch(), direction.into_dispatch(), factor.into_dispatch());
+    let (values, direction) = <Dispatch as Updates>::momentum(values.into_dispatch(), gradient, direction, factor, numbers);
+    (Tensor::from_dispatch(values), Tensor::from_dispatch(direction))
+}
+
+/// `keep · average + take · values`. Flat and of the same length.
+pub fn blend(average: Tensor<1>, values: Tensor<1>, [keep, take]: [f64; 2]) -> Tensor<1> {
+    if !is_fused(&average) {
+        return average * keep + values * take;
+    }
+    let shares = [keep as f32, take as f32];
+    Tensor::from_dispatch(<Dispatch as Updates>::blend(average.into_dispatch(), values.into_dispatch(), shares))
+}
+
+/// `factor · values`. Shapes: flat, and `[1]`.
+pub fn scale(values: Tensor<1>, factor: Tensor<1>) -> Tensor<1> {
+    if !is_fused(&values) {
+        return values * factor;
+    }
+    Tensor::from_dispatch(<Dispatch as Updates>::scaled(values.into_dispatch(), factor.into_dispatch()))
+}
+
+/// The sum of all squares: `[1]`.
+pub fn square_sum(values: Tensor<1>) -> Tensor<1> {
+    if !is_fused(&values) {
+        return (values.clone() * values).sum();
+    }
+    Tensor::from_dispatch(<Dispatch as Updates>::square_sum(values.into_dispatch()))
 }
 
 /// Each token's numbers split into heads. Shapes: `x [B, N, D]` to `[B, heads, N, d]`.

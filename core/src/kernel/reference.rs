@@ -1,9 +1,10 @@
 //! The operations as plain tensor operations, differentiated by Burn: what the fused versions are compared with, and how a GPU
 //! computes what has no kernel of its own there.
 
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, TensorData, activation, module};
 
-use super::{BlockParameters, RowError, Update, is_cpu, split_heads};
+use super::{BlockParameters, Normalization, RowError, Update, Window, is_cpu, split_heads};
 
 /// See [`super::linear()`].
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
@@ -93,6 +94,84 @@ pub fn row_error(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>, e
         RowError::Distribution { sharpness } => (activation::log_softmax(prediction * sharpness, 2) * target).sum_dim(2) * -1.0,
     };
     (errors.reshape([batch, rows]) * weights.clone()).sum() / (weights.sum() + addend)
+}
+
+/// `[B, H·W, C]` to `[B, C, H, W]`, where Burn expects channels.
+fn channels_first(x: Tensor<3>, [rows, cols]: [usize; 2]) -> Tensor<4> {
+    let [batch, _, channels] = x.dims();
+    x.reshape([batch, rows, cols, channels]).permute([0, 3, 1, 2])
+}
+
+fn channels_last(x: Tensor<4>) -> Tensor<3> {
+    let [batch, channels, rows, cols] = x.dims();
+    x.permute([0, 2, 3, 1]).reshape([batch, rows * cols, channels])
+}
+
+/// See [`super::convolution()`].
+pub fn convolution(x: Tensor<3>, weight: Tensor<2>, window: Window) -> Tensor<3> {
+    let ([_, _, channels], [_, outputs], side) = (x.dims(), weight.dims(), window.side);
+    let weight = weight.reshape([side, side, channels, outputs]).permute([3, 2, 0, 1]);
+    let options = ConvOptions::new([window.stride; 2], [window.padding; 2], [1, 1], 1);
+    channels_last(module::conv2d(channels_first(x, window.grid), weight, None, options))
+}
+
+/// See [`super::max_pool()`].
+pub fn max_pool(x: Tensor<3>, window: Window) -> Tensor<3> {
+    let Window { grid, side, stride, padding } = window;
+    let options = MaxPoolOptions {
+        kernel_size: [side; 2],
+        stride: [stride; 2],
+        padding: [(padding, padding); 2],
+        dilation: [1, 1],
+        ceil_mode: false,
+    };
+    channels_last(module::max_pool2d(channels_first(x, grid), options))
+}
+
+/// See [`super::column_moments()`].
+pub fn column_moments(x: Tensor<3>) -> Tensor<2> {
+    let [batch, places, channels] = x.dims();
+    let [mean, variance] = moments_of(&x.reshape([batch * places, channels]));
+    Tensor::cat(vec![mean, variance], 0)
+}
+
+/// Mean and variance of columns, `[1, C]` each.
+fn moments_of(rows: &Tensor<2>) -> [Tensor<2>; 2] {
+    let mean = rows.clone().mean_dim(0);
+    let variance = (rows.clone() - mean.clone()).square().mean_dim(0);
+    [mean, variance]
+}
+
+/// See [`super::batch_norm()`].
+pub fn batch_norm(
+    x: Tensor<3>,
+    moments: Tensor<2>,
+    [weight, bias]: [Tensor<1>; 2],
+    residual: Option<Tensor<3>>,
+    settings: Normalization,
+) -> Tensor<3> {
+    let [batch, places, channels] = x.dims();
+    let rows = x.reshape([batch * places, channels]);
+    let [mean, variance] = if settings.own_moments { moments_of(&rows) } else { [0, 1].map(|row| moments.clone().narrow(0, row, 1)) };
+    let normalized = (rows - mean) / (variance + settings.eps).sqrt() * weight.unsqueeze::<2>() + bias.unsqueeze::<2>();
+    let y = normalized.reshape([batch, places, channels]);
+    let y = match residual {
+        Some(residual) => y + residual,
+        None => y,
+    };
+    if settings.relu { activation::relu(y) } else { y }
+}
+
+/// See [`super::momentum`].
+pub fn momentum(
+    values: Tensor<1>,
+    gradient: Tensor<1>,
+    direction: Tensor<1>,
+    factor: Tensor<1>,
+    [momentum, rate]: [f32; 2],
+) -> (Tensor<1>, Tensor<1>) {
+    let direction = direction * momentum + gradient * factor;
+    (values - direction.clone() * rate, direction)
 }
 
 /// See [`super::adamw`].

@@ -3,7 +3,7 @@
 //! The network sees one view of an image, its running average another, and a small MLP predicts from the network's answer what the average's
 //! is. No image is ever told from another, and still the answers do not all become one: without the MLP they do.
 
-use crate::recipe::{ON_SMALL_IMAGES, Preset};
+use crate::recipe::{ON_SMALL_IMAGES, Preset, RESNET_ON_SMALL_IMAGES};
 
 /// The paper's recipe of 100 epochs on a small back-bone. Plain transformers are moved by AdamW, as in MoCo v3's paper.
 pub const PRESET: Preset = Preset {
@@ -64,5 +64,6 @@ pub const PRESET: Preset = Preset {
                 ("optim.base_lr", "5e-4"),
             ],
         ),
+        (RESNET_ON_SMALL_IMAGES, &[("optim.base_lr", "0.45")]),
     ],
 };

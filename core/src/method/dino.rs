@@ -4,7 +4,7 @@
 //! must say what its own running average says of the other large views; the average's answers are centered, so that not one prototype
 //! wins them all, and sharpened, so that not all stay alike. Nothing is masked; attention of the last block finds objects by itself.
 
-use crate::recipe::{ON_SMALL_IMAGES, Preset};
+use crate::recipe::{ON_SMALL_IMAGES, Preset, RESNET_ON_SMALL_IMAGES};
 
 /// The paper's recipe on a small back-bone. Small images get the changes that small data needs: with the published values, answers stay at
 /// all prototypes alike for the few hundred steps that such a training has, on toy scenes at least; sharper answers in fewer dimensions about
@@ -48,6 +48,18 @@ pub const PRESET: Preset = Preset {
     sets_for: &[
         ("vit", &[("backbone.pos", "learned"), ("backbone.init", "dino")]),
         (
+            "resnet",
+            &[
+                ("augment.crop_scale", "[0.14, 1.0]"),
+                ("augment.local_scale", "[0.05, 0.14]"),
+                ("optim.kind", "sgd"),
+                ("optim.base_lr", "0.03"),
+                ("optim.weight_decay", "1e-4"),
+                ("optim.weight_decay_end", "1e-4"),
+                ("optim.clip_norm", "0.0"),
+            ],
+        ),
+        (
             ON_SMALL_IMAGES,
             &[
                 ("augment.crop_scale", "[0.5, 1.0]"),
@@ -64,5 +76,6 @@ pub const PRESET: Preset = Preset {
                 ("optim.ema", "0.99"),
             ],
         ),
+        (RESNET_ON_SMALL_IMAGES, &[("optim.base_lr", "0.03")]),
     ],
 };

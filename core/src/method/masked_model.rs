@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::decoder::{Decoder, DecoderConfig};
 use super::masked_batch::{Lead, MaskedBatch};
+use crate::backbone::batch_norm::Statistics;
 use crate::backbone::compact::Compact;
 use crate::backbone::drop_path::DropPath;
 use crate::backbone::encoder::{Encoder, EncoderConfig};
@@ -124,6 +125,8 @@ impl MaskedModel {
                 let tokens = self.hide(pvt.tokens(patches), batch, device);
                 pvt.encode(tokens, &map_of(&batch.compact, pvt.whole_map()), drop_path)
             }
+            // Recipes refuse to mask what a residual network sees.
+            Encoder::ResNet(resnet) => resnet.encode(patches, resnet.config().grid, Statistics::on(device)),
         }
     }
 

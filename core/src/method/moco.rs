@@ -1,11 +1,73 @@
-//! MoCo v2 and v3 (Chen et al., *Improved Baselines with Momentum Contrastive Learning*, 2020; Chen, Xie and He, *An Empirical Study of
-//! Training Self-Supervised Vision Transformers*, 2021).
+//! MoCo v1, v2 and v3 (He et al., *Momentum Contrast for Unsupervised Visual Representation Learning*, 2019; Chen et al., *Improved
+//! Baselines with Momentum Contrastive Learning*, 2020; Chen, Xie and He, *An Empirical Study of Training Self-Supervised Vision
+//! Transformers*, 2021).
 //!
 //! The network sees one view of an image, its running average another. The network must tell the average's answer for the same image from
 //! its answers for others: in version 2 those of many earlier batches, kept in a queue, in version 3 those of the same batch, and both ways,
 //! after a small MLP has predicted them. Nothing is masked.
 
-use crate::recipe::{ON_SMALL_IMAGES, Preset};
+use crate::recipe::{ON_SMALL_IMAGES, Preset, RESNET_ON_SMALL_IMAGES};
+
+/// Version 1, on a small back-bone. Plain transformers, which came after it, are moved by AdamW.
+pub const V1: Preset = Preset {
+    name: "moco-v1",
+    summary: "tells the running average's answer for the same image from a queue of earlier ones, by a single linear layer",
+    source: "MoCo (He et al., 2019); values of the released code",
+    backbone: "resnet-18",
+    sets: &[
+        ("augment.crop_scale", "[0.2, 1.0]"),
+        ("augment.flip", "0.5"),
+        ("augment.jitter", "[0.4, 0.4, 0.4, 0.4]"),
+        ("augment.jitter_chance", "1.0"),
+        ("augment.gray", "0.2"),
+        ("augment.views", "2"),
+        ("mask.kind", "random"),
+        ("mask.ratio", "0.0"),
+        ("decoder.kind", "projector"),
+        ("decoder.layers", "1"),
+        ("decoder.width", "128"),
+        ("decoder.batch_norm", "false"),
+        ("decoder.bias", "true"),
+        ("target.kind", "views"),
+        ("target.teacher", "average"),
+        ("target.queue", "65536"),
+        ("objective.kind", "info_nce"),
+        ("objective.among", "earlier"),
+        ("objective.temperature", "0.07"),
+        ("optim.kind", "sgd"),
+        ("optim.base_lr", "0.03"),
+        ("optim.lr_images", "256"),
+        ("optim.schedule", "steps"),
+        ("optim.weight_decay", "1e-4"),
+        ("optim.warmup_epochs", "0"),
+        ("optim.epochs", "200"),
+        ("optim.ema", "0.999"),
+    ],
+    sets_for: &[
+        (
+            "vit",
+            &[
+                ("backbone.init", "dino"),
+                ("optim.kind", "adamw"),
+                ("optim.base_lr", "1.5e-4"),
+                ("optim.weight_decay", "0.1"),
+                ("optim.betas", "[0.9, 0.999]"),
+                ("optim.clip_norm", "3.0"),
+            ],
+        ),
+        (
+            ON_SMALL_IMAGES,
+            &[
+                ("augment.jitter", "[0.4, 0.4, 0.4, 0.1]"),
+                ("target.queue", "4096"),
+                ("objective.temperature", "0.1"),
+                ("optim.base_lr", "5e-4"),
+                ("optim.ema", "0.99"),
+            ],
+        ),
+        (RESNET_ON_SMALL_IMAGES, &[("optim.base_lr", "0.06"), ("optim.weight_decay", "5e-4")]),
+    ],
+};
 
 /// Version 2, on a small back-bone. Plain transformers are moved by AdamW.
 pub const V2: Preset = Preset {
@@ -67,6 +129,7 @@ pub const V2: Preset = Preset {
                 ("optim.ema", "0.99"),
             ],
         ),
+        (RESNET_ON_SMALL_IMAGES, &[("optim.base_lr", "0.06"), ("optim.weight_decay", "5e-4")]),
     ],
 };
 
@@ -111,14 +174,28 @@ pub const V3: Preset = Preset {
         ("optim.ema", "0.99"),
         ("optim.ema_end", "1.0"),
     ],
-    sets_for: &[(
-        ON_SMALL_IMAGES,
-        &[
-            ("augment.crop_scale", "[0.2, 1.0]"),
-            ("augment.blur", "[0.0, 0.0, 0.0]"),
-            ("decoder.hidden", "512"),
-            ("decoder.predictor_hidden", "512"),
-            ("optim.base_lr", "5e-4"),
-        ],
-    )],
+    sets_for: &[
+        (
+            ON_SMALL_IMAGES,
+            &[
+                ("augment.crop_scale", "[0.2, 1.0]"),
+                ("augment.blur", "[0.0, 0.0, 0.0]"),
+                ("decoder.hidden", "512"),
+                ("decoder.predictor_hidden", "512"),
+                ("optim.base_lr", "5e-4"),
+            ],
+        ),
+        (
+            "resnet",
+            &[
+                ("augment.crop_scale", "[0.2, 1.0]"),
+                ("objective.temperature", "1.0"),
+                ("optim.kind", "lars"),
+                ("optim.base_lr", "0.3"),
+                ("optim.weight_decay", "1.5e-6"),
+                ("optim.warmup_epochs", "10"),
+                ("optim.frozen", "[]"),
+            ],
+        ),
+    ],
 };

@@ -24,6 +24,7 @@ pub mod rotation;
 pub mod simclr;
 pub mod simmim;
 pub mod simsiam;
+pub mod sizes;
 pub mod swav;
 pub mod um_mae;
 pub mod view_batch;
@@ -45,17 +46,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::backbone::batch_norm::Affine;
 use crate::backbone::drop_path::DropPath;
-use crate::backbone::encoder::{Encoder, EncoderConfig};
-use crate::backbone::init::Init;
-use crate::backbone::linear::LayerNorm;
+use crate::backbone::encoder::Encoder;
 use crate::backbone::patch_embed::{patchify, unpatchify};
-use crate::backbone::pvt::PvtConfig;
-use crate::backbone::pvt_block::Reduction;
-use crate::backbone::relative_position::RelativePositions;
-use crate::backbone::swin::SwinConfig;
-use crate::backbone::vit::{Positions, Relative, VitConfig};
 use crate::error::{Error, Result};
 use crate::mask::Mask;
 use crate::objective::Objective;
@@ -64,15 +57,15 @@ use crate::recipe::Recipe;
 use crate::target::{Output, Target, TargetImage};
 use crate::weights::parameters::Parameters;
 use crate::weights::safetensors_file::TensorMap;
-use decoder::DecoderConfig;
-use head::{Head, HeadConfig};
+use head::Head;
 use masked_batch::{Feed, ImageShape, MaskedBatch};
-use masked_model::{Hidden, MaskedConfig, MaskedModel};
-use projector::{MlpConfig, ProjectorConfig};
-use prototypes::{Lengths, PROTOTYPES, PrototypesConfig, normalized};
-use views_model::{ViewsConfig, ViewsModel};
+use masked_model::{Hidden, MaskedModel};
+use prototypes::{PROTOTYPES, normalized};
+use sizes::hidden;
+use views_model::ViewsModel;
 
 pub use lesson::{Lesson, Outcome, Place};
+pub use sizes::{encoder_sizes, sizes, view_sizes};
 
 /// The network of one recipe, ready to train or to look at.
 #[derive(Debug, Clone)]
@@ -210,151 +203,6 @@ fn feed(recipe: &Recipe) -> Feed {
         Hidden::Dropped => Feed::Visible,
         Hidden::MaskTokens => Feed::Everything { predicts_all: backbone.num_stages() > 1 },
         Hidden::Packed => Feed::Packed { patch: backbone.patch, official_order: recipe.decoder.word("pos_order") == Some("official") },
-    }
-}
-
-fn hidden(recipe: &Recipe) -> Hidden {
-    match recipe.backbone.tokens.as_str() {
-        "mask" => Hidden::MaskTokens,
-        "compact" => Hidden::Packed,
-        _ => Hidden::Dropped,
-    }
-}
-
-/// The sizes of the recipe's network.
-///
-/// # Errors
-/// If the recipe's target does not exist.
-pub fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
-    let sizes = &recipe.backbone.sizes;
-    let own_ratio = recipe.decoder.number("mlp_ratio").filter(|&ratio| ratio > 0.0);
-    let decoder = match recipe.decoder.kind.as_str() {
-        "linear" => DecoderConfig::Linear,
-        _ => DecoderConfig::Transformer {
-            width: recipe.decoder.count("width"),
-            depth: recipe.decoder.count("depth"),
-            heads: recipe.decoder.count("heads"),
-            mlp_ratio: own_ratio.or_else(|| sizes.number("mlp_ratio")).unwrap_or(4.0),
-            eps: sizes.number("eps").unwrap_or(LayerNorm::EPS),
-            recompute: recipe.optim.recompute,
-        },
-    };
-    Ok(MaskedConfig {
-        encoder: encoder_sizes(recipe),
-        decoder,
-        prediction_width: recipe.target()?.output(recipe.shape()).prediction_width(),
-        hidden: hidden(recipe),
-        secondary_masking: recipe.masks_secondarily(),
-    })
-}
-
-/// The sizes of the recipe's network, where it compares views.
-pub fn view_sizes(recipe: &Recipe) -> ViewsConfig {
-    let (encoder, head) = (encoder_sizes(recipe), &recipe.decoder);
-    let (inputs, hidden) = (encoder.last_width(), head.count("hidden"));
-    let head = match head.kind.as_str() {
-        "projector" => {
-            let norm = |key: &str| match head.word(key) {
-                Some("plain") => Some(Affine::Nothing),
-                Some("scale") => Some(Affine::Scale),
-                _ => None,
-            };
-            let projector = MlpConfig {
-                layers: head.count("layers"),
-                hidden,
-                width: head.count("width"),
-                batch_norm: head.flag("batch_norm").unwrap_or(true),
-                last_norm: norm("last_norm"),
-                bias: head.flag("bias").unwrap_or(true),
-            };
-            let predictor = MlpConfig {
-                layers: head.count("predictor_layers"),
-                hidden: head.count("predictor_hidden"),
-                last_norm: norm("predictor_norm"),
-                ..projector
-            };
-            HeadConfig::Projector(ProjectorConfig { inputs, projector, predictor })
-        }
-        "classifier" => HeadConfig::Classifier { inputs, classes: head.count("classes") },
-        _ => HeadConfig::Prototypes(PrototypesConfig {
-            inputs,
-            layers: head.count("layers"),
-            hidden,
-            bottleneck: head.count("bottleneck"),
-            prototypes: head.count("prototypes"),
-            relu: head.word("activation") == Some("relu"),
-            batch_norm: head.flag("batch_norm").unwrap_or(false),
-            lengths: match head.word("lengths") {
-                Some("free") => Lengths::Free,
-                Some("reset") => Lengths::Reset,
-                _ => Lengths::One,
-            },
-        }),
-    };
-    ViewsConfig { encoder, head }
-}
-
-/// The sizes of the recipe's encoder.
-pub fn encoder_sizes(recipe: &Recipe) -> EncoderConfig {
-    let backbone = &recipe.backbone;
-    let (sizes, patch, channels, drop_path) = (&backbone.sizes, backbone.patch, recipe.data.channels, backbone.drop_path);
-    let grid = recipe.data.image.map(|side| side / patch.max(1));
-    let mlp_ratio = sizes.number("mlp_ratio").unwrap_or(4.0);
-    match sizes.kind.as_str() {
-        "swin" => EncoderConfig::Swin(SwinConfig {
-            grid,
-            channels,
-            patch,
-            width: sizes.count("width"),
-            depths: sizes.counts("depths"),
-            heads: sizes.counts("heads"),
-            window: sizes.count("window"),
-            mlp_ratio,
-            positions: if sizes.word("positions") == Some("network") { RelativePositions::Network } else { RelativePositions::Table },
-            drop_path,
-            recompute: recipe.optim.recompute,
-        }),
-        "pvt" => EncoderConfig::Pvt(PvtConfig {
-            grid,
-            channels,
-            patch,
-            widths: sizes.counts("widths"),
-            depths: sizes.counts("depths"),
-            heads: sizes.counts("heads"),
-            mlp_ratios: sizes.numbers("mlp_ratios"),
-            reductions: sizes.counts("reductions"),
-            reduce_by: if sizes.word("reduce_by") == Some("mean") { Reduction::Average } else { Reduction::Convolution },
-            learned_pos: sizes.word("pos") != Some("sincos"),
-            has_class_token: sizes.flag("class_token").unwrap_or(true),
-            drop_path,
-            recompute: recipe.optim.recompute,
-        }),
-        _ => EncoderConfig::Vit(VitConfig {
-            grid,
-            channels,
-            patch,
-            width: sizes.count("width"),
-            depth: sizes.count("depth"),
-            heads: sizes.count("heads"),
-            mlp_ratio,
-            registers: sizes.count("registers"),
-            positions: match sizes.word("pos") {
-                Some("learned") => Positions::Learned,
-                Some("none") => Positions::Absent,
-                _ => Positions::Fixed,
-            },
-            relative: match sizes.word("relative") {
-                Some("shared") => Relative::Shared,
-                Some("own") => Relative::Own,
-                _ => Relative::Absent,
-            },
-            layer_scale: sizes.number("layer_scale").unwrap_or(0.0),
-            key_bias: sizes.flag("key_bias").unwrap_or(true),
-            init: sizes.word("init").and_then(Init::named).unwrap_or_default(),
-            eps: sizes.number("eps").unwrap_or(LayerNorm::EPS),
-            drop_path,
-            recompute: recipe.optim.recompute,
-        }),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Two views are cut out of every image of a batch, and their colors changed strongly. The network must tell, for each view, which of all
 //! other views in the batch is of the same image. Nothing is masked and there is no second network; the batch has to be large.
 
-use crate::recipe::{ON_SMALL_IMAGES, Preset};
+use crate::recipe::{ON_SMALL_IMAGES, Preset, RESNET_ON_SMALL_IMAGES};
 
 /// The paper's recipe on a small back-bone. Plain transformers are moved by AdamW, as in MoCo v3's paper.
 pub const PRESET: Preset = Preset {
@@ -62,5 +62,7 @@ pub const PRESET: Preset = Preset {
                 ("optim.batch", "256"),
             ],
         ),
+        ("resnet", &[("backbone.zero_init", "true")]),
+        (RESNET_ON_SMALL_IMAGES, &[("optim.base_lr", "0.5")]),
     ],
 };

@@ -3,7 +3,7 @@
 //! Both views go through the same network, and a small MLP predicts from the answer to one what the answer to the other is. That answer is
 //! taken as it is and teaches nothing back; were it taught too, all answers would become one.
 
-use crate::recipe::{ON_SMALL_IMAGES, Preset};
+use crate::recipe::{ON_SMALL_IMAGES, Preset, RESNET_ON_SMALL_IMAGES};
 
 /// The paper's recipe on a small back-bone. Plain transformers are moved by AdamW, which knows no steady rates.
 pub const PRESET: Preset = Preset {
@@ -65,5 +65,7 @@ pub const PRESET: Preset = Preset {
                 ("optim.base_lr", "5e-4"),
             ],
         ),
+        ("resnet", &[("backbone.zero_init", "true")]),
+        (RESNET_ON_SMALL_IMAGES, &[("optim.base_lr", "0.03"), ("optim.weight_decay", "5e-4")]),
     ],
 };

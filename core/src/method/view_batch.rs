@@ -1,5 +1,7 @@
 //! What one step of a method that compares views is made from, on the host: the patches of all views, those of one size together.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -50,12 +52,18 @@ impl ViewBatch {
 }
 
 impl ViewGroup {
-    /// The patches of the first `views` of them: `[views·B, N, P·P·C]`.
-    pub fn patches(&self, views: usize, device: &Device) -> Tensor<3> {
+    /// Which of the sample's `views` are here.
+    pub fn views_among(&self, views: &Range<usize>) -> Range<usize> {
+        let [first, last] = [views.start, views.end].map(|view| view.clamp(self.first, self.first + self.count));
+        first..last
+    }
+
+    /// The patches of views that are here: `[views·B, N, P·P·C]`.
+    pub fn patches(&self, views: Range<usize>, device: &Device) -> Tensor<3> {
         let tokens = self.grid[0] * self.grid[1];
-        let samples = self.patches.len() / (self.count * tokens * self.values).max(1) * views.min(self.count);
-        let values = self.patches[..samples * tokens * self.values].to_vec();
-        Tensor::from_data(TensorData::new(values, [samples, tokens, self.values]), device)
+        let of_view = self.patches.len() / self.count.max(1);
+        let values = self.patches[(views.start - self.first) * of_view..(views.end - self.first) * of_view].to_vec();
+        Tensor::from_data(TensorData::new(values, [views.len() * of_view / (tokens * self.values).max(1), tokens, self.values]), device)
     }
 }
 
@@ -75,13 +83,14 @@ mod tests {
         let batch = ViewBatch::new(&images, &sizes, [1, 2], 3, &[7, 8]);
         let found: Vec<_> = batch.groups.iter().map(|group| (group.first, group.count, group.grid)).collect();
         assert_eq!(found, [(0, 2, [2, 2]), (2, 3, [1, 2])]);
-        let firsts = |group: &ViewGroup, views: usize| {
+        let firsts = |group: &ViewGroup, views: Range<usize>| {
             let patches = group.patches(views, &Device::flex());
             let per_image = patches.dims()[1] * patches.dims()[2];
             to_host(patches).unwrap().chunks_exact(per_image).map(|image| image[0]).collect::<Vec<f32>>()
         };
-        assert_eq!(firsts(&batch.groups[0], 2), [0.0, 1.0, 10.0, 11.0]);
-        assert_eq!(firsts(&batch.groups[1], 3), [20.0, 21.0, 30.0, 31.0, 40.0, 41.0]);
-        assert_eq!(firsts(&batch.groups[1], 1), [20.0, 21.0]);
+        assert_eq!(firsts(&batch.groups[0], 0..2), [0.0, 1.0, 10.0, 11.0]);
+        assert_eq!(firsts(&batch.groups[1], 2..5), [20.0, 21.0, 30.0, 31.0, 40.0, 41.0]);
+        assert_eq!(firsts(&batch.groups[1], 3..4), [30.0, 31.0]);
+        assert_eq!([0..2, 1..3, 4..9].map(|views| batch.groups[1].views_among(&views)), [2..2, 2..3, 4..5]);
     }
 }

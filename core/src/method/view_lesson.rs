@@ -1,11 +1,14 @@
 //! What all lessons share whose matter is views of an image.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Network;
 use super::lesson::{Outcome, Place};
 use super::prototypes::normalized;
-use super::view_batch::ViewBatch;
+use super::view_batch::{ViewBatch, ViewGroup};
+use crate::backbone::batch_norm::Statistics;
 use crate::backbone::linear::normal;
 use crate::error::Result;
 use crate::kernel::{self, RowError};
@@ -96,10 +99,18 @@ impl Views {
     /// # Errors
     /// If it compares no views.
     pub fn shown(&self, network: &Network, batch: &ViewBatch) -> Result<Tensor<2>> {
-        let model = network.views()?;
-        let features = batch.groups.iter().map(|group| {
-            let drop_path = network.drop_path(self.seed, batch.epoch, &batch.keys, group.first..group.first + group.count);
-            model.features(group.patches(group.count, network.device()), group.grid, drop_path.as_ref())
+        self.shown_of(network, batch, 0..self.sizes.len())
+    }
+
+    /// The network's features of some views, view by view: `[views·B, D]`.
+    ///
+    /// # Errors
+    /// If it compares no views.
+    pub fn shown_of(&self, network: &Network, batch: &ViewBatch, views: Range<usize>) -> Result<Tensor<2>> {
+        let (model, device) = (network.views()?, network.device());
+        let features = of_groups(batch, views).map(|(group, views)| {
+            let drop_path = network.drop_path(self.seed, batch.epoch, &batch.keys, views.clone());
+            model.features(group.patches(views, device), group.grid, drop_path.as_ref(), Statistics::on(device))
         });
         Ok(Tensor::cat(features.collect(), 0))
     }
@@ -109,11 +120,17 @@ impl Views {
     /// # Errors
     /// If it compares no views.
     pub fn taught(&self, teacher: &Network, batch: &ViewBatch) -> Result<Tensor<2>> {
-        let model = teacher.views()?;
-        let features = batch.groups.iter().filter(|group| group.first < self.global).map(|group| {
-            let global = (self.global - group.first).min(group.count);
-            model.features(group.patches(global, teacher.device()), group.grid, None)
-        });
+        self.taught_of(teacher, batch, 0..self.global)
+    }
+
+    /// A teacher's features of some views, view by view: `[views·B, D]`.
+    ///
+    /// # Errors
+    /// If it compares no views.
+    pub fn taught_of(&self, teacher: &Network, batch: &ViewBatch, views: Range<usize>) -> Result<Tensor<2>> {
+        let (model, device) = (teacher.views()?, teacher.device());
+        let features =
+            of_groups(batch, views).map(|(group, views)| model.features(group.patches(views, device), group.grid, None, Statistics::Batch));
         Ok(Tensor::cat(features.collect(), 0))
     }
 
@@ -122,6 +139,11 @@ impl Views {
         let values = normal(count * width, 1.0, &mut Stream::new(self.seed, 0, 0, Purpose::Queue));
         normalized(Tensor::<1>::from_floats(&values[..], device).reshape([count, width]))
     }
+}
+
+/// The groups with some of the `views`, and which.
+fn of_groups(batch: &ViewBatch, views: Range<usize>) -> impl Iterator<Item = (&ViewGroup, Range<usize>)> {
+    batch.groups.iter().map(move |group| (group, group.views_among(&views))).filter(|(_, views)| !views.is_empty())
 }
 
 /// The deviation of the numbers of normalized features over a batch, as a share of what it is where features point everywhere alike, 1/√D.

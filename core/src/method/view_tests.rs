@@ -158,7 +158,7 @@ fn small_views_train_the_positions_of_large_ones() {
     let network = Network::new(&recipe, &Device::flex().autodiff()).unwrap();
     let model = network.views().unwrap();
     let patches = Tensor::<3>::ones([1, 4, 8 * 8 * 3], network.device());
-    let feature = model.features(patches, [2, 2], None);
+    let feature = model.features(patches, [2, 2], None, crate::backbone::batch_norm::Statistics::Running);
     let gradients = network.parameters().take_gradients(&mut (feature.powi_scalar(3)).sum().backward());
     let of_positions = to_host(gradients["pos_embed"].clone()).unwrap();
     // 1 + 4 x 3 places; all of them lend something to two by two.

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::head::{Head, HeadConfig};
+use crate::backbone::batch_norm::Statistics;
 use crate::backbone::drop_path::DropPath;
 use crate::backbone::encoder::{Encoder, EncoderConfig};
 use crate::error::Result;
@@ -44,12 +45,14 @@ impl ViewsModel {
     }
 
     /// One feature of each image: its class token, or the mean of the last stage's tokens where there is none. Images of another size
-    /// than the encoder's get positions in between. Shapes: `patches [B, N, P·P·C]` of `grid` to `[B, D]`.
-    pub fn features(&self, patches: Tensor<3>, grid: [usize; 2], drop_path: Option<&DropPath>) -> Tensor<2> {
+    /// than the encoder's get positions in between. Batches are normalized by the given statistics where they are. Shapes:
+    /// `patches [B, N, P·P·C]` of `grid` to `[B, D]`.
+    pub fn features(&self, patches: Tensor<3>, grid: [usize; 2], drop_path: Option<&DropPath>, statistics: Statistics) -> Tensor<2> {
         let tokens = match &self.encoder {
             Encoder::Vit(vit) => vit.encode_class(vit.tokens_on(patches, grid), drop_path),
             Encoder::Swin(swin) => swin.encode(swin.tokens(patches), &swin.whole_map(), drop_path),
             Encoder::Pvt(pvt) => pvt.encode(pvt.tokens(patches), &pvt.whole_map(), drop_path),
+            Encoder::ResNet(resnet) => resnet.encode(patches, grid, statistics),
         };
         let [batch, _, width] = tokens.dims();
         let feature = if self.encoder.num_prefix() > 0 { tokens.narrow(1, 0, 1) } else { tokens.mean_dim(1) };

@@ -101,8 +101,8 @@ impl AdamW {
 /// Scales each gradient so that its own norm is at most `limit`, as DINO's released code does.
 pub fn clip_each(gradients: Named<Tensor<1>>, limit: f64) -> Named<Tensor<1>> {
     let clipped = |gradient: Tensor<1>| {
-        let norm = (gradient.clone() * gradient.clone()).sum().sqrt();
-        gradient * factor(&norm, limit)
+        let norm = kernel::square_sum(gradient.clone()).sqrt();
+        kernel::scale(gradient, factor(&norm, limit))
     };
     gradients.into_iter().map(|(name, gradient)| (name, clipped(gradient))).collect()
 }
@@ -113,14 +113,14 @@ pub fn global_norm(gradients: &Named<Tensor<1>>) -> Option<Tensor<1>> {
     if all.first().is_some_and(|&gradient| kernel::is_fused_on_gpu(gradient)) {
         return kernel::cube::global_norm(&all);
     }
-    let squares = gradients.values().map(|gradient| (gradient.clone() * gradient.clone()).sum());
+    let squares = gradients.values().map(|gradient| kernel::square_sum(gradient.clone()));
     squares.reduce(|sum, square| sum + square).map(Tensor::sqrt)
 }
 
 /// Scales all gradients so that their global norm is at most `limit` (PyTorch's `clip_grad_norm_`, with its 1e-6).
 pub fn clip_global_norm(gradients: Named<Tensor<1>>, norm: &Tensor<1>, limit: f64) -> Named<Tensor<1>> {
     let factor = factor(norm, limit);
-    gradients.into_iter().map(|(name, gradient)| (name, gradient * factor.clone())).collect()
+    gradients.into_iter().map(|(name, gradient)| (name, kernel::scale(gradient, factor.clone()))).collect()
 }
 
 /// What gradients of such a norm are multiplied by.

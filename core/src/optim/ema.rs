@@ -32,7 +32,7 @@ impl Ema {
         }
         model.visit_parameters(&mut |name, _, value| {
             if let Some(average) = self.values.remove(name) {
-                self.values.insert(name.to_owned(), average * self.decay + value * (1.0 - self.decay));
+                self.values.insert(name.to_owned(), kernel::blend(average, value, [self.decay, 1.0 - self.decay]));
             }
         });
     }

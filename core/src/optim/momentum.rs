@@ -3,6 +3,7 @@
 
 use burn::tensor::Tensor;
 
+use crate::kernel;
 use crate::recipe::Optim;
 use crate::weights::parameters::{Named, Parameters};
 
@@ -54,33 +55,32 @@ impl Momentum {
     pub fn step(&mut self, model: &mut dyn Parameters, mut gradients: Named<Tensor<1>>, [lr, peak]: [f64; 2]) {
         model.update_parameters(&mut |name, shape, value| {
             let Some(gradient) = gradients.remove(name) else { return value };
-            let gradient = self.scaled(gradient, &value, shape.len() > 1);
-            let direction = match self.directions.remove(name) {
-                Some(former) => former * self.momentum + gradient,
-                None => gradient,
-            };
-            self.directions.insert(name.to_owned(), direction.clone());
-            let is_steady = self.steady.iter().any(|steady| name.starts_with(steady));
-            value - direction * if is_steady { peak } else { lr }
+            let (gradient, factor) = self.scaled(gradient, &value, shape.len() > 1);
+            let direction = self.directions.remove(name).unwrap_or_else(|| value.zeros_like());
+            let rate = if self.steady.iter().any(|steady| name.starts_with(steady)) { peak } else { lr };
+            let (value, direction) = kernel::momentum(value, gradient, direction, factor, [self.momentum, rate]);
+            self.directions.insert(name.to_owned(), direction);
+            value
         });
     }
 
-    fn scaled(&self, gradient: Tensor<1>, value: &Tensor<1>, is_matrix: bool) -> Tensor<1> {
-        let norm = |tensor: &Tensor<1>| (tensor.clone() * tensor.clone()).sum().sqrt();
+    /// The gradient, with the decay of the weights, and what it is to be multiplied by, `[1]`.
+    fn scaled(&self, gradient: Tensor<1>, value: &Tensor<1>, is_matrix: bool) -> (Tensor<1>, Tensor<1>) {
+        let norm = |tensor: &Tensor<1>| kernel::square_sum(tensor.clone()).sqrt();
         let decay = if is_matrix || self.scaling == Scaling::Larc { self.weight_decay } else { 0.0 };
-        let decayed = |gradient: Tensor<1>| if decay > 0.0 { gradient + value.clone() * decay } else { gradient };
+        let decayed = |gradient: Tensor<1>| if decay > 0.0 { kernel::blend(gradient, value.clone(), [1.0, decay]) } else { gradient };
         match self.scaling {
             Scaling::Lars if is_matrix => {
                 let gradient = decayed(gradient);
                 let factor = ratio(norm(value) * TRUST, norm(&gradient), 0.0);
-                gradient * factor
+                (gradient, factor)
             }
             Scaling::Larc => {
                 let (of_value, of_gradient) = (norm(value), norm(&gradient));
                 let factor = ratio(of_value.clone() * TRUST, of_gradient + of_value * decay, LARC_EPS);
-                decayed(gradient) * factor
+                (decayed(gradient), factor)
             }
-            _ => decayed(gradient),
+            _ => (decayed(gradient), Tensor::ones([1], &value.device())),
         }
     }
 }

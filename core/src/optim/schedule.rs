@@ -21,8 +21,10 @@ fn half_cosine([begin, end]: [f64; 2], share: f64) -> f64 {
     end + (begin - end) * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
 }
 
-/// Where in a training a schedule of steps falls (SimMIM's 800 epochs: at epoch 700), and to what.
-const STEP_AT: f64 = 7.0 / 8.0;
+/// Where in a training a schedule of one step falls (SimMIM's 800 epochs: at epoch 700), where one of two does (MoCo's 200: at 120 and 160),
+/// and to what each time.
+const STEP_AT: &[f64] = &[7.0 / 8.0];
+const STEPS_AT: &[f64] = &[0.6, 0.8];
 const STEP: f64 = 0.1;
 
 /// The length of a training in steps, and its learning rate at each.
@@ -44,11 +46,11 @@ pub struct Plan {
 }
 
 /// How the learning rate goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Shape {
     Cosine,
-    /// At once to a tenth.
-    Step,
+    /// At once to a tenth, at each of these shares of the training.
+    Steps(&'static [f64]),
     /// A cosine after a warm-up whose last step has the full rate already.
     Dino,
 }
@@ -67,7 +69,8 @@ impl Plan {
         let optim = &recipe.optim;
         let [warmup_lr, min_lr] = recipe.lr_at_ends();
         let shape = match optim.schedule.as_str() {
-            "step" => Shape::Step,
+            "step" => Shape::Steps(STEP_AT),
+            "steps" => Shape::Steps(STEPS_AT),
             "dino" => Shape::Dino,
             _ => Shape::Cosine,
         };
@@ -83,8 +86,9 @@ impl Plan {
             let until = if self.shape == Shape::Dino { (warmup - 1.0).max(1.0) } else { warmup };
             return self.warmup_lr + (self.base_lr - self.warmup_lr) * step / until;
         }
-        if self.shape == Shape::Step {
-            return if step < STEP_AT * total { self.base_lr } else { self.base_lr * STEP };
+        if let Shape::Steps(shares) = self.shape {
+            let fallen = shares.iter().filter(|&&share| step >= share * total).count();
+            return self.base_lr * STEP.powi(fallen as i32);
         }
         warmup_cosine(step, warmup, total, self.base_lr, self.min_lr)
     }

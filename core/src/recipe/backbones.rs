@@ -2,6 +2,7 @@
 
 use super::views::{CLASSIFIER, PROJECTOR, PROTOTYPES};
 use crate::backbone::pvt::PvtConfig;
+use crate::backbone::resnet::{ResNetConfig, Stem};
 use crate::backbone::swin::SwinConfig;
 use crate::knob::{Default, Knob, Range, Value};
 use crate::registry::{Kind, Settings};
@@ -75,6 +76,24 @@ pub static BACKBONES: &[Kind] = &[
             Knob::flag("class_token", "whether the last stage has a class token", true),
         ],
     },
+    Kind {
+        name: "resnet",
+        summary: "residual network of convolutions, for methods that compare views",
+        source: "He et al., Deep Residual Learning for Image Recognition, 2015",
+        knobs: &[
+            Knob::int("width", "channels of the first stage; every stage doubles it", "", MANY, 64),
+            counts("depths", "blocks of each of the four stages", (1, 256), &[2, 2, 2, 2]),
+            Knob::choice(
+                "block",
+                "two convolutions of 3x3, or one of 3x3 between two of single pixels, whose outputs are four times as wide",
+                &["basic", "bottleneck"],
+                "basic",
+            ),
+            Knob::int("inner", "channels inside a bottleneck over the stage's width", "", (1, 16), 1),
+            Knob::choice("stem", "7x7 at every second pixel with a maximum after it, or 3x3 at every pixel", &["large", "small"], "large"),
+            Knob::flag("zero_init", "whether the last norm of every block starts at zero", false),
+        ],
+    },
 ];
 
 /// Every make of decoder.
@@ -135,7 +154,7 @@ const VITS: &[Vit] = &[
     ("vit-h", [14, 224], [1280, 32, 16], [512, 8, 16]),
 ];
 
-/// The sizes behind a name such as `vit-nano`, `vit-ti/16`, `vit-b/32`, `swin-t` or `pvt-s`: for a ViT any patch of 1 to 128 px may
+/// The sizes behind a name such as `vit-nano`, `vit-ti/16`, `vit-b/32`, `swin-t`, `pvt-s` or `resnet-50`: for a ViT any patch of 1 to 128 px may
 /// follow the slash, and the image becomes the multiple of it nearest to the usual image. `None` if there is no such back-bone.
 pub fn backbone_sizes(name: &str) -> Option<Sizes> {
     if let Some(swin) = SwinConfig::preset(name) {
@@ -143,6 +162,9 @@ pub fn backbone_sizes(name: &str) -> Option<Sizes> {
     }
     if let Some(pvt) = PvtConfig::preset(name) {
         return Some(of_pyramid("pvt", name, [pvt.patch, pvt.grid[0]], pvt_knobs(&pvt)));
+    }
+    if let Some(resnet) = ResNetConfig::preset(name) {
+        return Some(of_pyramid("resnet", name, [1, resnet.grid[0]], resnet_knobs(&resnet)));
     }
     let (stem, patch) = match name.split_once('/') {
         Some((stem, patch)) => (stem, Some(patch.parse().ok().filter(|patch| (1..=128).contains(patch))?)),
@@ -192,6 +214,19 @@ fn pvt_knobs(pvt: &PvtConfig) -> Settings {
     .into()
 }
 
+fn resnet_knobs(resnet: &ResNetConfig) -> Settings {
+    let word = |word: &str| Value::Text(word.into());
+    [
+        ("width", Value::Int(resnet.width as i64)),
+        ("depths", list(&resnet.depths)),
+        ("block", word(if resnet.bottleneck { "bottleneck" } else { "basic" })),
+        ("inner", Value::Int(resnet.inner as i64)),
+        ("stem", word(if resnet.stem == Stem::Large { "large" } else { "small" })),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
 /// The usual names, smallest first; other patches are understood too.
 pub fn backbone_names() -> &'static [&'static str] {
     &[
@@ -215,6 +250,14 @@ pub fn backbone_names() -> &'static [&'static str] {
         "pvt-s",
         "pvt-m",
         "pvt-l",
+        "resnet-nano",
+        "resnet-18-cifar",
+        "resnet-18",
+        "resnet-34",
+        "resnet-50",
+        "resnet-101",
+        "resnet-50w2",
+        "wide-resnet-50-2",
     ]
 }
 
@@ -240,7 +283,25 @@ mod tests {
         assert_eq!((swin.kind, swin.patch, swin.image, &swin.knobs["depths"]), ("swin", 4, 224, &Value::Ints(vec![2, 2, 18, 2])));
         let pvt = backbone_sizes("pvt-m").unwrap();
         assert_eq!((pvt.kind, pvt.decoder, &pvt.knobs["widths"]), ("pvt", [512, 2, 16], &Value::Ints(vec![64, 128, 320, 512])));
-        for unknown in ["vit-x", "vit-ti/", "vit-ti/0", "vit-ti/x", "vit-ti/1000", "swin-x", "swin-t/4", ""] {
+        let wide = backbone_sizes("resnet-50w2").unwrap();
+        assert_eq!((wide.kind, wide.patch, wide.image, &wide.knobs["width"]), ("resnet", 1, 224, &Value::Int(128)));
+        let small = backbone_sizes("resnet-34-cifar").unwrap();
+        assert_eq!((small.image, &small.knobs["stem"]), (32, &Value::Text("small".into())));
+        assert_eq!(backbone_sizes("wide-resnet-50-2").unwrap().knobs["inner"], Value::Int(2));
+        for unknown in [
+            "wide-resnet-18-2",
+            "resnet-50w2-cifar-cifar",
+            "resnet-50w2w2",
+            "resnet-nano-cifar",
+            "vit-x",
+            "vit-ti/",
+            "vit-ti/0",
+            "vit-ti/x",
+            "vit-ti/1000",
+            "swin-x",
+            "swin-t/4",
+            "",
+        ] {
             assert_eq!(backbone_sizes(unknown), None, "{unknown}");
         }
         for name in backbone_names() {

@@ -14,7 +14,7 @@ mod views;
 use serde::{Deserialize, Serialize};
 
 pub use backbones::{BACKBONES, DECODERS, Sizes, backbone_names, backbone_sizes};
-pub use preset::{METHODS, ON_SMALL_IMAGES, Preset};
+pub use preset::{METHODS, ON_SMALL_IMAGES, Preset, RESNET_ON_SMALL_IMAGES};
 pub use recommend::{Recommendation, recommend};
 pub use resolve::Base;
 pub use stages::{Augment, Backbone, Data, Optim, Part, Stage, Train, stages};

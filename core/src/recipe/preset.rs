@@ -12,6 +12,8 @@ pub type Sets = &'static [(&'static str, &'static str)];
 
 /// Back-bones whose usual image is less than 128 px high.
 pub const ON_SMALL_IMAGES: &str = "on small images";
+/// Residual networks among them.
+pub const RESNET_ON_SMALL_IMAGES: &str = "resnet on small images";
 
 /// A method's preset.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +28,7 @@ pub struct Preset {
     pub backbone: &'static str,
     /// The settings it insists on; everything else is the stages' defaults and the back-bone's sizes.
     pub sets: Sets,
-    /// More of them, for one family of back-bones each, or for all those [`ON_SMALL_IMAGES`].
+    /// More of them, for one family of back-bones each, for all those [`ON_SMALL_IMAGES`], or [`RESNET_ON_SMALL_IMAGES`]; later ones count.
     pub sets_for: &'static [(&'static str, Sets)],
 }
 
@@ -42,6 +44,7 @@ pub static METHODS: &[Preset] = &[
     dino::PRESET,
     swav::PRESET,
     simclr::PRESET,
+    moco::V1,
     moco::V2,
     moco::V3,
     byol::PRESET,
@@ -55,8 +58,12 @@ impl Preset {
     /// Its settings for a back-bone of `kind`, whose usual image is a small one or not.
     pub(super) fn layer(&self, kind: &str, is_small: bool) -> Layer {
         let own = stages().iter().find(|stage| stage.name == "backbone").map(|stage| stage.knobs_of(kind)).unwrap_or_default();
-        let of_kind =
-            self.sets_for.iter().filter(|(name, _)| *name == kind || (is_small && *name == ON_SMALL_IMAGES)).flat_map(|(_, sets)| *sets);
+        let is_meant = |name: &str| match name {
+            ON_SMALL_IMAGES => is_small,
+            RESNET_ON_SMALL_IMAGES => is_small && kind == "resnet",
+            family => family == kind,
+        };
+        let of_kind = self.sets_for.iter().filter(|(name, _)| is_meant(name)).flat_map(|(_, sets)| *sets);
         let all = self.sets.iter().chain(of_kind);
         let fits = |key: &str| key.strip_prefix("backbone.").is_none_or(|key| own.iter().any(|knob| knob.key == key));
         all.filter(|(key, _)| fits(key)).map(|&(key, value)| (key.to_owned(), Value::parse(value))).collect()

@@ -107,6 +107,9 @@ fn networks(recipe: &Recipe) -> Vec<Problem> {
             found.push(Problem::new("backbone.registers", what, "use 0 registers, or `backbone.relative = \"none\"`"));
         }
     } else {
+        if sizes.kind == "resnet" && recipe.backbone.patch != 1 {
+            found.push(Problem::new("backbone.patch", "a residual network sees pixels, not patches", "use 1, or leave the setting out"));
+        }
         let image = recipe.data.image;
         let mut of_pyramid = encoder_sizes(recipe).problems(image, recipe.backbone.tokens == "compact");
         // That the patch does not divide the image is said already.
@@ -130,6 +133,10 @@ fn together(recipe: &Recipe) -> Vec<Problem> {
     let has_distances = backbone.sizes.word("relative").is_some_and(|relative| relative != "none");
     if recipe.compares_views() {
         return Vec::new();
+    }
+    if backbone.sizes.kind == "resnet" {
+        let what = "a residual network has no place for what is hidden: its windows see all of the image";
+        return vec![Problem::new("backbone.kind", what, "use a method that compares views, such as simclr, or another back-bone")];
     }
     let tokens = |what: &str, cure: &str| vec![Problem::new("backbone.tokens", what, cure)];
     match backbone.tokens.as_str() {
@@ -337,8 +344,8 @@ fn compared_views(recipe: &Recipe) -> Vec<Problem> {
             let cure = format!("use {}", neighbors(side, patch));
             problem("augment.local_image", format!("{side} is not a multiple of patch {patch}"), &cure);
         }
-        if local != recipe.data.image && kind != "vit" {
-            problem("augment.local_views", format!("a {kind} sees images of one size only"), "use 0 local views, or a vit");
+        if local != recipe.data.image && !["vit", "resnet"].contains(&kind.as_str()) {
+            problem("augment.local_views", format!("a {kind} sees images of one size only"), "use 0 local views, a vit or a resnet");
         }
         if local != recipe.data.image && recipe.backbone.sizes.word("relative").is_some_and(|relative| relative != "none") {
             let what = "distances between patches are those of the large views".to_owned();

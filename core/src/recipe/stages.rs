@@ -174,7 +174,8 @@ pub struct Optim {
     pub warmup_lr: f64,
     /// Whether these two are scaled as `base_lr` is.
     pub scale_ends: bool,
-    /// How the learning rate goes: `cosine`, `step` to a tenth after seven eighths, or `dino`, a cosine whose warm-up is a step shorter.
+    /// How the learning rate goes: `cosine`, `step` to a tenth after seven eighths, `steps` to a tenth after six tenths and
+    /// again after eight, or `dino`, a cosine whose warm-up is a step shorter.
     pub schedule: String,
     /// AdamW's decoupled decay.
     pub weight_decay: f64,
@@ -409,7 +410,7 @@ const OPTIM: &[Knob] = &[
     Knob::choice(
         "schedule",
         "how it falls: along a cosine, at once to a tenth after 7/8 of the length, or as DINO's, whose warm-up ends a step earlier",
-        &["cosine", "step", "dino"],
+        &["cosine", "step", "steps", "dino"],
         "cosine",
     ),
     Knob::float("weight_decay", "of matrices, not of biases and norms", "", (0.0, 10.0), 0.05),

@@ -54,6 +54,10 @@ impl Learner {
         }
         self.optimizer.step(self.network.parameters_mut(), gradients, rates, clip);
         self.lesson.learned(kept, &mut self.network);
+        if self.lesson.follows_average() {
+            // The teacher lets go of the average, which nobody else may hold if it is to be changed in place.
+            self.lesson.follow(self.network.for_inference());
+        }
         if let Some(ema) = &mut self.ema {
             ema.decay = rates.ema;
             ema.update(self.network.parameters());

@@ -6,8 +6,10 @@ use crate::augment::ViewOptions;
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::pvt::PvtConfig;
 use crate::backbone::pvt_block::Reduction;
+use crate::backbone::resnet::ResNetConfig;
 use crate::backbone::swin::SwinConfig;
 use crate::backbone::vit::VitConfig;
+use crate::kernel::Window;
 use crate::kernel::matrix::{Onto, Panels, View, multiply_in_parallel};
 use crate::method::decoder::DecoderConfig;
 use crate::method::masked_model::{Hidden, MaskedConfig};
@@ -35,6 +37,10 @@ pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, 
         }
         EncoderConfig::Swin(swin) => (swin_flops(swin, embedded), embedded / (encoder.stride() * encoder.stride())),
         EncoderConfig::Pvt(pvt) => (pvt_flops(pvt, embedded), embedded / (encoder.stride() * encoder.stride())),
+        EncoderConfig::ResNet(resnet) => {
+            let [stem, behind] = resnet_flops(resnet, resnet.grid);
+            (stem + behind, embedded.div_ceil(encoder.stride() * encoder.stride()))
+        }
     };
     let inputs = encoder.last_width();
     let decoded = match config.decoder {
@@ -69,6 +75,10 @@ pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
             }
             EncoderConfig::Swin(swin) => swin_flops(swin, patches),
             EncoderConfig::Pvt(pvt) => pvt_flops(pvt, patches),
+            EncoderConfig::ResNet(resnet) => {
+                let [stem, behind] = resnet_flops(resnet, [view.height, view.width]);
+                return [behind + head.flops(), stem];
+            }
         };
         [encoded + head.flops(), matrix(patches, values, encoder.first_width())]
     };
@@ -77,8 +87,17 @@ pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
         // One view, shown four times.
         views = vec![views[0].clone(); 4];
     }
-    let learned: f64 = views.iter().map(of_view).map(|[behind, embed]| 3.0 * behind + 2.0 * embed).sum();
-    let global = if recipe.target.word("teacher") == Some("average") { recipe.augment.views } else { 0 };
+    // Among earlier keys, one view is asked about, and one is its key.
+    let one_each = recipe.objective.word("among") == Some("earlier");
+    let asked = if one_each { 1 } else { views.len() };
+    let learned: f64 = views.iter().take(asked).map(of_view).map(|[behind, embed]| 3.0 * behind + 2.0 * embed).sum();
+    let global = if recipe.target.word("teacher") != Some("average") {
+        0
+    } else if one_each {
+        1
+    } else {
+        recipe.augment.views
+    };
     let taught: f64 = views.iter().take(global).map(of_view).map(|[behind, embed]| behind + embed).sum();
     learned + taught
 }
@@ -113,6 +132,25 @@ fn pvt_flops(config: &PvtConfig, tokens: usize) -> f64 {
         merging + config.depths[stage] as f64 * block
     };
     (0..config.depths.len()).map(of_stage).sum()
+}
+
+/// Forward arithmetic of a residual network on images of so many pixels: of its stem's convolution, and of what comes after it.
+fn resnet_flops(config: &ResNetConfig, grid: [usize; 2]) -> [f64; 2] {
+    let of = |([inputs, outputs], window): ([usize; 2], Window)| {
+        let [down, across] = window.places();
+        matrix(down * across, window.side * window.side * inputs, outputs)
+    };
+    let (window, pool) = config.stem_windows(grid);
+    let (mut grid, mut inputs, mut behind) = (pool.unwrap_or(window).places(), config.width, 0.0);
+    for (stage, &depth) in config.depths.iter().enumerate() {
+        for index in 0..depth {
+            let (convolutions, shortcut) = config.convolutions([stage, index, inputs], grid);
+            grid = convolutions.last().map_or(grid, |(_, window)| window.places());
+            behind += convolutions.into_iter().chain(shortcut).map(of).sum::<f64>();
+            inputs = config.width_of_stage(stage);
+        }
+    }
+    [of(([config.channels, config.width], window)), behind]
 }
 
 fn blocks_flops(width: usize, depth: usize, mlp_ratio: f64, tokens: usize) -> f64 {

@@ -8,7 +8,7 @@ use super::baseline::{BaselineTally, Baselines};
 use super::data::TrainingData;
 use crate::backbone::patch_embed::patchify;
 use crate::error::Result;
-use crate::inspect::encoder::{Images, Query, attention};
+use crate::inspect::encoder::{Images, Query, attention, feature_lengths};
 use crate::inspect::reconstruct::reconstruct;
 use crate::mask::{Grid, Mask, MaskStrategy};
 use crate::method::masked_batch::ImageShape;
@@ -106,16 +106,11 @@ impl FixedSet {
         let (shape, count) = (recipe.shape(), self.samples.len());
         let patches = shape.num_patches();
         let images = Images { values: self.images.clone(), batch: count, height: shape.height, width: shape.width };
-        let maps = attention(network, &images, -1)?;
-        let mut rows = Vec::new();
-        for image in 0..count {
-            for head in 0..maps.heads {
-                rows.extend(on_grid(&maps.query(image, head, Query::Cls)?, maps.grid, shape.grid()));
-            }
-        }
+        let has_attention = network.encoder().config().heads_of(0) > 0;
+        let (heads, rows) = if has_attention { class_maps(network, &images, shape)? } else { (1, length_maps(network, &images, shape)?) };
         let mut tensors = BTreeMap::from([
             ("images".to_owned(), HostTensor::new([count, shape.height, shape.width, shape.channels], self.images.clone())),
-            ("attention".to_owned(), HostTensor::new([count, maps.heads, patches], rows)),
+            ("attention".to_owned(), HostTensor::new([count, heads, patches], rows)),
         ]);
         let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
         let mut metadata = BTreeMap::from([
@@ -123,6 +118,7 @@ impl FixedSet {
             ("mean".to_owned(), list(&recipe.data.mean)),
             ("std".to_owned(), list(&recipe.data.std)),
             ("names".to_owned(), serde_json::Value::from(self.names.clone()).to_string()),
+            ("maps".to_owned(), if has_attention { "attention" } else { "lengths" }.to_owned()),
         ]);
         if let Some(task) = task {
             let is_depicted = self.draw(network, task, &mut tensors)?;
@@ -173,6 +169,24 @@ impl FixedSet {
 pub fn fixed_mask(strategy: &dyn MaskStrategy, grid: Grid, seed: u64, sample: usize) -> Mask {
     let stream = |sample: u64, purpose: Purpose| Stream::new(seed, 0, sample, purpose);
     strategy.sample_alike(grid, &mut stream(0, Purpose::MaskSize), &mut stream(sample as u64, Purpose::Validation))
+}
+
+/// What the class token attends to, head by head: their number, and `[K, heads, N]`.
+fn class_maps(network: &Network, images: &Images, shape: ImageShape) -> Result<(usize, Vec<f32>)> {
+    let maps = attention(network, images, -1)?;
+    let mut rows = Vec::new();
+    for image in 0..images.batch {
+        for head in 0..maps.heads {
+            rows.extend(on_grid(&maps.query(image, head, Query::Cls)?, maps.grid, shape.grid()));
+        }
+    }
+    Ok((maps.heads, rows))
+}
+
+/// How long the last features are in each place, for networks that attend to nothing: what an image's feature is mostly made of. `[K, N]`
+fn length_maps(network: &Network, images: &Images, shape: ImageShape) -> Result<Vec<f32>> {
+    let (lengths, grid) = feature_lengths(network, images)?;
+    Ok(lengths.chunks_exact((grid[0] * grid[1]).max(1)).flat_map(|map| on_grid(map, grid, shape.grid())).collect())
 }
 
 /// A map on a finer grid: every place gets the value of the one that it lies in. Shapes: `map [n]` of `from` to `[N]` of `to`.

@@ -5,24 +5,29 @@ use std::path::{Path, PathBuf};
 use crate::harness::{Call, events_of, maskroom, number, toy, toy_picture};
 use crate::readers::{tensor, tensors};
 
+/// A small plain transformer, and a small residual network.
+const VIT: &str = "--set backbone.preset=vit-nano --set backbone.depth=2";
+const RESNET: &str = "--set backbone.preset=resnet-nano --set backbone.width=8";
+
 /// Training a small network by a method into a new run folder.
-fn pretrain(method: &str, run: &Path) -> Call {
+fn pretrain(method: &str, backbone: &str, run: &Path) -> Call {
     let head = match method {
         "dino" | "swav" => "--set decoder.hidden=64 --set augment.local_views=2 --set decoder.prototypes=64 --set decoder.bottleneck=32",
-        "moco-v2" => "--set target.queue=64 --set decoder.width=32 --set decoder.hidden=64",
+        "moco-v1" | "moco-v2" => "--set target.queue=64 --set decoder.width=32 --set decoder.hidden=64",
         "rotation" => "",
         "jigsaw" => "--set data.image=24",
         _ => "--set decoder.width=32 --set decoder.hidden=64",
     };
-    let words = "--set backbone.preset=vit-nano --set backbone.depth=2 --set optim.batch=16 --device cpu";
-    maskroom(&format!("pretrain --recipe {method} {words} {head}")).with("--data", toy()).with("--out", run)
+    maskroom(&format!("pretrain --recipe {method} {backbone} --set optim.batch=16 --device cpu {head}"))
+        .with("--data", toy())
+        .with("--out", run)
 }
 
 /// The checkpoint of step 6 of a run, and of one that lost it and went on from step 3.
-fn whole_and_resumed(method: &str, folder: &Path, sets: &str) -> [PathBuf; 2] {
+fn whole_and_resumed(method: &str, backbone: &str, folder: &Path, sets: &str) -> [PathBuf; 2] {
     let runs = ["whole", "resumed"].map(|name| folder.join(format!("{method}-{name}")));
     for run in &runs {
-        pretrain(method, run).and("--set train.steps=6 --set train.checkpoint_every_steps=3").and(sets).json();
+        pretrain(method, backbone, run).and("--set train.steps=6 --set train.checkpoint_every_steps=3").and(sets).json();
     }
     std::fs::remove_dir_all(runs[1].join("checkpoints/00000006")).expect("the last checkpoint");
     assert_eq!(maskroom("train --resume").arg(&runs[1]).json()["resumed_from"], 3, "{method}");
@@ -47,7 +52,7 @@ fn every_method_goes_on_bit_for_bit_whatever_moves_its_weights() {
         ("rotation", ""),
         ("jigsaw", ""),
     ] {
-        let [whole, _] = whole_and_resumed(method, folder.path(), &format!("--set train.log_every_steps=2 {sets}"));
+        let [whole, _] = whole_and_resumed(method, VIT, folder.path(), &format!("--set train.log_every_steps=2 {sets}"));
         for step in events_of(&whole, "step") {
             let figure = if ["rotation", "jigsaw"].contains(&method) { "accuracy" } else { "feature_spread" };
             assert!(number(&step, &format!("/metrics/{figure}")) >= 0.0, "{method}: {step}");
@@ -71,7 +76,7 @@ fn every_method_goes_on_bit_for_bit_whatever_moves_its_weights() {
 fn a_run_goes_on_bit_for_bit_center_and_all() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let every = "--set train.validate_every_steps=3 --set train.preview_every_steps=3 --set train.log_every_steps=1";
-    let [whole, _] = whole_and_resumed("dino", folder.path(), &format!("{every} --set backbone.drop_path=0.2"));
+    let [whole, _] = whole_and_resumed("dino", VIT, folder.path(), &format!("{every} --set backbone.drop_path=0.2"));
     let path = |run: &Path, name: &str| run.join("checkpoints/00000006").join(name);
     let model = tensors(&path(&whole, "model.safetensors"));
     for name in ["cls_token", "teacher.cls_token", "head.mlp.0.weight", "teacher.head.last_layer.weight_v", "teacher.blocks.1.mlp.fc2.bias"]
@@ -101,7 +106,7 @@ fn a_run_goes_on_bit_for_bit_center_and_all() {
 fn its_weights_are_looked_into_and_draw_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (run, out) = (folder.path().join("run"), folder.path().join("out"));
-    let printed = pretrain("dino", &run).and("--steps 4 --set optim.ema=0.5").json();
+    let printed = pretrain("dino", VIT, &run).and("--steps 4 --set optim.ema=0.5").json();
     assert!(number(&printed, "first_loss") > 0.0);
     let image = toy_picture(0);
     let [attention, features] = ["attention.safetensors", "features.safetensors"].map(|name| folder.path().join(name));
@@ -163,4 +168,35 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
     refused("dino", &["augment.blur=[0.5]"], &["augment.blur", "three numbers"]);
     refused("mae", &["augment.views=2"], &["augment.views", "one view"]);
     refused("mae", &["target.kind=assignments"], &["target.kind", "whole views"]);
+}
+
+#[test]
+fn residual_networks_are_trained_kept_and_looked_into() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for method in ["simclr", "moco-v1", "moco-v2", "moco-v3", "byol", "simsiam", "swav", "dino", "rotation"] {
+        let every = "--set train.preview_every_steps=3 --set train.validate_every_steps=3";
+        let [whole, _] = whole_and_resumed(method, RESNET, folder.path(), every);
+        let model = tensors(&whole.join("checkpoints/00000006/model.safetensors"));
+        let running = |name: &str| model.get(name).unwrap_or_else(|| panic!("{method}: no {name}")).values.clone();
+        assert!(running("bn1.running_var").iter().all(|&variance| variance > 0.0 && variance != 1.0), "{method}");
+        assert_eq!(running("layer4.0.downsample.1.running_mean").len(), 64);
+        let has_teacher = ["moco-v1", "moco-v2", "moco-v3", "byol", "dino"].contains(&method);
+        assert_eq!(model.contains_key("teacher.layer1.0.bn2.running_mean"), has_teacher, "{method}");
+        let preview = tensors(&whole.join("previews/00000006.safetensors"));
+        assert_eq!(preview["attention"].shape[1..], [1, 32 * 32], "{method}: where features are long");
+    }
+    let run = folder.path().join("simclr-whole");
+    let features = folder.path().join("features.safetensors");
+    let embed = |pool: &str| {
+        let call = maskroom("embed --weights").arg(&run).and(&format!("--pool {pool}"));
+        call.with("--data", toy()).with("--out", &features)
+    };
+    embed("mean").json();
+    assert_eq!(tensor(&features, "features").shape, [64, 64]);
+    embed("patches").json();
+    assert_eq!(tensor(&features, "features").shape[1..], [4 * 4, 64]);
+    embed("cls").refused(2, &["--pool mean"]);
+    maskroom("evaluate knn --weights").arg(&run).with("--data", toy()).json();
+    maskroom("attend --weights").arg(&run).and("--images").arg(toy_picture(0)).with("--out", &features).refused(2, &["convolutions"]);
+    pretrain("mae", RESNET, &folder.path().join("masked")).refused(2, &["backbone.kind", "simclr"]);
 }

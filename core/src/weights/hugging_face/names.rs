@@ -29,7 +29,7 @@ pub(super) fn converted(sizes: &MaskedConfig, model: &Model, theirs: TensorMap) 
     match &sizes.encoder {
         EncoderConfig::Vit(vit) => conversion.vit(vit),
         EncoderConfig::Swin(swin) => conversion.swin(swin),
-        EncoderConfig::Pvt(_) => {}
+        EncoderConfig::Pvt(_) | EncoderConfig::ResNet(_) => {}
     }
     match model.architecture.head {
         Head::Absent => conversion.drop_heads(),

@@ -118,8 +118,10 @@ impl Charts {
     fn figure(&mut self, ui: &mut Ui, desk: Desk<'_>, shown: &[Shown<'_>], figure: &Figure, x: X) -> Option<f64> {
         let drawn = self.drawn(desk, shown, &figure.column, x);
         let curves: Vec<Curve<'_>> = shown.iter().zip(&drawn).filter_map(|(shown, drawn)| Some(curve(shown, drawn.as_ref()?))).collect();
-        let chart = LineChart::new(&figure.column, &figure.title).y_label(figure.unit).height(HEIGHT).curves(&curves);
-        self.show(ui, chart, shown.first()?.run, x)
+        let run = shown.first()?.run;
+        let limits: Vec<Reference<'_>> = limit(run, &figure.column).into_iter().collect();
+        let chart = LineChart::new(&figure.column, &figure.title).y_label(figure.unit).height(HEIGHT).curves(&curves).references(&limits);
+        self.show(ui, chart, run, x)
     }
 
     fn show(&self, ui: &mut Ui, chart: LineChart<'_>, run: &Run, x: X) -> Option<f64> {
@@ -183,6 +185,13 @@ fn curve<'a>(shown: &'a Shown<'_>, drawn: &'a Drawn) -> Curve<'a> {
     // What is compared is drawn smoothed alone: raw curves over one another show nothing.
     let raw = (!shown.is_compared).then_some(&*drawn.raw);
     Curve { name: &shown.name, color_index: shown.color_index, raw, smooth: Some(&drawn.smooth), ..Curve::default() }
+}
+
+/// What a figure would be if the network told nothing apart: an entropy of answers as large as it can be.
+fn limit(run: &Run, column: &str) -> Option<Reference<'static>> {
+    let prototypes = run.recipe.as_ref()?.decoder.count("prototypes");
+    let name = "all prototypes alike: ln K";
+    (column == "teacher_entropy" && prototypes > 1).then(|| Reference { name, y: (prototypes as f64).ln(), role: Role::TextMuted })
 }
 
 /// Every figure that some run has logged and that is not the same all the time.

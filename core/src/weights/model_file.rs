@@ -41,8 +41,8 @@ pub struct Weights {
     pub step: u64,
     /// The file they came from.
     pub path: PathBuf,
-    /// What an encoder alone is called: the class of a Hugging Face model, or whose it is. Nothing in it predicts what is masked or compares
-    /// views.
+    /// What an encoder alone is called: the class of a Hugging Face model, or whose it is. It has nothing that predicts what is masked or
+    /// compares views.
     pub encoder_alone: Option<&'static str>,
     tensors: TensorMap,
 }
@@ -103,8 +103,8 @@ pub fn metadata(recipe: &Recipe, step: u64) -> BTreeMap<String, String> {
 }
 
 impl Weights {
-    /// Opens a run folder (its last complete checkpoint), a checkpoint folder, a Hugging Face folder, or a file: one that Maskroom wrote, or one
-    /// of safetensors or PyTorch with a network of the papers that it knows.
+    /// Opens a run folder (its last complete checkpoint), a checkpoint folder, a Hugging Face folder, or a file: one that Maskroom wrote, or
+    /// one of safetensors or PyTorch with a network that it recognizes.
     ///
     /// # Errors
     /// [`Error::Data`] if there is nothing to open or it is damaged.

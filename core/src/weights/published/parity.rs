@@ -108,7 +108,7 @@ fn mae_with_its_decoder() {
         rows.filter(|(_, hidden)| **hidden).flat_map(|(row, _)| row.to_vec()).collect()
     };
     let want = hidden(&expected["prediction"].values);
-    assert_close("prediction", &hidden(&drawn.prediction), &HostTensor::new([want.len()], want.clone()), 1e-5);
+    assert_close("prediction", &hidden(&drawn.prediction), &HostTensor::new([want.len()], want), 1e-5);
     assert!(inspect(&weights.path).unwrap().left_over.is_empty());
 }
 

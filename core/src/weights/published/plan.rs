@@ -132,7 +132,7 @@ impl Network<'_> {
         let name = self.site.first_of(theirs).and_then(|own| self.site.name(own));
         match name.map(|name| (name, self.listing.shapes.get(name))) {
             Some((name, Some(found))) if found == there => {
-                self.plan.take(format!("{}{ours}", self.ours), shape.to_vec(), made(name.clone()))
+                self.plan.take(format!("{}{ours}", self.ours), shape.to_vec(), made(name.clone()));
             }
             Some((name, found)) => self.plan.wrong.push(format!("{name} is {:?} instead of {there:?}", found.cloned().unwrap_or_default())),
             None => self.plan.wrong.push(format!("{}{} is missing", self.site.prefix, theirs[0])),

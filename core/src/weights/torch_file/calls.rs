@@ -10,7 +10,7 @@ use super::value::{Dtype, Id, Record, Storage, Tensor, Value, Values};
 pub(super) const ASKS: &str = "it asks for ";
 
 /// Classes of which objects are kept as what was written about them.
-const DATA_CLASSES: [&str; 31] = [
+const DATA_CLASSES: [&str; 34] = [
     "addict.addict.Dict",
     "argparse.Namespace",
     "builtins.bytearray",
@@ -18,6 +18,7 @@ const DATA_CLASSES: [&str; 31] = [
     "builtins.object",
     "builtins.range",
     "builtins.slice",
+    "builtins.xrange",
     "collections.deque",
     "datetime.date",
     "datetime.datetime",
@@ -27,6 +28,7 @@ const DATA_CLASSES: [&str; 31] = [
     "lightning_fabric.utilities.data.AttributeDict",
     "mmengine.config.config.ConfigDict",
     "mmengine.logging.history_buffer.HistoryBuffer",
+    "numpy.core.numeric._frombuffer",
     "numpy.dtype",
     "numpy.ndarray",
     "operator.getitem",
@@ -36,6 +38,7 @@ const DATA_CLASSES: [&str; 31] = [
     "pathlib.PureWindowsPath",
     "pathlib.WindowsPath",
     "pytorch_lightning.utilities.parsing.AttributeDict",
+    "timm.layers.format.Format",
     "torch.device",
     "torch.torch_version.TorchVersion",
     "types.SimpleNamespace",

@@ -48,9 +48,12 @@ fn refused_by_name(body: &[u8], name: &str) {
     refused(with(body), &["it asks for", &format!("`{name}`"), "nothing of the file was executed"]);
 }
 
+/// Elements before a tensor, its shape, its strides, and the numbers that it has.
+type Case<'a> = (i64, &'a [i64], &'a [i64], &'a [f32]);
+
 #[test]
 fn tensors_come_in_any_order() {
-    let cases: [(i64, &[i64], &[i64], &[f32]); 8] = [
+    let cases: [Case<'_>; 8] = [
         (0, &[3, 4], &[4, 1], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]),
         (0, &[4, 3], &[1, 4], &[0.0, 4.0, 8.0, 1.0, 5.0, 9.0, 2.0, 6.0, 10.0, 3.0, 7.0, 11.0]),
         (2, &[2, 2], &[4, 2], &[2.0, 4.0, 6.0, 8.0]),

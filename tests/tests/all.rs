@@ -70,6 +70,9 @@ mod targets;
 /// Runs whose targets a network makes.
 #[path = "all/teachers.rs"]
 mod teachers;
+/// Checkpoints of PyTorch as weights.
+#[path = "all/torch_files.rs"]
+mod torch_files;
 /// `pretrain`, `train`, `bench` and `doctor`.
 #[path = "all/training.rs"]
 mod training;

@@ -19,7 +19,7 @@ use super::context::Context;
 /// Which weights to look into.
 #[derive(Args)]
 pub struct WeightsArguments {
-    /// A run folder (its last complete checkpoint), a checkpoint folder, a Hugging Face folder, or a file.
+    /// A run folder (its last complete checkpoint), a checkpoint folder, a Hugging Face folder, or a file: .safetensors, .pth, .pt, .bin.
     #[arg(long)]
     pub weights: PathBuf,
     /// Which weights of it: the running average (the teacher) where there is one, the raw ones, or the average.

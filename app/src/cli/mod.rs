@@ -20,6 +20,7 @@ mod sweep;
 mod target;
 mod tokenizer;
 mod train;
+mod weights;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,6 +83,9 @@ enum Command {
     Evaluate(evaluate::EvaluateCommand),
     /// A grid of recipes, seeds included, one table out.
     Sweep(sweep::Arguments),
+    /// What a file of weights is.
+    #[command(subcommand)]
+    Weights(weights::WeightsCommand),
     /// Throughput on this machine.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -111,6 +115,7 @@ pub fn run() -> Result<ExitCode> {
         Command::Segment(arguments) => segment::run(&context, &arguments),
         Command::Evaluate(command) => evaluate::run(&context, &command),
         Command::Sweep(arguments) => sweep::run(&context, &arguments),
+        Command::Weights(command) => weights::run(&context, &command),
         Command::Bench(command) => bench::run(&context, &command),
         Command::Doctor => doctor::run(&context),
     }

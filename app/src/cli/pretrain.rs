@@ -40,7 +40,7 @@ pub struct Arguments {
     /// Train so many epochs.
     #[arg(long)]
     epochs: Option<f64>,
-    /// Start from these weights: a run, a checkpoint, a Hugging Face folder or a file.
+    /// Start from these weights: a run, a checkpoint, a Hugging Face folder or a file, such as a .pth.
     #[arg(long)]
     init: Option<PathBuf>,
     /// What to call the run.

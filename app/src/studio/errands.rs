@@ -31,6 +31,8 @@ enum Asker {
 /// Enough for a first run, made in seconds.
 const TOY_SCENES: usize = 1200;
 const TOY_SIZE_PX: (usize, usize) = (64, 64);
+/// What files of weights end in.
+const WEIGHTS_ENDINGS: [&str; 6] = ["safetensors", "pth", "pt", "bin", "ckpt", "tar"];
 
 impl Errands {
     /// Opens the dialog of a command.
@@ -43,7 +45,7 @@ impl Errands {
                 (Kind::Save, Question { title: "Save recipe".into(), name, filter: recipe(), ..Question::default() })
             }
             Command::ChooseWeights => {
-                let filter = Some(("Weights".to_owned(), vec!["safetensors".to_owned()]));
+                let filter = Some(("Weights".to_owned(), WEIGHTS_ENDINGS.map(str::to_owned).to_vec()));
                 (Kind::File, Question { title: "Start from weights".into(), filter, ..Question::default() })
             }
             _ => (Kind::Folder, Question { title: "Open a folder of images".into(), ..Question::default() }),

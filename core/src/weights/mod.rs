@@ -1,8 +1,12 @@
-//! Weights on disk: timm's names and layouts in safetensors, with the recipe that made them in the metadata; and folders of Hugging Face.
+//! Weights on disk: timm's names and layouts in safetensors, with the recipe that made them in the metadata; folders of Hugging Face; and
+//! checkpoints that the papers' own code and timm wrote.
 
 #[cfg(test)]
 pub mod golden;
 mod hugging_face;
+pub mod inspection;
 pub mod model_file;
 pub mod parameters;
+mod published;
 pub mod safetensors_file;
+mod torch_file;

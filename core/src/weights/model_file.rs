@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::hugging_face;
 use super::parameters::{Named, Parameters};
 use super::safetensors_file::{self, HostTensor, TensorMap};
+use super::{hugging_face, published};
 use crate::error::{Error, Result};
 use crate::method::Network;
 use crate::recipe::Recipe;
@@ -41,7 +41,8 @@ pub struct Weights {
     pub step: u64,
     /// The file they came from.
     pub path: PathBuf,
-    /// The class of a Hugging Face model that is an encoder alone, with nothing that predicts what is masked.
+    /// What an encoder alone is called: the class of a Hugging Face model, or whose it is. It has nothing that predicts what is masked or
+    /// compares views.
     pub encoder_alone: Option<&'static str>,
     tensors: TensorMap,
 }
@@ -102,7 +103,8 @@ pub fn metadata(recipe: &Recipe, step: u64) -> BTreeMap<String, String> {
 }
 
 impl Weights {
-    /// Opens a run folder (its last complete checkpoint), a checkpoint folder, a Hugging Face folder, or a file.
+    /// Opens a run folder (its last complete checkpoint), a checkpoint folder, a Hugging Face folder, or a file: one that Maskroom wrote, or
+    /// one of safetensors or PyTorch with a network that it recognizes.
     ///
     /// # Errors
     /// [`Error::Data`] if there is nothing to open or it is damaged.
@@ -112,6 +114,10 @@ impl Weights {
             return Ok(Self { recipe, step: 0, path, encoder_alone, tensors });
         }
         let file = Self::locate(path)?;
+        if published::is_published(&file) {
+            let published::Published { recipe, tensors, encoder_alone } = published::open(&file)?;
+            return Ok(Self { recipe, step: 0, path: file, encoder_alone, tensors });
+        }
         let (tensors, metadata) = safetensors_file::read(&file)?;
         let (recipe, step) = origin(&file, &metadata)?;
         Ok(Self { recipe, step, path: file, encoder_alone: None, tensors })
@@ -127,6 +133,9 @@ impl Weights {
             return Ok((hugging_face::recipe(folder)?, 0));
         }
         let file = Self::locate(path)?;
+        if published::is_published(&file) {
+            return Ok((published::recipe(&file)?, 0));
+        }
         origin(&file, &safetensors_file::read_metadata(&file)?)
     }
 
@@ -145,8 +154,17 @@ impl Weights {
         self.tensors.get(name)
     }
 
-    fn locate(path: &Path) -> Result<PathBuf> {
-        let cure = "give a run folder, a checkpoint folder, a Hugging Face folder with a config.json, or a model.safetensors";
+    /// Names and shapes of all tensors.
+    pub(super) fn shapes(&self) -> impl Iterator<Item = (&String, &[usize])> {
+        self.tensors.iter().map(|(name, tensor)| (name, tensor.shape.as_slice()))
+    }
+
+    /// The file that a path stands for.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if there is none.
+    pub(super) fn locate(path: &Path) -> Result<PathBuf> {
+        let cure = "give a run folder, a checkpoint folder, a Hugging Face folder with a config.json, a model.safetensors or a .pth";
         if path.is_file() {
             return Ok(path.to_path_buf());
         }
@@ -190,7 +208,8 @@ impl Weights {
             }
             (WeightsKind::Best | WeightsKind::Ema, Some(prefix)) => prefix,
         };
-        let may_lack = |name: &str| self.encoder_alone.is_some() && (name.starts_with("decoder.") || name == "mask_token");
+        let is_of_training = |name: &str| name.starts_with("decoder.") || name.starts_with("head.") || name == "mask_token";
+        let may_lack = |name: &str| self.encoder_alone.is_some() && is_of_training(name);
         load_parameters(model, device, &self.path, |name| self.tensors.get(&format!("{prefix}{name}")), may_lack)
     }
 

@@ -108,7 +108,8 @@ pub fn read(path: &Path) -> Result<(TensorMap, BTreeMap<String, String>)> {
     Ok((map, metadata))
 }
 
-fn f32_from_f16(bits: u16) -> f32 {
+/// A number of 16 bits (IEEE 754 half precision) as one of 32.
+pub(super) fn f32_from_f16(bits: u16) -> f32 {
     let (sign, exponent, fraction) = (u32::from(bits >> 15) << 31, (bits >> 10) & 0x1f, f32::from(bits & 0x3ff));
     let magnitude = match exponent {
         0 => fraction * 2.0_f32.powi(-24),

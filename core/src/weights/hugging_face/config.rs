@@ -221,14 +221,19 @@ fn plain(fields: &Fields, images: Images, sets: &mut Sets) -> Result<()> {
     Ok(())
 }
 
-/// The ratio that gives exactly the hidden width that `key` names when it is multiplied by the width and truncated.
+/// The ratio of the hidden width that `key` names.
 fn mlp_ratio(fields: &Fields, key: &str, width: usize) -> Result<f64> {
     let hidden = fields.count(key, 16 * width)?;
     if 4 * hidden < width {
         return Err(fields.refused(key, format!("is {hidden}, less than a quarter of the width {width}"), "use a model of other sizes"));
     }
+    Ok(exact_ratio(hidden, width))
+}
+
+/// The ratio that gives exactly the hidden width when it is multiplied by the width and truncated.
+pub(in crate::weights) fn exact_ratio(hidden: usize, width: usize) -> f64 {
     let ratio = hidden as f64 / width as f64;
-    Ok(if (width as f64 * ratio) as usize == hidden { ratio } else { (hidden as f64 + 0.5) / width as f64 })
+    if (width as f64 * ratio) as usize == hidden { ratio } else { (hidden as f64 + 0.5) / width as f64 }
 }
 
 fn mae(fields: &Fields, head: Head, sets: &mut Sets) -> Result<()> {
@@ -317,7 +322,10 @@ fn last_norm(fields: &Fields, architecture: &Architecture) -> Result<&'static st
 
 /// The method's recipe with these settings; where its mask does not fit so small an image, or the model's ratio hides nothing or
 /// everything, with a random one.
-fn resolve(method: &str, sets: Sets) -> Result<Recipe> {
+///
+/// # Errors
+/// [`Error::Recipe`] if there can be none.
+pub(in crate::weights) fn resolve(method: &str, sets: Sets) -> Result<Recipe> {
     let resolved = Recipe::resolve(Base::Preset(method), &sets);
     match &resolved {
         Err(Error::Recipe(problems)) if problems.iter().all(|problem| problem.key.starts_with("mask.")) => {

@@ -1,5 +1,5 @@
-//! Folders of Hugging Face transformers as weights: `config.json` beside `model.safetensors`, or beside its parts and their index. The
-//! settings become a recipe, and the tensors get Maskroom's names and layouts.
+//! Folders of Hugging Face transformers as weights: `config.json` beside `model.safetensors`, beside its parts and their index, or beside
+//! `pytorch_model.bin`. The settings become a recipe, and the tensors get Maskroom's names and layouts.
 
 mod config;
 mod fields;
@@ -13,7 +13,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub(super) use config::num_classes;
+pub(super) use config::{exact_ratio, num_classes, resolve};
 
 use super::safetensors_file::{TensorMap, read_metadata};
 use crate::error::{Error, Result};
@@ -32,11 +32,11 @@ pub(super) struct Folder {
     pub encoder_alone: Option<&'static str>,
 }
 
-/// The folder of Hugging Face that `path` is, or whose `model.safetensors` it is.
+/// The folder of Hugging Face that `path` is, or whose `model.safetensors` or `pytorch_model.bin` it is.
 pub(super) fn folder_of(path: &Path) -> Option<&Path> {
     let is_ours = |path: &Path| read_metadata(path).is_ok_and(|metadata| metadata.contains_key("recipe"));
     let folder = match path.file_name() {
-        Some(name) if name == shards::WHOLE && path.is_file() => path.parent()?,
+        Some(name) if (name == shards::WHOLE || name == shards::OF_TORCH) && path.is_file() => path.parent()?,
         _ => path,
     };
     let has_config = folder.join(config::FILE).is_file() && !folder.join("recipe.toml").is_file();

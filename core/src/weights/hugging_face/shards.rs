@@ -1,4 +1,4 @@
-//! The tensors of a folder: in one file, or in several that an index lists.
+//! The tensors of a folder: in one file, in several that an index lists, or in one of PyTorch's.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,12 @@ use serde_json::Value;
 use super::fields::Fields;
 use crate::error::{Error, Result};
 use crate::weights::safetensors_file::{self, TensorMap};
+use crate::weights::torch_file;
 
 /// All weights in one file.
 pub(super) const WHOLE: &str = "model.safetensors";
+/// The same as older versions of the library wrote it, by `torch.save`.
+pub(super) const OF_TORCH: &str = "pytorch_model.bin";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// All tensors, and the file that stands for them.
@@ -23,8 +26,13 @@ pub(super) fn read(folder: &Path) -> Result<(PathBuf, TensorMap)> {
         let (tensors, _) = safetensors_file::read(&whole)?;
         return Ok((whole, tensors));
     }
+    let of_torch = folder.join(OF_TORCH);
+    if !index.is_file() && of_torch.is_file() {
+        let tensors = torch_file::open(&of_torch)?.read_all(&of_torch)?;
+        return Ok((of_torch, tensors));
+    }
     if !index.is_file() {
-        let reason = format!("there is a config.json, and neither {WHOLE} nor {INDEX} beside it");
+        let reason = format!("there is a config.json, and neither {WHOLE} nor {INDEX} nor {OF_TORCH} beside it");
         return Err(Error::data(folder, reason, "save the model again by `save_pretrained`, which writes safetensors"));
     }
     let mut tensors = TensorMap::new();

@@ -1,0 +1,103 @@
+//! Where in a file the networks are: papers' code wraps them as `model`, `module`, `teacher.backbone` and so on, and each has an embedding
+//! of patches.
+
+use std::collections::BTreeMap;
+
+use super::listing::Listing;
+
+/// The embedding of patches, which every network has.
+pub(super) const PATCHES: &str = "patch_embed.proj.weight";
+
+/// A network in a file.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    /// What stands before its names.
+    pub prefix: String,
+    /// The file's names by those without the prefix, and with blocks counted through.
+    names: BTreeMap<String, String>,
+}
+
+/// The networks of a file: the one that was trained, and its running average.
+#[derive(Debug)]
+pub(super) struct Sites {
+    /// What was trained, or the only one.
+    pub raw: Site,
+    /// Its average, the teacher.
+    pub average: Option<Site>,
+}
+
+/// Words that stand before names of running averages.
+const AVERAGES: [&str; 7] = ["teacher", "momentum_encoder", "target_encoder", "ema", "model_ema", "state_dict_ema", "teacher_model"];
+
+impl Sites {
+    /// Finds them; `None` if there is none.
+    pub fn of(listing: &Listing) -> Option<Self> {
+        let prefixes =
+            listing.shapes.keys().filter_map(|name| name.strip_suffix(PATCHES)).filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
+        let (averages, raws): (Vec<&str>, Vec<&str>) = prefixes.partition(|prefix| is_average(prefix));
+        let site = |prefix: &&str| Site::new(prefix, listing);
+        match (raws.first().map(site), averages.first().map(site)) {
+            (Some(raw), average) => {
+                Some(Self { average: average.filter(|average| average.shape_of(listing) == raw.shape_of(listing)), raw })
+            }
+            (None, Some(average)) => Some(Self { raw: average, average: None }),
+            (None, None) => None,
+        }
+    }
+
+    /// Each with what is put before its names here.
+    pub fn each(&self) -> impl Iterator<Item = (&Site, &'static str)> {
+        std::iter::once((&self.raw, "")).chain(self.average.iter().map(|site| (site, "teacher.")))
+    }
+
+    /// Whether a word stands before the names of one of them.
+    pub fn have_word(&self, word: &str) -> bool {
+        self.each().any(|(site, _)| site.prefix.split('.').any(|part| part == word))
+    }
+}
+
+fn is_average(prefix: &str) -> bool {
+    prefix.split('.').any(|word| AVERAGES.contains(&word))
+}
+
+impl Site {
+    fn new(prefix: &str, listing: &Listing) -> Self {
+        let own = listing.shapes.range(prefix.to_owned()..).map(|(name, _)| name).take_while(|name| name.starts_with(prefix));
+        let names = own.map(|name| (unchunked(&name[prefix.len()..]), name.clone())).collect();
+        Self { prefix: prefix.to_owned(), names }
+    }
+
+    fn shape_of<'a>(&self, listing: &'a Listing) -> Option<&'a Vec<usize>> {
+        listing.shapes.get(self.names.get(PATCHES)?)
+    }
+
+    /// The file's name of a tensor of this network.
+    pub fn name(&self, own: &str) -> Option<&String> {
+        self.names.get(own)
+    }
+
+    /// Own names and the file's.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &String)> {
+        self.names.iter().map(|(own, name)| (own.as_str(), name))
+    }
+
+    /// The first of these that the network has.
+    pub fn first_of<'a>(&self, owns: &[&'a str]) -> Option<&'a str> {
+        owns.iter().copied().find(|own| self.names.contains_key(*own))
+    }
+
+    /// Blocks below a name such as `blocks`: one more than the last number that follows it.
+    pub fn num_blocks(&self, stem: &str) -> usize {
+        let number = |own: &str| own.strip_prefix(stem)?.strip_prefix('.')?.split('.').next()?.parse::<usize>().ok();
+        self.names.keys().filter_map(|own| number(own)).max().map_or(0, |last| last.saturating_add(1))
+    }
+}
+
+/// DINOv2 keeps blocks in groups, `blocks.GROUP.BLOCK.…`, and counts them through all the same.
+fn unchunked(own: &str) -> String {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    match own.splitn(4, '.').collect::<Vec<_>>()[..] {
+        ["blocks", group, block, rest] if is_number(group) && is_number(block) => format!("blocks.{block}.{rest}"),
+        _ => own.to_owned(),
+    }
+}

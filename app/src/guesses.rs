@@ -43,6 +43,12 @@ const LABELS: Guesses = Guesses {
     ..TOKENS
 };
 
+const COLORS: Guesses = Guesses {
+    mean: ["frequency of colors", "knowing how frequent each color is"],
+    trivial: "The network takes every color for equally likely",
+    ..TOKENS
+};
+
 const FEATURES: Guesses = Guesses {
     mean: ["mean of visible features", "guessing the mean feature of the visible patches"],
     nearest: NEAREST,
@@ -55,6 +61,7 @@ impl Guesses {
     pub fn of(target: &str) -> &'static Self {
         match target {
             "labels" => &LABELS,
+            "color" => &COLORS,
             "hog" => &HISTOGRAMS,
             "tokens" => &TOKENS,
             "features" | "pca" => &FEATURES,

@@ -40,6 +40,9 @@ mod masks;
 /// Where results go: never onto what they were made from, never outside their folder, never two onto one.
 #[path = "all/outputs.rs"]
 mod outputs;
+/// Tasks without masks: colors and puzzles.
+#[path = "all/puzzles.rs"]
+mod puzzles;
 /// `recipes` and `recipe`.
 #[path = "all/recipes.rs"]
 mod recipes;

@@ -34,7 +34,8 @@ pub struct Arguments {
     /// Masks from `maskroom mask`: one per image, or one for all. Without it, the recipe's own, fixed by the seed.
     #[arg(long)]
     mask: Option<PathBuf>,
-    /// The folder for the strips: original, masked, prediction, and pasted or, where no pixels are predicted, target.
+    /// The folder for the strips: original, masked or what the network is shown, prediction, and pasted or, where no pixels are
+    /// predicted, target.
     #[arg(long)]
     out: PathBuf,
     /// Also write `prediction [B, N, width]` in the network's target space and `mask [B, N]` to this file.
@@ -86,11 +87,14 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
                 None => Ok(fixed_mask(strategy.as_ref(), grid, seed, image.sample)),
             })
             .collect::<Result<Vec<_>, Error>>()?;
-        let drawn = reconstruct(&network.for_image([images.height, images.width])?, &task, &images.values, &masks)?;
-        let masked: usize = masks.iter().map(Mask::num_masked).sum();
-        loss += drawn.loss * masked as f64;
-        count += masked as f64;
-        accuracy = drawn.accuracy.map(|share| accuracy.unwrap_or(0.0) + share * masked as f64);
+        // As they are: what of them is shown to the network is the task's own business.
+        let values: Vec<f32> = prepared.iter().flat_map(|image| image.values.iter().copied()).collect();
+        let drawn = reconstruct(&network.for_image([images.height, images.width])?, &task, &values, &masks)?;
+        let counted = |mask: &Mask| if task.objective.covers_visible() { mask.masked.len() } else { mask.num_masked() };
+        let counted = masks.iter().map(counted).sum::<usize>() as f64;
+        loss += drawn.loss * counted;
+        count += counted;
+        accuracy = drawn.accuracy.map(|share| accuracy.unwrap_or(0.0) + share * counted);
         borrowed = task.target.borrows_brightness();
         let [width, targets] = [&drawn.prediction, &drawn.targets].map(|rows| rows.len() / prepared.len());
         let rows = drawn.prediction.chunks_exact(width).zip(drawn.targets.chunks_exact(targets));

@@ -27,13 +27,13 @@ use super::pretrain::key_value;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// pixels, hog, pca, tokens, features or labels.
+    /// pixels, hog, pca, tokens, features, labels or color.
     #[arg(long)]
     kind: String,
     /// Change a knob of the target, or a setting of the recipe such as `backbone.patch=8`; may be given many times.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     sets: Vec<(String, String)>,
-    /// Image files or globs. Principal components are measured on them.
+    /// Image files or globs. Principal components and frequencies of colors are measured on them.
     #[arg(long, num_args = 1.., required = true)]
     images: Vec<PathBuf>,
     /// Stretch every image to the recipe's size.
@@ -56,7 +56,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let dataset = image_files(&arguments.images)?;
     let fit = if arguments.fit { Fit::Stretch } else { Fit::Keep };
     let patches = |count: usize| first_patches(&dataset, &recipe, fit, count);
-    let measured = recipe.target()?.measure(&Sample { shape: recipe.shape(), seed: recipe.seed, patches: &patches })?;
+    let measured = recipe.target()?.measure(&Sample::new(&recipe, &patches))?;
     let is_picture = arguments.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
     let (mut values, mut strips, mut found) = (Vec::new(), Vec::new(), None);
     for index in 0..dataset.items.len() {
@@ -101,7 +101,7 @@ fn beside_image(task: &Task, recipe: &Recipe, image: &[f32], rows: &[f32]) -> Re
 fn recipe_for(context: &Context, arguments: &Arguments) -> Result<Recipe> {
     let mut sets: Vec<(String, String)> = arguments.sets.iter().map(|(key, value)| (in_recipe(key), value.clone())).collect();
     sets.push(("target.kind".into(), arguments.kind.clone()));
-    if ["tokens", "labels"].contains(&arguments.kind.as_str()) {
+    if ["tokens", "labels", "color"].contains(&arguments.kind.as_str()) {
         sets.push(("objective.kind".into(), "cross_entropy".into()));
     }
     if arguments.kind == "tokens" {

@@ -53,12 +53,16 @@ impl Verdict {
     /// Compares a held-out error with two guesses that need no network: the mean of the visible patches, and the nearest visible patch.
     /// All three in the same units.
     pub fn from_baselines(loss: f64, patch_mean: f64, nearest: f64) -> Self {
+        Self::from_guesses(loss, &[("the mean of the visible patches", patch_mean), ("the nearest visible patch", nearest)])
+    }
+
+    /// Compares a held-out error with up to two guesses that need no network, each with its name. All in the same units.
+    pub fn from_guesses(loss: f64, guesses: &[(&str, f64)]) -> Self {
         if !loss.is_finite() {
             let text = "The held-out error is not a number: the run diverged, and its last good checkpoint is from before that.";
             return Self { good: false, text: text.to_owned() };
         }
-        let guesses = [("the mean of the visible patches", patch_mean), ("the nearest visible patch", nearest)];
-        let known: Vec<_> = guesses.into_iter().filter(|(_, error)| error.is_finite() && *error > 0.0).collect();
+        let known: Vec<_> = guesses.iter().copied().filter(|(_, error)| error.is_finite() && *error > 0.0).collect();
         if known.is_empty() {
             return Self { good: false, text: format!("There is no baseline to compare with: the held-out error is {}.", figure(loss)) };
         }
@@ -81,6 +85,19 @@ impl Verdict {
         let clauses: Vec<_> = clauses.collect();
         let text = format!("{claim}: the held-out error is {}, against {}.", figure(loss), clauses.join(" and "));
         Self { good: beaten == known.len(), text }
+    }
+
+    /// Judges a network that solves puzzles of so many possible answers by its share of right ones.
+    pub fn from_accuracy(accuracy: f64, answers: usize) -> Self {
+        let chance = 1.0 / answers.max(1) as f64;
+        let good = accuracy > 2.0 * chance;
+        let claim = match (good, accuracy > chance) {
+            (true, _) => "Solves puzzles",
+            (_, true) => "Hardly better than guessing",
+            _ => "Does not yet beat guessing",
+        };
+        let text = format!("{claim}: {} of held-out ones are right, where guessing solves {}.", percent(accuracy), percent(chance));
+        Self { good, text }
     }
 
     /// Judges a network that compares views by what its features use of their space: there is no error to hold against a guess.
@@ -150,6 +167,19 @@ pub enum Section {
     },
 }
 
+impl Section {
+    /// The same under a heading that names what it is of.
+    pub fn of(mut self, what: &str) -> Self {
+        let (Self::Curves { title, .. }
+        | Self::Pictures { title, .. }
+        | Self::Bars { title, .. }
+        | Self::Table { title, .. }
+        | Self::Code { title, .. }) = &mut self;
+        *title = format!("{title}: {what}");
+        self
+    }
+}
+
 /// One picture.
 #[derive(Debug, Clone)]
 pub struct Picture {
@@ -186,6 +216,15 @@ mod tests {
         };
         assert!(of(0.6).good && of(0.6).text.contains("7.3 dimensions"), "{}", of(0.6).text);
         assert!(!of(0.01).good && !of(f64::NAN).good && !Verdict::from_features(&Figures::new()).good);
+    }
+
+    #[test]
+    fn puzzles_are_held_against_guessing() {
+        let of = |accuracy: f64| Verdict::from_accuracy(accuracy, 4);
+        assert!(
+            of(0.8).good && of(0.8).text == "Solves puzzles: 80\u{202f}% of held-out ones are right, where guessing solves 25\u{202f}%."
+        );
+        assert!(!of(0.3).good && of(0.3).text.starts_with("Hardly better") && of(0.2).text.starts_with("Does not yet beat"));
     }
 
     #[test]

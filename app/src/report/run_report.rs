@@ -6,16 +6,19 @@ use anyhow::{Context as _, Result};
 use maskroom_core::error::Error;
 use maskroom_core::files::write_atomic;
 use maskroom_core::inspect::picture::{Picture as Pixels, contact_sheet, strip};
+use maskroom_core::inspect::puzzles::{self, Solved};
 use maskroom_core::inspect::strips::{BORROWED, Drawn, heat_map, reconstruction, to_picture};
 use maskroom_core::mask::Mask;
 use maskroom_core::method::Task;
 use maskroom_core::method::masked_batch::ImageShape;
+use maskroom_core::method::pretext::Pretext;
 use maskroom_core::recipe::Recipe;
 use maskroom_core::run::{Event, RunFolder, Started, Validation, read_all};
 use maskroom_core::weights::safetensors_file::{self, HostTensor, TensorMap};
 use maskroom_widgets::tokens::Tokens;
 
 use super::{Picture, Report, Section, Verdict, curves_from_events, duration, figure, stack_svg};
+use crate::guesses::Guesses;
 
 /// Pixels between pictures that stand side by side on the page, where the page shows through.
 const GUTTER: usize = 4;
@@ -57,13 +60,13 @@ pub fn of_run(run: &RunFolder) -> Result<Report> {
     if let Some((step, path)) = run.previews().pop() {
         sections.extend(preview(&recipe, &path, step, &folder).with_context(|| format!("cannot show {}", path.display()))?);
     }
-    sections.extend(figures(&events));
+    sections.extend(figures(&events, &recipe));
     sections.push(Section::Code { title: "Recipe".into(), text });
     Ok(Report {
         title: info.name,
         subtitle: in_words(&recipe),
         facts: facts(&events, &recipe),
-        verdict: verdict(&events),
+        verdict: verdict(&events, &recipe),
         sections,
         footer: format!("Maskroom {}", env!("CARGO_PKG_VERSION")),
     })
@@ -74,8 +77,19 @@ pub fn last_validation(events: &[Event]) -> Option<&Validation> {
     events.iter().rev().find_map(|event| if let Event::Validation(found) = event { Some(found) } else { None })
 }
 
-fn verdict(events: &[Event]) -> Verdict {
+/// Whether the network says which of several answers is right.
+fn has_answers(recipe: &Recipe) -> bool {
+    recipe.objective.kind == "cross_entropy"
+}
+
+fn verdict(events: &[Event], recipe: &Recipe) -> Verdict {
     match last_validation(events) {
+        Some(Validation { metrics, .. }) if Pretext::of(recipe).is_some() && metrics.contains_key("accuracy") => {
+            Verdict::from_accuracy(metrics["accuracy"], recipe.decoder.count("classes"))
+        }
+        Some(found) if has_answers(recipe) => {
+            Verdict::from_guesses(found.loss, &[(Guesses::of(&recipe.target.kind).mean[1], found.baseline_patch_mean)])
+        }
         Some(found) if found.metrics.contains_key("effective_rank") => Verdict::from_features(&found.metrics),
         Some(found) => Verdict::from_baselines(found.loss, found.baseline_patch_mean, found.baseline_nearest),
         None => Verdict { good: false, text: "Not judged yet: the run has not reached its first validation.".into() },
@@ -90,9 +104,12 @@ fn in_words(recipe: &Recipe) -> String {
     } else {
         backbone.preset.clone()
     };
-    let shown = match recipe.compares_views() {
-        true => format!("{} large and {} small views", recipe.augment.views, recipe.augment.local_views),
-        false => format!("{} mask{ratio}", recipe.mask.kind),
+    let shown = match recipe.target.kind.as_str() {
+        "rotation" => "each image turned four times".to_owned(),
+        "jigsaw" => "nine tiles shuffled".to_owned(),
+        _ if recipe.compares_views() => format!("{} large and {} small views", recipe.augment.views, recipe.augment.local_views),
+        _ if recipe.mask.number("ratio") == Some(0.0) => "nothing hidden".to_owned(),
+        _ => format!("{} mask{ratio}", recipe.mask.kind),
     };
     format!("{} on {network}, {height}x{width} px in {} px patches, {shown}", recipe.method.to_uppercase(), backbone.patch)
 }
@@ -114,7 +131,7 @@ fn facts(events: &[Event], recipe: &Recipe) -> Vec<(String, String)> {
 }
 
 /// The loss on fixed masks over the run, beside what guessing reaches.
-fn figures(events: &[Event]) -> Option<Section> {
+fn figures(events: &[Event], recipe: &Recipe) -> Option<Section> {
     let found: Vec<_> = events.iter().filter_map(|event| if let Event::Validation(found) = event { Some(found) } else { None }).collect();
     let row = |found: &&Validation| {
         let share = super::percent(1.0 - found.loss / found.baseline_patch_mean.min(found.baseline_nearest));
@@ -122,6 +139,9 @@ fn figures(events: &[Event]) -> Option<Section> {
     };
     if found.iter().any(|found| found.metrics.contains_key("effective_rank")) {
         return Some(feature_figures(&found));
+    }
+    if has_answers(recipe) && !found.is_empty() {
+        return Some(answer_figures(&found, Guesses::of(&recipe.target.kind)));
     }
     (!found.is_empty()).then(|| Section::Table {
         title: "Figures".into(),
@@ -131,20 +151,51 @@ fn figures(events: &[Event]) -> Option<Section> {
     })
 }
 
-/// The loss on fixed views over the run, and what features use of their space.
-fn feature_figures(found: &[&Validation]) -> Section {
+/// The loss on fixed images over the run, where there are several answers, and the share of right ones.
+fn answer_figures(found: &[&Validation], guesses: &Guesses) -> Section {
     let row = |found: &&Validation| {
-        let metric = |name: &str| found.metrics.get(name).map_or(String::new(), |&value| figure(value));
-        vec![found.step.to_string(), figure(found.loss), metric("feature_spread"), metric("effective_rank")]
+        let share = super::percent(1.0 - found.loss / found.baseline_patch_mean);
+        let right = found.metrics.get("accuracy").map_or(String::new(), |&accuracy| super::percent(accuracy));
+        vec![found.step.to_string(), figure(found.loss), figure(found.baseline_patch_mean), share, right]
     };
     Section::Table {
         title: "Figures".into(),
-        note:
+        note: format!(
+            "The cross-entropy of patches of images that are always shown alike, beside that of {} and no more.",
+            guesses.mean[1]
+        ),
+        headings: ["Step", "Loss", &sentence_case(guesses.mean[0]), "Below it", "Right"].map(str::to_owned).to_vec(),
+        rows: found.iter().map(row).collect(),
+    }
+}
+
+/// The loss on fixed views over the run, and what features use of their space.
+fn feature_figures(found: &[&Validation]) -> Section {
+    let has_accuracy = found.iter().any(|found| found.metrics.contains_key("accuracy"));
+    let row = |found: &&Validation| {
+        let metric = |name: &str| found.metrics.get(name).map_or(String::new(), |&value| figure(value));
+        let right = has_accuracy.then(|| found.metrics.get("accuracy").map_or(String::new(), |&accuracy| super::percent(accuracy)));
+        let first = [found.step.to_string(), figure(found.loss), metric("feature_spread"), metric("effective_rank")];
+        first.into_iter().chain(right).collect()
+    };
+    let meaning = match has_accuracy {
+        true => "The loss on held-out images whose puzzles are always the same, and the share of them that is solved.",
+        false => {
             "The loss on images whose views are always the same; it falls and rises with the teacher, so that a lower one is not a better \
-               one. A spread of 1 is that of features that point everywhere alike, 0 that of features that are all the same; the effective \
-               rank is how many dimensions they take up."
-                .into(),
-        headings: ["Step", "Loss", "Feature spread", "Effective rank"].map(str::to_owned).to_vec(),
+             one."
+        }
+    };
+    Section::Table {
+        title: "Figures".into(),
+        note: format!(
+            "{meaning} A spread of 1 is that of features that point everywhere alike, 0 that of features that are all the same; the \
+             effective rank is how many dimensions they take up."
+        ),
+        headings: ["Step", "Loss", "Feature spread", "Effective rank"]
+            .into_iter()
+            .chain(has_accuracy.then_some("Right"))
+            .map(str::to_owned)
+            .collect(),
         rows: found.iter().map(row).collect(),
     }
 }
@@ -153,8 +204,9 @@ fn feature_figures(found: &[&Validation]) -> Section {
 fn preview(recipe: &Recipe, path: &Path, step: u64, folder: &Path) -> Result<Vec<Section>> {
     let (tensors, _) = safetensors_file::read(path)?;
     let reconstructions = tensors.contains_key("prediction").then(|| reconstructions(recipe, &tensors, step, folder));
+    let puzzles = puzzles::solved(recipe, &tensors)?.map(|solved| solved_puzzles(&solved, step, folder));
     let attention = attention(recipe, &tensors, folder)?;
-    Ok(reconstructions.transpose()?.into_iter().chain([attention]).collect())
+    [reconstructions, puzzles].into_iter().flatten().chain([Ok(attention)]).collect()
 }
 
 fn tensor<'a>(tensors: &'a TensorMap, name: &str) -> Result<&'a HostTensor> {
@@ -193,11 +245,27 @@ fn reconstructions(recipe: &Recipe, tensors: &TensorMap, step: u64, folder: &Pat
         "" => String::new(),
         other => format!(" Here, {other}."),
     };
+    let hides = tensor(tensors, "mask")?.values.iter().any(|&masked| masked > 0.5);
+    let what = match hides {
+        true => format!("Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count."),
+        false => format!("Images after step {step}, of which nothing is hidden: the network predicts all of it from what it is shown."),
+    };
     Ok(Section::Pictures {
         title: "Reconstructions".into(),
-        note: format!("Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count.{remark}"),
+        note: format!("{what}{remark}"),
         headings,
         images: sheet(&strips, &folder.join("reconstructions.png"))?,
+    })
+}
+
+/// What the network was posed, and what it answered.
+fn solved_puzzles(solved: &Solved, step: u64, folder: &Path) -> Result<Section> {
+    let strips: Vec<Pixels> = solved.pictures.iter().take(SHOWN_IMAGES).map(|pictures| strip(pictures, GUTTER, GAP)).collect();
+    Ok(Section::Pictures {
+        title: "Puzzles".into(),
+        note: format!("{} of {} are solved after step {step}; {}.", solved.num_right, solved.num_posed, puzzles::NOTE),
+        headings: solved.columns.clone(),
+        images: sheet(&strips, &folder.join("puzzles.png"))?,
     })
 }
 

@@ -74,10 +74,18 @@ fn normalized(picture: &Picture, height: usize, width: usize, recipe: &Recipe) -
     Ok(values)
 }
 
+/// What the recipe's network is shown of normalized images: all of them, or what its target leaves. Shapes: `[B, H, W, C]` to the same.
+pub fn shown(recipe: &Recipe, images: Vec<f32>) -> Vec<f32> {
+    let (mean, std) = recipe.data.normalization();
+    // Where views are compared, there is no target of this kind.
+    recipe.target().ok().and_then(|target| target.shown(&images, &mean, &std)).unwrap_or(images)
+}
+
 /// Images of a batch at most.
 const BATCH: usize = 32;
 
-/// Shows images to `look` in batches of one size, in order; decoding runs ahead of it on all threads. Returns what could not be read.
+/// Shows images to `look` in batches of one size, in order, as the network is shown them and as they are; decoding runs ahead of it on all
+/// threads. Returns what could not be read.
 ///
 /// # Errors
 /// What `look` returns.
@@ -102,6 +110,7 @@ pub fn for_each_batch(
         for batch in prepared.chunk_by(|a, b| (a.height, a.width) == (b.height, b.width)) {
             for batch in batch.chunks(BATCH) {
                 let values = batch.iter().flat_map(|image| image.values.iter().copied()).collect();
+                let values = shown(recipe, values);
                 look(&Images { values, batch: batch.len(), height: batch[0].height, width: batch[0].width }, batch)?;
             }
         }

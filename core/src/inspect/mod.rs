@@ -8,6 +8,7 @@ pub mod look;
 pub mod picture;
 pub mod preview;
 pub mod preview_heads;
+pub mod puzzles;
 pub mod reconstruct;
 pub mod spread;
 pub mod strips;

@@ -41,6 +41,8 @@ pub struct Preview {
     pub names: Vec<String>,
     count: usize,
     images: Vec<f32>,
+    /// What the network was shown, where that is not all of them.
+    shown: Option<Vec<f32>>,
     masked: Vec<bool>,
     /// Neither shown nor predicted.
     left_out: Vec<bool>,
@@ -60,7 +62,7 @@ impl Preview {
     pub fn open(path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::data(path, reason, "the next preview of the run replaces it");
         let (mut tensors, metadata) = safetensors_file::read(path)?;
-        let (targets, left_out) = (tensors.remove("target"), tensors.remove("left_out"));
+        let (targets, left_out, shown) = (tensors.remove("target"), tensors.remove("left_out"), tensors.remove("shown"));
         let mut take = |name: &str| tensors.remove(name).ok_or_else(|| bad(format!("the preview lacks `{name}`")));
         let (images, mask, prediction, patch_error) = (take("images")?, take("mask")?, take("prediction")?, take("patch_error")?);
         let said = |name: &str| metadata.get(name).map(String::as_str).unwrap_or_default();
@@ -94,6 +96,7 @@ impl Preview {
             brightness_borrowed: said("brightness_borrowed") == "true",
             names: serde_json::from_str(said("names")).unwrap_or_default(),
             count,
+            shown: shown.filter(|shown| shown.values.len() == images.values.len()).map(|shown| shown.values),
             images: images.values,
             masked: flags(&mask.values),
             left_out,
@@ -125,9 +128,23 @@ impl Preview {
         &self.patch_error
     }
 
-    /// Mean squared error over the masked patches of one image.
+    /// Whether anything is hidden.
+    pub fn hides(&self) -> bool {
+        self.masked.contains(&true)
+    }
+
+    /// What the pictures of an image are.
+    pub fn columns(&self) -> Vec<&'static str> {
+        let given = if self.shown.is_some() { "Shown" } else { "Masked" };
+        let last = if self.depictions.is_empty() { "Pasted" } else { "Target" };
+        let has_last = self.hides() || !self.depictions.is_empty();
+        ["Original", given, "Prediction"].into_iter().chain(has_last.then_some(last)).collect()
+    }
+
+    /// Mean squared error over the masked patches of one image, or over all where nothing is hidden.
     pub fn loss(&self, image: usize) -> f64 {
-        let errors = part(&self.patch_error, image, self.count).iter().zip(self.masked(image)).filter(|(_, masked)| **masked);
+        let hides = self.hides();
+        let errors = part(&self.patch_error, image, self.count).iter().zip(self.masked(image)).filter(|(_, masked)| **masked || !hides);
         let (sum, count) = errors.fold((0.0, 0.0), |(sum, count), (&error, _)| (sum + f64::from(error), count + 1.0));
         sum / f64::max(count, 1.0)
     }
@@ -137,13 +154,14 @@ impl Preview {
         self.depictions.first().map(|depiction| depiction.note)
     }
 
-    /// Original, masked, prediction and pasted of one image, or in place of the last, where predictions are no pixels, what was asked for;
-    /// all of one size. `brightness` matters where it is borrowed; with
-    /// [`Brightness::Normalized`] the original is shown in normalized units too, so that all four can be compared.
+    /// Original, masked, prediction and pasted of one image, as [`Preview::columns`] has them; in place of the last, where predictions are
+    /// no pixels, what was asked for, and nothing where nothing is hidden; in place of the second, where the network was not shown all of
+    /// the image, what it was shown. All of one size. `brightness` matters where it is borrowed; with [`Brightness::Normalized`] the
+    /// original is shown in normalized units too, so that all four can be compared.
     ///
     /// # Errors
     /// If the image does not exist.
-    pub fn pictures(&self, image: usize, brightness: Brightness) -> Result<[Picture; 4]> {
+    pub fn pictures(&self, image: usize, brightness: Brightness) -> Result<Vec<Picture>> {
         if image >= self.count {
             return Err(Error::Failed(format!("the preview has {} images, and number {image} was asked for", self.count)));
         }
@@ -152,10 +170,10 @@ impl Preview {
         if let Some(Depiction { prediction, target, .. }) = self.depictions.get(image) {
             let original =
                 from_normalized(part(&self.images, image, self.count), [shape.height, shape.width, shape.channels], &self.mean, &self.std)?;
-            let mut hidden = original.clone();
+            let mut hidden = self.given(image)?.unwrap_or_else(|| original.clone());
             [masked, left_out].into_iter().for_each(|unseen| hidden.tint(&hidden_pixels(unseen, shape), MASKED, 1.0));
             let factor = prediction.width / original.width.max(1);
-            return Ok([original.enlarged(factor), hidden.enlarged(factor), prediction.clone(), target.clone()]);
+            return Ok(vec![original.enlarged(factor), hidden.enlarged(factor), prediction.clone(), target.clone()]);
         }
         let mut original = patchify(part(&self.images, image, self.count), shape.height, shape.width, shape.channels, shape.patch);
         let mut drawn = part(&self.prediction, image, self.count).to_vec();
@@ -190,12 +208,23 @@ impl Preview {
             }
         };
         let original = picture(&original)?;
-        let mut hidden = original.clone();
+        let mut hidden = self.given(image)?.unwrap_or_else(|| original.clone());
         let drawn_shape = ImageShape { height: original.height, width: original.width, ..shape };
         [masked, left_out].into_iter().for_each(|unseen| hidden.tint(&hidden_pixels(unseen, drawn_shape), MASKED, 1.0));
-        let mut pasted = picture(&pasted)?;
-        pasted.tint(&hidden_pixels(left_out, drawn_shape), MASKED, 1.0);
-        Ok([original, hidden, picture(&drawn)?, pasted])
+        let mut pictures = vec![original, hidden, picture(&drawn)?];
+        if self.hides() {
+            let mut pasted = picture(&pasted)?;
+            pasted.tint(&hidden_pixels(left_out, drawn_shape), MASKED, 1.0);
+            pictures.push(pasted);
+        }
+        Ok(pictures)
+    }
+
+    /// What the network was shown of an image, where that is not all of it.
+    fn given(&self, image: usize) -> Result<Option<Picture>> {
+        let size = [self.shape.height, self.shape.width, self.shape.channels];
+        let picture = |shown: &Vec<f32>| from_normalized(part(shown, image, self.count), size, &self.mean, &self.std);
+        self.shown.as_ref().map(picture).transpose()
     }
 }
 
@@ -276,7 +305,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let preview = Preview::open(&file(folder.path(), false)).unwrap();
         assert_eq!((preview.len(), preview.names.as_slice(), preview.loss(0)), (1, ["a.png".to_owned()].as_slice(), 0.25));
-        let [original, masked, drawn, pasted] = preview.pictures(0, Brightness::Visible).unwrap();
+        assert_eq!(preview.columns(), ["Original", "Masked", "Prediction", "Pasted"]);
+        let [original, masked, drawn, pasted] = <[Picture; 4]>::try_from(preview.pictures(0, Brightness::Visible).unwrap()).unwrap();
         assert_eq!((corner(&original), corner(&masked), corner(&drawn), corner(&pasted)), (230, 127, 77, 77));
         assert_eq!((drawn.rgb[0], pasted.rgb[0]), (77, original.rgb[0]));
         assert!(preview.pictures(1, Brightness::Original).is_err());
@@ -291,7 +321,7 @@ mod tests {
         assert_eq!(drawn(Brightness::Original), ((0.8_f32 + 0.5 * 0.115_47) * 255.0).round() as u8);
         assert_eq!(drawn(Brightness::Visible), ((0.4_f32 + 0.5 * 0.115_47) * 255.0).round() as u8);
         assert_eq!(drawn(Brightness::Normalized), ((0.5_f32 + 2.5) / 5.0 * 255.0).round() as u8);
-        let [original, ..] = preview.pictures(0, Brightness::Normalized).unwrap();
+        let original = preview.pictures(0, Brightness::Normalized).unwrap().swap_remove(0);
         assert_eq!(corner(&original), ((0.866_f32 + 2.5) / 5.0 * 255.0).round() as u8, "the original is in the same units");
     }
 
@@ -324,6 +354,21 @@ mod tests {
         tensors.remove("target");
         safetensors_file::write(&path, &tensors, &metadata).unwrap();
         assert!(Preview::open(&path).unwrap_err().to_string().contains("no pixels"), "older files do not tell");
+    }
+
+    #[test]
+    fn what_the_network_was_shown_stands_in_the_place_of_what_was_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), false);
+        let (mut tensors, metadata) = safetensors_file::read(&path).unwrap();
+        tensors.insert("shown".into(), HostTensor::new([1, 4, 4, 1], vec![0.5; 16]));
+        tensors.insert("mask".into(), HostTensor::new([1, 4], vec![0.0; 4]));
+        safetensors_file::write(&path, &tensors, &metadata).unwrap();
+        let preview = Preview::open(&path).unwrap();
+        assert!(!preview.hides() && preview.columns() == ["Original", "Shown", "Prediction"]);
+        assert_eq!(preview.loss(0), 0.0625, "the mean over all patches");
+        let pictures = preview.pictures(0, Brightness::Original).unwrap();
+        assert_eq!(pictures.iter().map(corner).collect::<Vec<_>>(), [230, 128, 77]);
     }
 
     #[test]

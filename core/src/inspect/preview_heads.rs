@@ -1,11 +1,14 @@
-//! A preview file of a run that compares views, read back: its fixed images, and where the network's class token looks in them.
+//! A preview file of a run that compares views, read back: its fixed images, and where the network's class token looks in them; of a run
+//! that solves puzzles, these too.
 
 use std::path::Path;
 
 use super::picture::Picture;
+use super::puzzles::{self, Solved};
 use super::strips::{from_normalized, heads_in_color, heat_map};
 use crate::error::{Error, Result};
 use crate::method::masked_batch::ImageShape;
+use crate::recipe::Recipe;
 use crate::weights::safetensors_file;
 
 /// Heads that are shown one by one at most.
@@ -20,6 +23,10 @@ pub struct HeadsPreview {
     pub names: Vec<String>,
     /// For each image its pictures, all of one size.
     pub pictures: Vec<Vec<Picture>>,
+    /// For each image what the network answered, where it solves puzzles.
+    pub said: Vec<String>,
+    /// Puzzles that it solved, and all of them, where it solves any.
+    pub num_solved: Option<[usize; 2]>,
 }
 
 impl HeadsPreview {
@@ -53,15 +60,35 @@ impl HeadsPreview {
             let heads = maps.iter().take(SHOWN_HEADS).map(|map| heat_map(map, shape.grid(), height, width));
             Ok([original.clone(), heads_in_color(original, &maps, shape.grid())].into_iter().chain(heads).collect())
         };
+        // Puzzles stand between the images and the maps, and enlarge all of them.
+        let solved = match Recipe::from_toml(said("recipe")) {
+            Ok(recipe) if tensors.contains_key("puzzles") => puzzles::solved(&recipe, &tensors).map_err(|error| bad(error.to_string()))?,
+            _ => None,
+        };
         let of_images = images.values.chunks_exact(shape.image_values()).zip(attention.values.chunks_exact((heads * patches).max(1)));
         // Networks without attention show how long their features are.
         let shows_lengths = said("maps") == "lengths";
         let name = |head: usize| if shows_lengths { "Feature length".to_owned() } else { format!("Head {head}") };
         let first = ["Original", if shows_lengths { "Over the image" } else { "Heads" }].map(str::to_owned);
+        let single = (0..heads.min(SHOWN_HEADS)).map(name);
+        let names = serde_json::from_str(said("names")).unwrap_or_default();
+        let pictures = of_images.map(draw).collect::<Result<Vec<Vec<Picture>>>>()?;
+        let Some(Solved { columns, pictures: posed, said, num_right, num_posed }) = solved else {
+            let columns = first.into_iter().chain(single).collect();
+            return Ok(Some(Self { columns, names, pictures, said: Vec::new(), num_solved: None }));
+        };
+        let factor = puzzles::enlargement([height, width]);
+        let with_puzzles = |(own, posed): (Vec<Picture>, Vec<Picture>)| {
+            let mut enlarged = own.iter().take(2).map(|picture| picture.enlarged(factor));
+            enlarged.next().into_iter().chain(posed).chain(enlarged).collect()
+        };
+        let [original, maps] = first;
         Ok(Some(Self {
-            columns: first.into_iter().chain((0..heads.min(SHOWN_HEADS)).map(name)).collect(),
-            names: serde_json::from_str(said("names")).unwrap_or_default(),
-            pictures: of_images.map(draw).collect::<Result<_>>()?,
+            columns: [original].into_iter().chain(columns).chain([maps]).collect(),
+            names,
+            pictures: pictures.into_iter().zip(posed).map(with_puzzles).collect(),
+            said,
+            num_solved: Some([num_right, num_posed]),
         }))
     }
 }

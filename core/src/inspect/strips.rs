@@ -1,4 +1,4 @@
-//! Pictures of what a network sees and draws: strips of original, masked, prediction and pasted, and attention over the image.
+//! Pictures of what a network sees and draws: strips of original, masked or shown, prediction and pasted, and attention over the image.
 
 use super::colormap::{ColorMap, finite_range, head_color};
 use super::picture::Picture;
@@ -78,7 +78,8 @@ impl Drawn {
 }
 
 /// Original, masked, prediction and pasted of one image, each with its heading; beside a prediction that is no pixels stands what was asked
-/// for, and without one that can be seen there are the first two. All have one size. Shapes: `image [H, W, C]`, normalized.
+/// for, and without one that can be seen there are the first two. Where the network is not shown all of the image, what it is shown is the
+/// second, and where nothing is hidden, nothing is pasted. All have one size. Shapes: `image [H, W, C]`, normalized.
 ///
 /// # Errors
 /// If the sizes disagree.
@@ -86,18 +87,22 @@ pub fn reconstruction(task: &Task, recipe: &Recipe, image: &[f32], drawn: &Drawn
     let shape = task.shape;
     let picture = |values: &[f32]| to_picture(values, shape.height, shape.width, recipe);
     let original = picture(image)?;
-    let mut masked = original.clone();
+    let (given, mut masked) = match task.shown(image) {
+        Some(shown) => ("shown", picture(&shown)?),
+        None => ("masked", original.clone()),
+    };
     masked.tint(&hidden_pixels(&mask.unseen(), shape), MASKED, 1.0);
     Ok(match drawn {
-        Drawn::Nothing => vec![("original", original), ("masked", masked)],
+        Drawn::Nothing => vec![("original", original), (given, masked)],
+        Drawn::Pixels(pixels) if mask.num_masked() == 0 => vec![("original", original), (given, masked), ("prediction", picture(pixels)?)],
         Drawn::Pixels(pixels) => {
             let mut pasted = picture(&paste(task, image, pixels, mask))?;
             pasted.tint(&hidden_pixels(&mask.left_out, shape), MASKED, 1.0);
-            vec![("original", original), ("masked", masked), ("prediction", picture(pixels)?), ("pasted", pasted)]
+            vec![("original", original), (given, masked), ("prediction", picture(pixels)?), ("pasted", pasted)]
         }
         Drawn::Depicted(Depiction { prediction, target, .. }) => {
             let [original, masked] = [original, masked].map(|picture| picture.enlarged(prediction.width / picture.width.max(1)));
-            vec![("original", original), ("masked", masked), ("prediction", prediction.clone()), ("target", target.clone())]
+            vec![("original", original), (given, masked), ("prediction", prediction.clone()), ("target", target.clone())]
         }
     })
 }
@@ -110,6 +115,7 @@ pub fn target_picture(task: &Task, recipe: &Recipe, image: &[f32], targets: &[f3
     // A prediction that is right.
     let predictions = match task.output() {
         Output::Values { .. } => targets.to_vec(),
+        Output::Distributions { .. } => targets.iter().map(|share| share.ln()).collect(),
         Output::Classes { count } => {
             targets.iter().flat_map(|&class| (0..count).map(move |code| f32::from(u8::from(code == class as usize)))).collect()
         }

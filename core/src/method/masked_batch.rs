@@ -129,8 +129,11 @@ impl MaskedBatch {
         let first_predicted = if predict_visible || in_raster { 0 } else { visible };
         let blocks = if task.feed == Feed::Visible { common_blocks(masks) } else { None };
         let rows = blocks.map_or(num_patches - first_predicted, |[count, size]| count * size);
+        let shown = task.shown(images);
         let packed = match task.feed {
-            Feed::Packed { patch, official_order } => Some(Packed::new(shape, images, masks, patch, official_order)?),
+            Feed::Packed { patch, official_order } => {
+                Some(Packed::new(shape, shown.as_deref().unwrap_or(images), masks, patch, official_order)?)
+            }
             _ => None,
         };
         let given = match task.feed {
@@ -164,7 +167,8 @@ impl MaskedBatch {
             None if in_raster => (0..num_patches).collect(),
             None => mask.ids_shuffle.clone(),
         };
-        let samples = (images.par_chunks_exact(shape.image_values()), masks.par_iter().enumerate());
+        let seen = shown.as_deref().unwrap_or(images).par_chunks_exact(shape.image_values());
+        let samples = (images.par_chunks_exact(shape.image_values()), seen, masks.par_iter().enumerate());
         let encoded = (chunks(&mut this.patches, given * values, batch), chunks(&mut this.hidden, given, batch));
         let predicted = (
             (this.order.par_chunks_exact_mut(num_patches), chunks(&mut this.predicted, rows, batch)),
@@ -172,9 +176,12 @@ impl MaskedBatch {
             chunks(&mut this.weights, rows, batch),
         );
         (samples, encoded, predicted).into_par_iter().for_each(
-            |((image, (sample, mask)), (encoded, hidden), ((order, predicted), targets, weights))| {
-                let patches = patchify(image, shape.height, shape.width, shape.channels, shape.patch);
-                let all_targets = if asked > 0 { task.target.rows(&task.image(image, &patches)) } else { Vec::new() };
+            |((image, seen, (sample, mask)), (encoded, hidden), ((order, predicted), targets, weights))| {
+                let cut = |image: &[f32]| patchify(image, shape.height, shape.width, shape.channels, shape.patch);
+                let patches = cut(seen);
+                let own = shown.as_ref().map(|_| cut(image));
+                let own = own.as_deref().unwrap_or(&patches);
+                let all_targets = if asked > 0 { task.target.rows(&task.image(image, own)) } else { Vec::new() };
                 for (place, id) in order_of(mask, sample).into_iter().enumerate() {
                     order[place] = id as i32;
                     // What is given in part stands in the order of rows, what is given whole in raster order.

@@ -2,6 +2,7 @@
 
 pub mod beit;
 pub mod byol;
+pub mod colorization;
 pub mod contrast;
 pub mod data2vec;
 pub mod decoder;
@@ -104,13 +105,9 @@ impl Task {
     /// # Errors
     /// If the recipe names a part that does not exist or does not fit.
     pub fn new(recipe: &Recipe) -> Result<Self> {
-        Ok(Self {
-            shape: recipe.shape(),
-            target: recipe.target()?,
-            objective: recipe.objective()?,
-            feed: feed(recipe),
-            normalization: recipe.data.normalization(),
-        })
+        let (shape, target, mut objective) = (recipe.shape(), recipe.target()?, recipe.objective()?);
+        objective.prepare_for(target.output(shape));
+        Ok(Self { shape, target, objective, feed: feed(recipe), normalization: recipe.data.normalization() })
     }
 
     /// The same task on images of another size, whose sides are multiples of the patch.
@@ -174,6 +171,12 @@ impl Task {
         let patches = self.target.draw(&self.image(image, &self.patches(image)), predictions)?;
         let [rows, cols] = self.shape.grid();
         Some(unpatchify(&patches, rows, cols, self.shape.channels, self.shape.patch))
+    }
+
+    /// What the network is shown of images where that is not all of them. Shapes: `[B, H, W, C]`, normalized, to the same.
+    pub fn shown(&self, images: &[f32]) -> Option<Vec<f32>> {
+        let (mean, std) = &self.normalization;
+        self.target.shown(images, mean, std)
     }
 
     /// An image as its target sees it. Shapes: `[H, W, C]` and, of the same image, `[N, P·P·C]`.

@@ -46,6 +46,52 @@ impl Pretext {
         Self { views, puzzle, channels: recipe.data.channels, seed: recipe.seed }
     }
 
+    /// The recipe's, if it is one whose network solves puzzles.
+    pub fn of(recipe: &Recipe) -> Option<Self> {
+        (recipe.compares_views() && recipe.decoder.kind == "classifier").then(|| Self::new(recipe))
+    }
+
+    /// What is done to images.
+    pub fn puzzle(&self) -> &Puzzle {
+        &self.puzzle
+    }
+
+    /// The puzzles that are made of one image in an epoch, each with the class that solves it. Shapes: `[H, W, C]` to the same.
+    pub fn posed(&self, image: &[f32], epoch: u64, key: u64) -> Vec<(Vec<f32>, usize)> {
+        let classes = self.classes(epoch, &[key]);
+        let puzzles = self.puzzled(image, &classes);
+        puzzles.chunks_exact(image.len().max(1)).map(<[f32]>::to_vec).zip(classes).collect()
+    }
+
+    /// What becomes of a puzzle that is undone as if this class were the right one. Shapes: `[H, W, C]` to the same.
+    pub fn undone(&self, puzzle: &[f32], class: usize) -> Vec<f32> {
+        let [height, width] = self.views.sizes[0];
+        match &self.puzzle {
+            Puzzle::Rotation => turned(puzzle, height, self.channels, 4 - class % 4),
+            Puzzle::Jigsaw(tiles, orders) => {
+                let mut back = vec![0; tiles * tiles];
+                orders[class].iter().enumerate().for_each(|(place, &tile)| back[tile] = place);
+                shuffled(puzzle, [height / tiles, width / tiles, width], self.channels, *tiles, &back)
+            }
+        }
+    }
+
+    /// A class in words: the angle, or the number of the tile that stands in each place, from 1 on.
+    pub fn in_words(&self, class: usize) -> String {
+        match &self.puzzle {
+            Puzzle::Rotation => format!("{}°", 90 * class),
+            Puzzle::Jigsaw(_, orders) => orders[class].iter().map(|tile| (tile + 1).to_string()).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    /// What the network scores each class of each row of a batch: `[V·B, classes]`.
+    ///
+    /// # Errors
+    /// If the network has another head.
+    pub fn scores(&self, network: &Network, batch: &ViewBatch) -> Result<Tensor<2>> {
+        Ok(network.views()?.head.classifier()?.forward(self.views.shown(network, batch)?))
+    }
+
     /// The right class of each row of a batch: `[V·B]`.
     fn classes(&self, epoch: u64, keys: &[u64]) -> Vec<usize> {
         match &self.puzzle {
@@ -94,8 +140,7 @@ impl ViewLesson for Pretext {
     }
 
     fn outcome(&self, network: &Network, batch: &ViewBatch, _place: Place, wants_figures: bool) -> Result<Outcome> {
-        let features = self.views.shown(network, batch)?;
-        let scores = network.views()?.head.classifier()?.forward(features);
+        let scores = self.scores(network, batch)?;
         let classes = self.classes(batch.epoch, &batch.keys);
         let mut figures = Vec::new();
         if wants_figures {
@@ -184,6 +229,31 @@ mod tests {
         assert_eq!(out[..5], [12.0, 13.0, 10.0, 11.0, 4.0]);
         assert_eq!(out[15..], [7.0, 8.0, 5.0, 6.0, 19.0]);
         assert_eq!(shuffled(&image, [2, 2, 5], 1, 2, &[0, 1, 2, 3]), image);
+    }
+
+    #[test]
+    fn what_is_posed_is_what_is_trained_on_and_the_right_class_undoes_it() {
+        use crate::recipe::Base;
+        use crate::weights::model_file::to_host;
+
+        for (method, puzzles) in [("rotation", 4), ("jigsaw", 1)] {
+            let sets = [("backbone.preset", "vit-nano"), ("backbone.patch", "8"), ("data.image", "[24, 24]")];
+            let sets: Vec<_> = sets.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let pretext = Pretext::of(&Recipe::resolve(Base::Preset(method), &sets).unwrap()).unwrap();
+            let images: Vec<f32> = (0..2 * 24 * 24 * 3).map(|value| value as f32).collect();
+            let batch = pretext.batch(&images, 3, &[7, 8]);
+            let trained = to_host(batch.groups[0].patches(batch.groups[0].count, &burn::tensor::Device::flex())).unwrap();
+            for (sample, image) in images.chunks_exact(24 * 24 * 3).enumerate() {
+                let posed = pretext.posed(image, 3, 7 + sample as u64);
+                assert_eq!(posed.len(), puzzles, "{method}");
+                for (view, (puzzle, class)) in posed.iter().enumerate() {
+                    let patches = crate::backbone::patch_embed::patchify(puzzle, 24, 24, 3, 8);
+                    assert_eq!(patches, trained[(view * 2 + sample) * image.len()..][..image.len()], "{method}");
+                    assert_eq!(pretext.undone(puzzle, *class), image, "{method}");
+                }
+            }
+        }
+        assert!(Pretext::of(&Recipe::preset("dino").unwrap()).is_none() && Pretext::of(&Recipe::preset("mae").unwrap()).is_none());
     }
 
     #[test]

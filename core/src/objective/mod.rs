@@ -21,6 +21,11 @@ pub trait Objective: Send + Sync {
     /// True if visible patches are predicted and counted too.
     fn covers_visible(&self) -> bool;
 
+    /// Takes note of what the target asks for.
+    fn prepare_for(&mut self, output: Output) {
+        let _ = output;
+    }
+
     /// Why it cannot judge what a target asks for.
     fn objection(&self, output: Output) -> Option<Problem>;
 
@@ -48,10 +53,13 @@ fn over_all(settings: &Settings) -> bool {
 
 /// The objection of an objective that compares numbers.
 fn needs_values(name: &str, output: Output) -> Option<Problem> {
-    matches!(output, Output::Classes { .. }).then(|| {
-        let what = format!("`{name}` compares numbers, and this target asks for one class of several");
-        Problem::new("objective.kind", what, "use `objective.kind = \"cross_entropy\"`, or another target")
-    })
+    let asks_for = match output {
+        Output::Values { .. } => return None,
+        Output::Classes { .. } => "one class of several",
+        Output::Distributions { .. } => "how probable each of several classes is",
+    };
+    let what = format!("`{name}` compares numbers, and this target asks for {asks_for}");
+    Some(Problem::new("objective.kind", what, "use `objective.kind = \"cross_entropy\"`, or another target"))
 }
 
 /// The mean of the rows' errors, weighted. Shapes: both `[B, M]`; returns `[1]`.

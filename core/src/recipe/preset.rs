@@ -4,7 +4,8 @@ use super::resolve::Layer;
 use super::stages::stages;
 use crate::knob::Value;
 use crate::method::{
-    beit, byol, data2vec, dino, ijepa, inpainting, jigsaw, mae, maskfeat, moco, rotation, simclr, simmim, simsiam, swav, um_mae,
+    beit, byol, colorization, data2vec, dino, ijepa, inpainting, jigsaw, mae, maskfeat, moco, rotation, simclr, simmim, simsiam, swav,
+    um_mae,
 };
 
 /// Settings, `key` and TOML value.
@@ -51,6 +52,7 @@ pub static METHODS: &[Preset] = &[
     simsiam::PRESET,
     rotation::PRESET,
     jigsaw::PRESET,
+    colorization::PRESET,
     inpainting::PRESET,
 ];
 

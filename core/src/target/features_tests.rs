@@ -36,7 +36,7 @@ fn saved(folder: &tempfile::TempDir, recipe: &Recipe) -> (PathBuf, Network) {
 /// The task with what its target reads from elsewhere, as a run has it.
 fn prepared(mut recipe: Recipe) -> (Task, Recipe) {
     let target = recipe.target().unwrap();
-    let measured = target.measure(&Sample { shape: recipe.shape(), seed: 0, patches: &|_| unreachable!("no image is looked at") }).unwrap();
+    let measured = target.measure(&Sample::new(&recipe, &|_| unreachable!("no image is looked at"))).unwrap();
     target.settle(&mut recipe.target.knobs);
     (Task::new(&recipe).unwrap().with_measured(&measured, &Device::flex()).unwrap(), recipe)
 }
@@ -168,7 +168,7 @@ fn a_run_whose_teacher_is_lost_or_another_is_not_trained_on() {
     assert!(lost.to_string().contains("it is missing"), "{lost}");
     recipe.target.knobs.insert("width".into(), crate::knob::Value::Int(16));
     let fresh = student(path.to_str().unwrap(), &[]).unwrap();
-    let measured = fresh.target().unwrap().measure(&Sample { shape: fresh.shape(), seed: 0, patches: &|_| Ok(Vec::new()) }).unwrap();
+    let measured = fresh.target().unwrap().measure(&Sample::new(&fresh, &|_| Ok(Vec::new()))).unwrap();
     let other = Task::new(&recipe).unwrap().with_measured(&measured, &Device::flex()).err().unwrap();
     assert!(other.to_string().contains("do not fit the recipe"), "{other}");
 }

@@ -198,7 +198,7 @@ mod tests {
         let folder = classifier("ViTForImageClassification");
         let mut recipe = recipe(&folder, &[]).unwrap();
         let target = recipe.target().unwrap();
-        let measured = target.measure(&Sample { shape: recipe.shape(), seed: 0, patches: &|_| Ok(Vec::new()) }).unwrap();
+        let measured = target.measure(&Sample::new(&recipe, &|_| Ok(Vec::new()))).unwrap();
         target.settle(&mut recipe.target.knobs);
         let teacher = Weights::open(folder.path()).unwrap();
         drop(folder);

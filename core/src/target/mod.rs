@@ -1,9 +1,11 @@
 //! What a masked patch must be turned into.
 
+mod color_bins;
 mod feature_colors;
 #[cfg(test)]
 mod features_tests;
 mod glyphs;
+mod lab;
 mod normalization;
 pub(crate) mod principal_components;
 pub mod teacher;
@@ -16,6 +18,7 @@ use crate::backbone::encoder::Encoder;
 use crate::error::{Problem, Result};
 use crate::inspect::picture::Picture;
 use crate::method::masked_batch::ImageShape;
+use crate::recipe::Recipe;
 use crate::registry;
 use crate::registry::Settings;
 use crate::weights::safetensors_file::TensorMap;
@@ -23,7 +26,7 @@ use teacher::Teacher;
 
 registry! {
     /// Every target.
-    TARGETS: dyn Target { pixels, hog, pca, tokens, features, labels }
+    TARGETS: dyn Target { pixels, hog, pca, tokens, features, labels, color }
 }
 
 /// Turns the patches of an image into rows to be predicted.
@@ -51,8 +54,15 @@ pub trait Target: Send + Sync {
     fn depict(&self, shape: ImageShape, predictions: &[f32], targets: &[f32]) -> Option<Depiction> {
         match self.output(shape) {
             Output::Values { width } => feature_colors::depict(shape, width, predictions, targets),
-            Output::Classes { .. } => None,
+            Output::Classes { .. } | Output::Distributions { .. } => None,
         }
+    }
+
+    /// What the network is shown of normalized images, one after the other, where that is not all of them. `mean` and `std` are `[C]` each:
+    /// what was subtracted from pixels of 0..1, and what they were divided by then.
+    fn shown(&self, images: &[f32], mean: &[f32], std: &[f32]) -> Option<Vec<f32>> {
+        let _ = (images, mean, std);
+        None
     }
 
     /// True if the numbers of a row are those of the patch's pixels, in the order (row, column, channel).
@@ -69,7 +79,7 @@ pub trait Target: Send + Sync {
     /// of classes, that all are equally probable.
     fn trivial_loss(&self, shape: ImageShape) -> Option<f64> {
         match self.output(shape) {
-            Output::Values { .. } => None,
+            Output::Values { .. } | Output::Distributions { .. } => None,
             Output::Classes { count } => Some((count as f64).ln()),
         }
     }
@@ -144,6 +154,14 @@ pub enum Output {
         /// Number of classes.
         count: usize,
     },
+    /// In each of so many places a distribution over so many classes. A row has the places' distributions one after the other, each times
+    /// what its place counts, the prediction a score for each of their numbers.
+    Distributions {
+        /// Places of a patch.
+        places: usize,
+        /// Number of classes.
+        count: usize,
+    },
 }
 
 impl Output {
@@ -152,6 +170,7 @@ impl Output {
         match self {
             Self::Values { width } => width,
             Self::Classes { .. } => 1,
+            Self::Distributions { places, count } => places * count,
         }
     }
 
@@ -160,6 +179,7 @@ impl Output {
         match self {
             Self::Values { width } => width,
             Self::Classes { count } => count,
+            Self::Distributions { places, count } => places * count,
         }
     }
 }
@@ -192,6 +212,18 @@ pub struct Sample<'a> {
     pub shape: ImageShape,
     /// The recipe's seed.
     pub seed: u64,
+    /// `[C]`: what was subtracted from pixels of 0..1; empty where nobody has measured it yet.
+    pub mean: Vec<f32>,
+    /// `[C]`: what they were divided by then; empty as `mean`.
+    pub std: Vec<f32>,
     /// Up to so many normalized patches, drawn from all over the data: `[n, P·P·C]`.
     pub patches: &'a dyn Fn(usize) -> Result<Vec<f32>>,
+}
+
+impl<'a> Sample<'a> {
+    /// Of images of a recipe.
+    pub fn new(recipe: &Recipe, patches: &'a dyn Fn(usize) -> Result<Vec<f32>>) -> Self {
+        let (mean, std) = recipe.data.normalization();
+        Self { shape: recipe.shape(), seed: recipe.seed, mean, std, patches }
+    }
 }

@@ -133,7 +133,8 @@ mod tests {
 
     fn measured(components: usize) -> (Pca, TensorMap) {
         let mut target = Pca { components, measured: None };
-        let found = target.measure(&Sample { shape: SHAPE, seed: 0, patches: &|count| Ok(patches(count)) }).unwrap();
+        let sample = Sample { shape: SHAPE, seed: 0, mean: Vec::new(), std: Vec::new(), patches: &|count| Ok(patches(count)) };
+        let found = target.measure(&sample).unwrap();
         target.restore(&found, &Device::flex()).unwrap();
         (target, found)
     }

@@ -12,9 +12,11 @@ use crate::target::Output;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Baselines {
     /// Predicting, for every masked patch, the visible patches' mean color (their mean target, averaged over the patch, per channel), or
-    /// their mean row where a target is no pixels. Where it is a class: knowing how frequent each is, and no more.
+    /// their mean row where a target is no pixels. Where it is a class, or a distribution over classes: knowing how frequent each is, and
+    /// no more.
     pub patch_mean: f64,
-    /// Copying the target of the nearest visible patch (Euclidean distance on the grid, ties by raster order). NaN where it is a class.
+    /// Copying the target of the nearest visible patch (Euclidean distance on the grid, ties by raster order). NaN where it is a class or a
+    /// distribution over classes.
     pub nearest: f64,
 }
 
@@ -28,12 +30,14 @@ pub struct BaselineTally<'a> {
     patches: usize,
     /// How often each class is masked.
     classes: BTreeMap<usize, usize>,
+    /// The sum of distributions, over all patches that count.
+    distribution: Vec<f64>,
 }
 
 impl<'a> BaselineTally<'a> {
     /// No image yet. `period` is after how many numbers of a row the same feature comes again: the channels of pixels, else all of them.
     pub fn new(objective: &'a dyn Objective, output: Output, period: usize) -> Self {
-        Self { objective, output, period, patch_mean: 0.0, nearest: 0.0, patches: 0, classes: BTreeMap::new() }
+        Self { objective, output, period, patch_mean: 0.0, nearest: 0.0, patches: 0, classes: BTreeMap::new(), distribution: Vec::new() }
     }
 
     /// Adds one image. Shapes: `targets [N, row width]` in raster order.
@@ -41,6 +45,15 @@ impl<'a> BaselineTally<'a> {
         let rows: Vec<&[f32]> = targets.chunks_exact(self.output.row_width()).collect();
         let masked: Vec<usize> = (0..rows.len()).filter(|&id| mask.masked[id]).collect();
         let visible: Vec<usize> = (0..rows.len()).filter(|&id| !mask.masked[id] && !mask.left_out[id]).collect();
+        if let Output::Distributions { count, .. } = self.output {
+            let counted = if self.objective.covers_visible() { (0..rows.len()).collect() } else { masked };
+            self.patches += counted.len();
+            self.distribution.resize(count, 0.0);
+            for place in counted.into_iter().flat_map(|id| rows[id].chunks_exact(count)) {
+                self.distribution.iter_mut().zip(place).for_each(|(sum, &share)| *sum += f64::from(share));
+            }
+            return;
+        }
         self.patches += masked.len();
         if let Output::Classes { .. } = self.output {
             masked.iter().for_each(|&id| *self.classes.entry(rows[id][0] as usize).or_default() += 1);
@@ -62,6 +75,12 @@ impl<'a> BaselineTally<'a> {
         (self.patches > 0).then(|| match self.output {
             Output::Values { .. } => Baselines { patch_mean: self.patch_mean / patches, nearest: self.nearest / patches },
             Output::Classes { .. } => Baselines { patch_mean: entropy(), nearest: f64::NAN },
+            Output::Distributions { places, .. } => {
+                let total: f64 = self.distribution.iter().sum();
+                let of_class = |sum: &f64| if *sum > 0.0 { -sum * (sum / total).ln() } else { 0.0 };
+                let patch_mean = self.distribution.iter().map(of_class).sum::<f64>() / (patches * places as f64);
+                Baselines { patch_mean, nearest: f64::NAN }
+            }
         })
     }
 
@@ -108,11 +127,25 @@ mod tests {
     #[test]
     fn classes_are_guessed_by_their_frequency() {
         let mask = Mask::in_raster_order(Grid::still(1, 4), vec![true, true, false, true]);
-        let mut tally = BaselineTally::new(&CrossEntropy { all: false }, Output::Classes { count: 8 }, 1);
+        let mut tally = BaselineTally::new(&CrossEntropy { all: false, classes: 0 }, Output::Classes { count: 8 }, 1);
         tally.add(&[3.0, 7.0, 5.0, 3.0], &mask);
         let baselines = tally.finish().expect("three masked patches");
         let (a, b) = (2.0_f64 / 3.0, 1.0_f64 / 3.0);
         assert!((baselines.patch_mean + a * a.ln() + b * b.ln()).abs() < 1e-12 && baselines.nearest.is_nan(), "{baselines:?}");
+    }
+
+    #[test]
+    fn distributions_are_guessed_by_their_mean_whatever_they_count() {
+        let mask = Mask::in_raster_order(Grid::still(1, 2), vec![false, false]);
+        let objective = CrossEntropy { all: true, classes: 2 };
+        let mut tally = BaselineTally::new(&objective, Output::Distributions { places: 1, count: 2 }, 2);
+        // The second patch counts three times as much, so that the best guess is (1/4, 3/4).
+        let rows = [1.0, 0.0, 0.0, 3.0];
+        tally.add(&rows, &mask);
+        let guess = [0.25_f32.ln(), 0.75_f32.ln()];
+        let want = rows.chunks_exact(2).map(|row| objective.error(&guess, row)).sum::<f64>() / 2.0;
+        let baselines = tally.finish().expect("two patches that count");
+        assert!((baselines.patch_mean - want).abs() < 1e-6 && baselines.nearest.is_nan(), "{baselines:?} {want}");
     }
 
     #[test]

@@ -29,9 +29,8 @@ pub fn measure(data: &Path, recipe: &mut Recipe) -> Result<TensorMap> {
         return Ok(TensorMap::new());
     }
     let target = recipe.target()?;
-    let (shape, seed) = (recipe.shape(), recipe.seed);
     let patches = |count: usize| sample_patches(&TrainingData::open(data, recipe)?, recipe, count);
-    let measured = target.measure(&Sample { shape, seed, patches: &patches })?;
+    let measured = target.measure(&Sample::new(recipe, &patches))?;
     target.settle(&mut recipe.target.knobs);
     Ok(measured)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use burn::tensor::activation::softmax;
 use rayon::prelude::*;
 
 use super::baseline::{BaselineTally, Baselines};
@@ -12,9 +13,12 @@ use crate::inspect::encoder::{Images, Query, attention, feature_lengths};
 use crate::inspect::reconstruct::reconstruct;
 use crate::mask::{Grid, Mask, MaskStrategy};
 use crate::method::masked_batch::ImageShape;
+use crate::method::pretext::Pretext;
+use crate::method::view_lesson::ViewLesson as _;
 use crate::method::{Network, Task};
 use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
+use crate::weights::model_file::to_host;
 use crate::weights::safetensors_file::{self, HostTensor, TensorMap};
 
 /// Fixed images with fixed masks.
@@ -100,12 +104,18 @@ impl FixedSet {
     /// drawn without borrowing from the original are written as pixels, others as they are; beside those that are no pixels stands what was
     /// asked for, `target [K, N, row width]`, and the recipe.
     ///
+    /// Where the network is not shown all of the images, there is what it is shown, `shown [K, H, W, C]`. Where it solves V puzzles of
+    /// each, there are these, `puzzles [K, V, H, W, C]`, the classes that solve them, `answers [K, V]`, how probable it thinks each class,
+    /// `probabilities [K, V, classes]`, and the recipe.
+    ///
     /// # Errors
     /// If the device fails or the file cannot be written.
     pub fn write_preview(&self, network: &Network, task: Option<&Task>, recipe: &Recipe, path: &std::path::Path) -> Result<()> {
         let (shape, count) = (recipe.shape(), self.samples.len());
         let patches = shape.num_patches();
-        let images = Images { values: self.images.clone(), batch: count, height: shape.height, width: shape.width };
+        let shown = task.and_then(|task| task.shown(&self.images));
+        let images =
+            Images { values: shown.clone().unwrap_or_else(|| self.images.clone()), batch: count, height: shape.height, width: shape.width };
         let has_attention = network.encoder().config().heads_of(0) > 0;
         let (heads, rows) = if has_attention { class_maps(network, &images, shape)? } else { (1, length_maps(network, &images, shape)?) };
         let mut tensors = BTreeMap::from([
@@ -120,12 +130,40 @@ impl FixedSet {
             ("names".to_owned(), serde_json::Value::from(self.names.clone()).to_string()),
             ("maps".to_owned(), if has_attention { "attention" } else { "lengths" }.to_owned()),
         ]);
+        let shape_of_all = [count, shape.height, shape.width, shape.channels];
+        tensors.extend(shown.map(|shown| ("shown".to_owned(), HostTensor::new(shape_of_all, shown))));
+        if let Some(pretext) = Pretext::of(recipe) {
+            self.pose(network, &pretext, recipe, &mut tensors)?;
+            metadata.insert("recipe".to_owned(), recipe.to_toml());
+        }
         if let Some(task) = task {
             let is_depicted = self.draw(network, task, &mut tensors)?;
             metadata.insert("brightness_borrowed".to_owned(), task.target.borrows_brightness().to_string());
             metadata.extend(is_depicted.then(|| ("recipe".to_owned(), recipe.to_toml())));
         }
         safetensors_file::write(path, &tensors, &metadata)
+    }
+
+    /// Adds puzzles, what solves them, and how probable the network thinks each answer, to a preview.
+    fn pose(&self, network: &Network, pretext: &Pretext, recipe: &Recipe, tensors: &mut TensorMap) -> Result<()> {
+        let (ImageShape { height, width, channels, .. }, count) = (recipe.shape(), self.samples.len());
+        let keys: Vec<u64> = self.samples.iter().map(|&sample| sample as u64).collect();
+        let images = self.images.chunks_exact(height * width * channels);
+        let posed: Vec<_> = images.zip(&keys).map(|(image, &key)| pretext.posed(image, 0, key)).collect();
+        let each = posed.first().map_or(0, Vec::len);
+        // The network sees all first puzzles, then all second ones; a preview has those of an image together.
+        let scores = pretext.scores(network, &pretext.batch(&self.images, 0, &keys))?;
+        let classes = scores.dims()[1];
+        let all = to_host(softmax(scores, 1))?;
+        let of_image =
+            |image: usize| (0..each).flat_map(move |puzzle| (puzzle * count + image) * classes..(puzzle * count + image + 1) * classes);
+        let probabilities = (0..count).flat_map(of_image).map(|at| all[at]).collect();
+        let answers = posed.iter().flatten().map(|(_, class)| *class as f32).collect();
+        let puzzles = posed.into_iter().flatten().flat_map(|(puzzle, _)| puzzle).collect();
+        tensors.insert("puzzles".to_owned(), HostTensor::new([count, each, height, width, channels], puzzles));
+        tensors.insert("answers".to_owned(), HostTensor::new([count, each], answers));
+        tensors.insert("probabilities".to_owned(), HostTensor::new([count, each, classes], probabilities));
+        Ok(())
     }
 
     /// Adds what is hidden, and what the network draws there, to a preview; true if that are no pixels.

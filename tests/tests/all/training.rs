@@ -252,14 +252,18 @@ fn the_demo_does_the_whole_job() {
     for field in ["loss", "baseline_patch_mean", "baseline_nearest", "seconds"] {
         assert!(number(&printed, field) > 0.0, "{printed}");
     }
-    for field in ["jaccard", "jaccard_random_expectation", "jaccard_random_weights", "jaccard_all", "jaccard_center_box"] {
+    let jaccards = ["jaccard", "jaccard_random_expectation", "jaccard_random_weights", "jaccard_all", "jaccard_center_box", "jaccard_mae"];
+    for field in jaccards {
         assert!((0.0..=1.0).contains(&number(&printed, field)), "{printed}");
     }
     let report = std::fs::read_to_string(out.join("report.html")).expect("a report");
     assert_eq!(printed["report"], json!(out.join("report.html")));
     assert!(report.matches("<img").count() >= 3 && report.contains("<svg"), "pictures and curves");
     assert!(!report.contains("http://") && !report.contains("https://"), "the report loads nothing from elsewhere");
-    assert!(out.join("masks/coco.json").is_file() && out.join("run/checkpoints").is_dir());
+    assert!(out.join("masks/coco.json").is_file() && out.join("run/checkpoints").is_dir() && out.join("run-dino/checkpoints").is_dir());
+    for part in ["Reconstructions: MAE", "Attention heads: DINO", "best head overlaps the known objects"] {
+        assert!(report.contains(part), "{part} is not in the report");
+    }
     maskroom("demo --minutes 0.01").with("--out", &out).refused(2, &["exists already"]);
     maskroom("demo --minutes 0").with("--out", folder.path().join("none")).refused(2, &["minutes"]);
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use egui::ColorImage;
 use maskroom_core::dataset::Dataset;
 use maskroom_core::inspect::encoder::{AttentionMaps, Images, Query, attention_of_every_block, attention_of_stage};
-use maskroom_core::inspect::look::{Fit, Prepared, prepare};
+use maskroom_core::inspect::look::{Fit, Prepared, prepare, shown as as_shown};
 use maskroom_core::inspect::strips::to_picture;
 use maskroom_widgets::HeatRows;
 
@@ -83,7 +83,7 @@ impl Overview {
             image = prepare(dataset, sample, recipe, Fit::Crop)?;
         }
         let picture = to_picture(&image.values, image.height, image.width, recipe)?;
-        let shown = Images { values: image.values, batch: 1, height: image.height, width: image.width };
+        let shown = Images { values: as_shown(recipe, image.values), batch: 1, height: image.height, width: image.width };
         let config = weights.network.encoder().config();
         let (stages, blocks) = (config.num_stages(), config.blocks_of(stage));
         let (mut class_rows, mut figures, mut rows, mut grid, mut has_class_token) = (Vec::new(), Vec::new(), None, [0; 2], false);

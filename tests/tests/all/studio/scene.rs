@@ -87,6 +87,15 @@ impl Scene {
         scene
     }
 
+    /// A run of a method without masks, among those of others, whose recipe is being edited.
+    pub fn solving(context: &Context, method: &str) -> Self {
+        let mut scene = Self::of(solving_folder(), context);
+        scene.select(method);
+        scene.runs_are(3);
+        scene.draft.apply(Edit::Text(sketch::unmasked(method).text.clone()));
+        scene
+    }
+
     fn of(folder: &Path, context: &Context) -> Self {
         Self {
             project: Project::open(folder, context),
@@ -199,6 +208,17 @@ fn damaged_folder() -> &'static Path {
         maskroom("data make-toy --count 12 --size 96").with("--out", &folder).json();
         std::fs::write(folder.join("JPEGImages/toy_000000.png"), "no picture at all").expect("a damaged image");
         sketch::damaged(&runs_in(&folder));
+        folder
+    })
+}
+
+/// Toy scenes, and runs of methods without masks.
+fn solving_folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = shelf().join("scenes without masks");
+        maskroom("data make-toy --count 12 --size 96").with("--out", &folder).json();
+        sketch::solving(&runs_in(&folder));
         folder
     })
 }

@@ -9,7 +9,7 @@ use maskroom_core::recipe::{Base, Recipe};
 use maskroom_core::run::{Event, EventWriter, Reason, RunFolder, RunInfo, Started, Step, Stopped, Validation};
 
 use super::random_input::copy_folder;
-use crate::harness::{maskroom, suite_folder};
+use crate::harness::{Call, maskroom, suite_folder};
 
 /// A name for which there is no room anywhere.
 pub const LONG_NAME: &str =
@@ -28,16 +28,41 @@ pub struct Network {
 pub fn network() -> &'static Network {
     static NETWORK: OnceLock<Network> = OnceLock::new();
     NETWORK.get_or_init(|| {
-        let (data, run) = (suite_folder().join("scenes of pictures"), suite_folder().join("network of pictures"));
-        maskroom("data make-toy --count 48 --size 96").with("--out", &data).json();
         let call = maskroom(
             "pretrain --recipe mae --set backbone.preset=vit-nano --set backbone.depth=3 --set backbone.patch=8 --set data.image=[64,64] \
              --set optim.batch=16 --set train.preview_every_steps=40 --set train.preview_images=2 --steps 120 --threads 2 --device cpu",
         );
-        call.with("--data", &data).with("--out", &run).json();
-        let run = RunFolder { root: run };
-        let recipe = Recipe::from_toml(&std::fs::read_to_string(run.recipe_path()).expect("its recipe")).expect("its recipe");
-        Network { run, text: toml::to_string_pretty(&recipe.to_short_toml()).expect("a recipe is TOML") }
+        train(call, "network of pictures")
+    })
+}
+
+fn train(call: Call, folder: &str) -> Network {
+    static SCENES: OnceLock<PathBuf> = OnceLock::new();
+    let data = SCENES.get_or_init(|| {
+        let data = suite_folder().join("scenes of pictures");
+        maskroom("data make-toy --count 48 --size 96").with("--out", &data).json();
+        data
+    });
+    let run = RunFolder { root: suite_folder().join(folder) };
+    call.with("--data", data).with("--out", &run.root).json();
+    let recipe = Recipe::from_toml(&std::fs::read_to_string(run.recipe_path()).expect("its recipe")).expect("its recipe");
+    Network { run, text: toml::to_string_pretty(&recipe.to_short_toml()).expect("a recipe is TOML") }
+}
+
+/// The methods whose networks are shown no masks.
+pub const UNMASKED: [&str; 3] = ["rotation", "jigsaw", "colorization"];
+
+/// Networks that were trained by them.
+pub fn unmasked(method: &str) -> &'static Network {
+    static NETWORKS: [OnceLock<Network>; 3] = [const { OnceLock::new() }; 3];
+    let place = UNMASKED.iter().position(|known| *known == method).expect("a method without masks");
+    NETWORKS[place].get_or_init(|| {
+        let call = maskroom(&format!(
+            "pretrain --recipe {method} --set backbone.preset=vit-nano --set backbone.depth=3 --set backbone.patch=8 \
+             --set data.image=[48,48] --set optim.batch=16 --set train.preview_every_steps=80 --set train.preview_images=2 --steps 240 \
+             --threads 2 --device cpu"
+        ));
+        train(call, &format!("{method} of pictures"))
     })
 }
 
@@ -51,15 +76,30 @@ struct Sketch<'a> {
     sets: &'a [(&'a str, &'a str)],
     steps: u64,
     done: u64,
-    /// Where the loss tends to.
+    /// What was trained in truth.
+    network: fn() -> &'static Network,
+    /// Where the loss tends to, and what guessing scores.
     floor: f64,
+    guess: f64,
     end: Option<Stopped>,
     /// Whether a living engine holds it.
     lives: bool,
 }
 
-const PLAIN: Sketch<'static> =
-    Sketch { folder: "", name: "", notes: "", day: 0, sets: &[], steps: 1000, done: 0, floor: 0.3, end: None, lives: false };
+const PLAIN: Sketch<'static> = Sketch {
+    folder: "",
+    name: "",
+    notes: "",
+    day: 0,
+    sets: &[],
+    steps: 1000,
+    done: 0,
+    network,
+    floor: 0.3,
+    guess: 0.83,
+    end: None,
+    lives: false,
+};
 
 /// Six runs in different states. Returns the locks that living engines would hold.
 pub fn typical(runs: &Path) -> Vec<File> {
@@ -139,10 +179,21 @@ pub fn long(runs: &Path) {
     sketch.draw(runs);
 }
 
+/// A finished run of each method without masks.
+pub fn solving(runs: &Path) {
+    let end = || Some(Stopped { reason: Reason::Finished, step: 240, ..Stopped::default() });
+    let plain = || Sketch { steps: 240, done: 240, end: end(), ..PLAIN };
+    let rotation = Sketch { folder: "rotation", name: "Which way is up", day: 1, network: || unmasked("rotation"), ..plain() };
+    let jigsaw = Sketch { folder: "jigsaw", name: "Nine tiles", day: 2, network: || unmasked("jigsaw"), ..plain() };
+    let colors =
+        Sketch { folder: "colorization", name: "Colors", day: 3, network: || unmasked("colorization"), floor: 2.1, guess: 3.4, ..plain() };
+    [rotation, jigsaw, colors].iter().for_each(|sketch| drop(sketch.draw(runs)));
+}
+
 impl Sketch<'_> {
     fn draw(&self, runs: &Path) -> Option<File> {
         let sets: Vec<(String, String)> = self.sets.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let recipe = Recipe::resolve(Base::Toml(&network().text), &sets).expect("a recipe");
+        let recipe = Recipe::resolve(Base::Toml(&(self.network)().text), &sets).expect("a recipe");
         let created = 1_740_830_400.0 + 86_400.0 * f64::from(self.day);
         let info = RunInfo { name: self.name.into(), notes: self.notes.into(), device: "cpu".into(), created, ..RunInfo::default() };
         let run = RunFolder::create(&runs.join(self.folder), &recipe.to_toml(), &info).expect("a run");
@@ -186,7 +237,7 @@ impl Sketch<'_> {
                 ..Step::default()
             }));
             if step.is_multiple_of(30) {
-                let (loss, baseline_patch_mean, baseline_nearest) = (clean + 0.02 + 0.005 * noise.normal(), 0.83, 0.97);
+                let (loss, baseline_patch_mean, baseline_nearest) = (clean + 0.02 + 0.005 * noise.normal(), self.guess, self.guess + 0.14);
                 events.push(Event::Validation(Validation { step, loss, baseline_patch_mean, baseline_nearest, ..Validation::default() }));
             }
             if self.previews().contains(&step) {
@@ -210,12 +261,12 @@ impl Sketch<'_> {
 
     /// Previews and weights of the network that was trained, under other steps.
     fn files(&self, run: &RunFolder) {
-        let known: Vec<PathBuf> = network().run.previews().into_iter().map(|(_, path)| path).collect();
+        let known: Vec<PathBuf> = (self.network)().run.previews().into_iter().map(|(_, path)| path).collect();
         std::fs::create_dir_all(run.previews_path()).expect("a folder");
         for (place, step) in self.previews().into_iter().enumerate() {
             std::fs::copy(&known[place.min(known.len() - 1)], run.preview_path(step)).expect("a preview");
         }
-        let weights = network().run.checkpoints().pop().expect("a checkpoint").1;
+        let weights = (self.network)().run.checkpoints().pop().expect("a checkpoint").1;
         self.checkpoints().into_iter().for_each(|step| copy_folder(&weights, &run.checkpoint_path(step)));
     }
 }

@@ -72,6 +72,28 @@ fn curves_beside_each_other() {
     take(&mut picture, "train_compare", &mut results);
 }
 
+#[test]
+fn puzzles_and_colors_as_they_are_posed_and_as_they_are_solved() {
+    let mut results = SnapshotResults::new();
+    type Make = fn(&Context) -> Scene;
+    let scenes: [(&str, Make); 3] = [
+        ("rotation", |context| Scene::solving(context, "rotation")),
+        ("jigsaw", |context| Scene::solving(context, "jigsaw")),
+        ("colorization", |context| Scene::solving(context, "colorization")),
+    ];
+    for (method, make) in scenes {
+        let mut picture = panel("data", make);
+        picture.get_by_label("Augmentation").click();
+        picture.step();
+        picture.remove_cursor();
+        wait(&mut picture, "samples are made", |picture| !places_of(picture, "Epoch 0").is_empty());
+        take(&mut picture, &format!("data_{method}"), &mut results);
+        let mut picture = panel("reconstructions", make);
+        wait(&mut picture, "the preview is read", |picture| picture.query_all_by_label_contains("Original of").next().is_some());
+        take(&mut picture, &format!("reconstructions_{method}"), &mut results);
+    }
+}
+
 fn every_panel(state: &str, make: fn(&Context) -> Scene) {
     let mut results = SnapshotResults::new();
     for entry in PANELS {

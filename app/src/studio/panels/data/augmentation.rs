@@ -138,7 +138,13 @@ fn in_words(recipe: &Recipe) -> String {
     }
     words += &format!(", {:.0} % flipped", 100.0 * augment.flip);
     changes.into_iter().filter(|(is_done, _)| *is_done).for_each(|(_, what)| words += &format!(", {what}"));
-    words + &format!(", seed {}", recipe.seed)
+    let what = match recipe.target.kind.as_str() {
+        "rotation" => ", each turned four times",
+        "jigsaw" => ", tiles shuffled: the numbers tell which tile stands in each place",
+        "color" => ", lightness alone",
+        _ => "",
+    };
+    words + &format!("{what}, seed {}", recipe.seed)
 }
 
 impl Content {
@@ -218,7 +224,8 @@ impl Content {
     fn caption_of(&self, sample: &SampleView) -> String {
         let has_views = self.samples.iter().any(|(_, other)| other.number > 0);
         let view = if has_views { format!(", view {}", sample.number + 1) } else { String::new() };
-        format!("Epoch {}{view}{}", sample.epoch + 1, if sample.is_flipped { ", flipped" } else { "" })
+        let puzzle = sample.puzzle.as_ref().map_or(String::new(), |puzzle| format!(", {puzzle}"));
+        format!("Epoch {}{view}{puzzle}{}", sample.epoch + 1, if sample.is_flipped { ", flipped" } else { "" })
     }
 
     /// The height in pixels of the largest sample.

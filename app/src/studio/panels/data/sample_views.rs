@@ -1,4 +1,5 @@
-//! What training sees of one image in its first epochs, made by the very code that feeds the trainer.
+//! What training sees of one image in its first epochs, made by the very code that feeds the trainer; where it is a puzzle, with what
+//! solves it, and where it is the lightness alone, that.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,12 +11,13 @@ use maskroom_core::dataset::decode::Need;
 use maskroom_core::dataset::images::ImageSource as _;
 use maskroom_core::dataset::loader::LoaderOptions;
 use maskroom_core::dataset::sample::{Sample, samples};
+use maskroom_core::method::pretext::{Pretext, Puzzle};
 use maskroom_core::recipe::Recipe;
 use maskroom_core::train::data::{loader_options, repetitions};
 
 use crate::studio::display::Display;
 
-/// How many views are shown at least; those of an epoch come together.
+/// How many pictures are shown at least; those of an epoch come together.
 const SAMPLES: usize = 12;
 /// Pixels of the longer side of the whole image as it is shown beside.
 const WHOLE_SIDE: usize = 640;
@@ -45,6 +47,8 @@ pub(super) struct SampleView {
     pub(super) image: ColorImage,
     pub(super) crop: CropBox,
     pub(super) is_flipped: bool,
+    /// What was done to it, where it is a puzzle.
+    pub(super) puzzle: Option<String>,
 }
 
 /// Answers questions; keeps what takes long to find out about a folder.
@@ -71,17 +75,34 @@ impl Maker {
             // To be measured when a run is prepared; what is divided out below does not show.
             (options.mean, options.std) = (vec![0.5; options.channels], vec![0.25; options.channels]);
         }
-        let epochs = SAMPLES.div_ceil(options.views.len().max(1)) as u64;
-        let samples = samples(&**dataset, *index, index_in_run, &options, 0..epochs)?;
-        let full = samples.first().map_or([1, 1], |sample| sample.full);
-        let view = |sample: &Sample| SampleView {
-            epoch: sample.epoch,
-            number: sample.number,
-            image: shown(sample, &options),
-            crop: sample.view.crop,
-            is_flipped: sample.view.flip,
+        let (pretext, target) = (Pretext::of(recipe), recipe.target().ok());
+        let of_epoch = match pretext.as_ref().map(Pretext::puzzle) {
+            Some(Puzzle::Rotation) => 4,
+            Some(Puzzle::Jigsaw(..)) => 2,
+            None => options.views.len().max(1),
         };
-        let samples = samples.iter().map(view).collect();
+        let samples = samples(&**dataset, *index, index_in_run, &options, 0..SAMPLES.div_ceil(of_epoch) as u64)?;
+        let full = samples.first().map_or([1, 1], |sample| sample.full);
+        let view = |sample: &Sample| {
+            let picture = |pixels: &[f32], puzzle: Option<String>| SampleView {
+                epoch: sample.epoch,
+                number: sample.number,
+                image: shown(pixels, sample.size, &options),
+                crop: sample.view.crop,
+                is_flipped: sample.view.flip,
+                puzzle,
+            };
+            let Some(pretext) = &pretext else {
+                let given = target.as_ref().and_then(|target| target.shown(&sample.pixels, &options.mean, &options.std));
+                return vec![picture(given.as_ref().unwrap_or(&sample.pixels), None)];
+            };
+            // The solution stands before tiles that were shuffled; of four turns, it is one.
+            let solution = matches!(pretext.puzzle(), Puzzle::Jigsaw(..)).then(|| picture(&sample.pixels, Some("solved".into())));
+            let posed = pretext.posed(&sample.pixels, sample.epoch, index_in_run as u64);
+            let posed = posed.iter().map(|(pixels, class)| picture(pixels, Some(pretext.in_words(*class))));
+            solution.into_iter().chain(posed).collect()
+        };
+        let samples = samples.iter().flat_map(view).collect();
         Ok(Views { whole: whole(dataset, *index)?, full, samples })
     }
 
@@ -104,10 +125,10 @@ impl Maker {
 }
 
 /// A sample as a picture: normalization undone, of more than four channels the first three.
-fn shown(sample: &Sample, options: &LoaderOptions) -> ColorImage {
-    let (channels, [height, width]) = (options.channels, sample.size);
+fn shown(pixels: &[f32], [height, width]: [usize; 2], options: &LoaderOptions) -> ColorImage {
+    let channels = options.channels;
     let mut rgb = Vec::with_capacity(height * width * 3);
-    for pixel in sample.pixels.chunks_exact(channels) {
+    for pixel in pixels.chunks_exact(channels) {
         let byte = |channel: usize| {
             let unit = pixel[channel] * options.std[channel] + options.mean[channel];
             (unit.clamp(0.0, 1.0) * 255.0).round() as u8
@@ -171,10 +192,13 @@ mod tests {
         for _ in 0..3 * loader.batches_per_epoch() {
             let batch = loader.next().unwrap();
             for (sample, pixels) in batch.samples.iter().zip(batch.images.chunks_exact(32 * 48 * 3)) {
-                let view = maskroom_core::augment::View { crop: CROP, flip: false };
-                let of_run = Sample { epoch: 0, number: 0, view, full: [0, 0], size: [32, 48], pixels: pixels.to_vec() };
                 let views = views(&data.source.name(*sample)).unwrap();
-                assert_eq!(views.samples[batch.epoch as usize].image, shown(&of_run, &options), "image {sample}, epoch {}", batch.epoch);
+                assert_eq!(
+                    views.samples[batch.epoch as usize].image,
+                    shown(pixels, [32, 48], &options),
+                    "image {sample}, epoch {}",
+                    batch.epoch
+                );
                 num_compared += 1;
             }
         }
@@ -182,5 +206,31 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
-    const CROP: CropBox = CropBox { top: 0, left: 0, height: 1, width: 1 };
+    #[test]
+    fn puzzles_are_shown_as_they_are_posed_and_colors_as_they_are_asked_for() {
+        let folder = std::env::temp_dir().join(format!("maskroom-puzzle-views-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        make_toy(&folder.join("toy"), 2, (48, 48), 3, &mut |_| {}).unwrap();
+        let dataset = Arc::new(Dataset::open(&folder.join("toy/JPEGImages")).unwrap());
+        let views = |method: &str| {
+            let sets = [("backbone.preset", "vit-nano"), ("data.image", "[24, 24]"), ("data.held_out", "0.0")];
+            let sets: Vec<(String, String)> = sets.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+            let recipe = Recipe::resolve(Base::Preset(method), &sets).unwrap();
+            Maker::default().views(&Question { dataset: Arc::clone(&dataset), index: 1, recipe }).unwrap().samples
+        };
+        let said = |samples: &[SampleView]| samples.iter().map(|sample| sample.puzzle.clone().unwrap_or_default()).collect::<Vec<_>>();
+        let turned = views("rotation");
+        assert_eq!(said(&turned), ["0°", "90°", "180°", "270°"].repeat(3));
+        // A quarter counterclockwise: what was the upper right corner is the upper left one.
+        assert_eq!(turned[1].image[(0, 0)], turned[0].image[(23, 0)]);
+        let shuffled = views("jigsaw");
+        assert_eq!(said(&shuffled).iter().filter(|said| *said == "solved").count(), 6);
+        let (solved, posed) = (&shuffled[0], &shuffled[1]);
+        let first: usize = posed.puzzle.as_ref().unwrap().split(' ').next().unwrap().parse().unwrap();
+        let (row, col) = ((first - 1) / 3 * 8, (first - 1) % 3 * 8);
+        assert!((0..8).all(|at| posed.image[(at, at)] == solved.image[(col + at, row + at)]), "the first place has tile {first}");
+        let is_gray = |view: &SampleView| view.image.pixels.iter().all(|pixel| pixel.r().abs_diff(pixel.b()) <= 1);
+        assert!(views("colorization").iter().all(is_gray) && !views("mae").iter().all(is_gray));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

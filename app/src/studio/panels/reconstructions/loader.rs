@@ -32,20 +32,26 @@ pub struct Loaded {
     pub images: Vec<LoadedImage>,
     /// What the pictures of an image are.
     pub columns: Vec<String>,
-    /// Mean squared error of each patch: one query, a head per image. Nothing where the network predicts none.
+    /// The error of each patch: one query, a head per image. Nothing where the network predicts none.
     pub errors: Option<HeatRows>,
     /// Whether the network predicts patches without brightness and contrast.
     pub brightness_borrowed: bool,
     /// What must be known to read predictions that are no pixels; nothing for those that are.
     pub depicted_as: Option<&'static str>,
+    /// Whether anything is hidden.
+    pub hides: bool,
+    /// Puzzles that the network solved, and all of them, where it solves any.
+    pub solved: Option<[usize; 2]>,
 }
 
 /// One of its images.
 pub struct LoadedImage {
     /// Its name; empty if the file does not tell.
     pub name: String,
-    /// Mean squared error over its masked patches, where any are.
+    /// The mean error over its predicted patches, where any are.
     pub loss: Option<f64>,
+    /// What the network answered, where it solves puzzles.
+    pub said: Option<String>,
     /// One for each column.
     pub pictures: Vec<TextureHandle>,
 }
@@ -56,10 +62,13 @@ struct DecodedPreview {
     columns: Vec<String>,
     names: Vec<String>,
     losses: Vec<f64>,
+    said: Vec<String>,
     pictures: Vec<Vec<ColorImage>>,
     errors: Option<HeatRows>,
     brightness_borrowed: bool,
     depicted_as: Option<&'static str>,
+    hides: bool,
+    solved: Option<[usize; 2]>,
 }
 
 /// Previews that were looked at lately, and those around them.
@@ -108,29 +117,34 @@ impl Loader {
 fn decode(key: &Key) -> Decoded {
     let path = RunFolder { root: key.run.clone() }.preview_path(key.step);
     let in_words = |error: maskroom_core::error::Error| error.to_string();
-    if let Some(HeadsPreview { columns, names, pictures }) = HeadsPreview::open(&path).map_err(in_words)? {
+    if let Some(HeadsPreview { columns, names, pictures, said, num_solved }) = HeadsPreview::open(&path).map_err(in_words)? {
         let pictures = pictures.iter().map(|pictures| pictures.iter().map(color_image).collect()).collect();
         return Ok(DecodedPreview {
             columns,
             names,
             losses: Vec::new(),
+            said,
             pictures,
             errors: None,
             brightness_borrowed: false,
             depicted_as: None,
+            hides: false,
+            solved: num_solved,
         });
     }
     let preview = Preview::open(&path).map_err(in_words)?;
     let draw = |image| Ok(preview.pictures(image, key.brightness).map_err(in_words)?.iter().map(color_image).collect());
     let errors = HeatRows::from_values(preview.patch_errors(), 1, preview.len(), preview.shape.grid());
-    let last = if preview.depicted_as().is_some() { "Target" } else { "Pasted" };
     Ok(DecodedPreview {
-        columns: ["Original", "Masked", "Prediction", last].map(str::to_owned).into(),
+        columns: preview.columns().into_iter().map(str::to_owned).collect(),
         losses: (0..preview.len()).map(|image| preview.loss(image)).collect(),
+        said: Vec::new(),
         pictures: (0..preview.len()).map(draw).collect::<Result<_, String>>()?,
         errors: Some(errors.ok_or("the preview has no patches")?),
         brightness_borrowed: preview.brightness_borrowed,
         depicted_as: preview.depicted_as(),
+        hides: preview.hides(),
+        solved: None,
         names: preview.names,
     })
 }
@@ -142,11 +156,13 @@ fn color_image(picture: &Picture) -> ColorImage {
 fn upload(context: &Context, decoded: DecodedPreview) -> Loaded {
     // Small pictures are enlarged pixel by pixel: what was predicted is not smoothed over.
     let options = TextureOptions { magnification: TextureFilter::Nearest, ..TextureOptions::LINEAR };
-    let DecodedPreview { columns, names, losses, pictures, errors, brightness_borrowed, depicted_as } = decoded;
+    let DecodedPreview { columns, names, losses, said, pictures, errors, brightness_borrowed, depicted_as, hides, solved } = decoded;
     let image = |(index, pictures): (usize, Vec<ColorImage>)| LoadedImage {
         name: names.get(index).cloned().unwrap_or_default(),
         loss: losses.get(index).copied(),
+        said: said.get(index).cloned(),
         pictures: pictures.into_iter().map(|picture| context.load_texture("reconstruction", picture, options)).collect(),
     };
-    Loaded { images: pictures.into_iter().enumerate().map(image).collect(), columns, errors, brightness_borrowed, depicted_as }
+    let images = pictures.into_iter().enumerate().map(image).collect();
+    Loaded { images, columns, errors, brightness_borrowed, depicted_as, hides, solved }
 }

@@ -1,5 +1,5 @@
 //! The Reconstructions panel: what the network draws where it was hidden, over the whole run, and where its brightness comes from; of
-//! networks that draw nothing, where they look.
+//! networks that draw nothing, where they look, and how they solve puzzles.
 
 mod loader;
 mod pictures;
@@ -11,10 +11,12 @@ use std::path::PathBuf;
 use egui::{Context, Label, RichText, ScrollArea, TextStyle, Ui};
 use maskroom_core::inspect::colormap::ColorMap;
 use maskroom_core::inspect::preview::{Brightness, NORMALIZED_RANGE};
+use maskroom_core::inspect::puzzles;
 use maskroom_widgets::format::count;
 use maskroom_widgets::{ElidedLabel, EmptyState, Legend, Ramp, Role, Segmented, Tokens, fonts, icon};
 
 use super::Panel;
+use crate::guesses::Guesses;
 use crate::studio::desk::Desk;
 use crate::studio::runs::{Run, RunState};
 use loader::{Key, Loaded, Loader};
@@ -126,13 +128,15 @@ impl ReconstructionsPanel {
         ui.add_space(tokens.sizes.gap_small);
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = tokens.sizes.gap_large;
-            Legend::new("Squared error of a patch", Ramp::heat()).range([0.0, error_top]).show(ui);
+            let of_patch = if loaded.hides { "Squared error of a patch" } else { "Error of a patch" };
+            Legend::new(of_patch, Ramp::heat()).range([0.0, error_top]).show(ui);
             if loaded.brightness_borrowed && self.brightness == Brightness::Normalized {
                 Legend::new("Normalized brightness", Ramp::from_rgb(&ColorMap::Gray.table())).range(NORMALIZED_RANGE).show(ui);
             }
         });
         if guess.is_some() {
-            note(ui, "The middle of the scale is what the mean of the visible patches scores: darker is better than that guess.");
+            let guess = if run.target() == "pixels" { "the mean of the visible patches" } else { Guesses::of(run.target()).mean[1] };
+            note(ui, &format!("The middle of the scale is what {guess} scores: darker is better than that guess."));
         }
     }
 }
@@ -158,6 +162,13 @@ fn guess_of(run: &Run) -> Option<f64> {
 
 /// What must be known to read the pictures.
 fn words_of(loaded: &Loaded, brightness: Brightness) -> String {
+    if let Some([solved, posed]) = loaded.solved {
+        return format!(
+            "{solved} of {posed} puzzles are solved. Here, {}. Under Heads, each head of the last block has a color where 60 % of the \
+             class token's attention is.",
+            puzzles::NOTE
+        );
+    }
     if loaded.errors.is_none() {
         return "Nothing is hidden, and nothing drawn: these are the places that the class token of the last block looks at. Under Heads, each \
                 head has a color where 60 % of its attention is; every other picture is one head, bright where it looks most."
@@ -177,6 +188,10 @@ fn words_of(loaded: &Loaded, brightness: Brightness) -> String {
             "As predicted, in normalized units: each patch of the original has mean 0 and deviation 1, and is shown so too. Gray is 0."
         }
     };
+    if !loaded.hides {
+        return "Nothing is hidden: the network predicts all of the image from what it was shown, and the prediction is as it drew it."
+            .into();
+    }
     let depicted = loaded.depicted_as.map_or(String::new(), |note| format!(" Here, {note}."));
     format!("{words}{depicted} Where a patch was visible the prediction carries no loss and means little.")
 }

@@ -14,7 +14,7 @@ fn columns(loaded: &Loaded) -> Vec<&str> {
 fn compared(loaded: &Loaded) -> [usize; 2] {
     match (&loaded.errors, loaded.depicted_as) {
         (Some(_), Some(_)) => [2, 3],
-        (Some(_), None) => [0, 3],
+        (Some(_), None) => [0, loaded.columns.len().saturating_sub(1)],
         (None, _) => [0, 1],
     }
 }
@@ -140,7 +140,8 @@ impl Enlarged {
 
 fn in_words(image: &LoadedImage, index: usize) -> String {
     let error = image.loss.map_or(String::new(), |loss| format!(", error {loss:.4}"));
-    format!("{}{error}", called(image, index))
+    let said = image.said.as_ref().map_or(String::new(), |said| format!(", {said}"));
+    format!("{}{error}{said}", called(image, index))
 }
 
 fn called(image: &LoadedImage, index: usize) -> String {

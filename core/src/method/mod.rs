@@ -1,16 +1,23 @@
 //! One paper, one file: how data, mask, network, target and objective are wired together.
 
+pub mod balance;
 pub mod beit;
 pub mod byol;
 pub mod contrast;
 pub mod data2vec;
 pub mod decoder;
 pub mod dino;
+pub mod dinov2;
 pub mod distillation;
 pub mod head;
+pub mod hidden_patches;
+pub mod ibot;
 pub mod ijepa;
 pub mod inpainting;
 pub mod jigsaw;
+pub mod joint_embedding;
+pub mod koleo;
+pub mod lejepa;
 pub mod lesson;
 pub mod mae;
 pub mod masked_batch;
@@ -21,6 +28,7 @@ pub mod pretext;
 pub mod projector;
 pub mod prototypes;
 pub mod rotation;
+pub mod sigreg;
 pub mod simclr;
 pub mod simmim;
 pub mod simsiam;
@@ -65,11 +73,11 @@ use crate::target::{Output, Target, TargetImage};
 use crate::weights::parameters::Parameters;
 use crate::weights::safetensors_file::TensorMap;
 use decoder::DecoderConfig;
-use head::{Head, HeadConfig};
+use head::{Head, HeadConfig, PatchHead};
 use masked_batch::{Feed, ImageShape, MaskedBatch};
 use masked_model::{Hidden, MaskedConfig, MaskedModel};
 use projector::{MlpConfig, ProjectorConfig};
-use prototypes::{Lengths, PROTOTYPES, PrototypesConfig, normalized};
+use prototypes::{Lengths, PATCH_PROTOTYPES, PROTOTYPES, PrototypesConfig, normalized};
 use views_model::{ViewsConfig, ViewsModel};
 
 pub use lesson::{Lesson, Outcome, Place};
@@ -291,7 +299,7 @@ pub fn view_sizes(recipe: &Recipe) -> ViewsConfig {
             },
         }),
     };
-    ViewsConfig { encoder, head }
+    ViewsConfig { encoder, head, patch_head: PatchHead::of(&recipe.decoder) }
 }
 
 /// The sizes of the recipe's encoder.
@@ -452,7 +460,7 @@ impl Network {
         let are_reset = |head: &Head| head.prototypes().is_ok_and(|head| head.last_layer.weight_g.is_none());
         if self.views().is_ok_and(|model| are_reset(&model.head)) {
             self.parameters_mut().update_parameters(&mut |name, shape, value| match (name, shape) {
-                (PROTOTYPES, &[count, width]) => normalized(value.reshape([count, width])).reshape([-1]),
+                (PROTOTYPES | PATCH_PROTOTYPES, &[count, width]) => normalized(value.reshape([count, width])).reshape([-1]),
                 _ => value,
             });
         }

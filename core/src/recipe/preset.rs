@@ -4,7 +4,8 @@ use super::resolve::Layer;
 use super::stages::stages;
 use crate::knob::Value;
 use crate::method::{
-    beit, byol, data2vec, dino, ijepa, inpainting, jigsaw, mae, maskfeat, moco, rotation, simclr, simmim, simsiam, swav, um_mae,
+    beit, byol, data2vec, dino, dinov2, ibot, ijepa, inpainting, jigsaw, lejepa, mae, maskfeat, moco, rotation, simclr, simmim, simsiam,
+    swav, um_mae,
 };
 
 /// Settings, `key` and TOML value.
@@ -40,12 +41,15 @@ pub static METHODS: &[Preset] = &[
     data2vec::PRESET,
     ijepa::PRESET,
     dino::PRESET,
+    ibot::PRESET,
+    dinov2::PRESET,
     swav::PRESET,
     simclr::PRESET,
     moco::V2,
     moco::V3,
     byol::PRESET,
     simsiam::PRESET,
+    lejepa::PRESET,
     rotation::PRESET,
     jigsaw::PRESET,
     inpainting::PRESET,

@@ -36,6 +36,8 @@ pub enum Purpose {
     Queue = 14,
     /// Which puzzle is made of an image.
     Pretext = 15,
+    /// Along which directions a batch of answers is looked at.
+    Slices = 16,
 }
 
 /// A stream of pseudo-random numbers.

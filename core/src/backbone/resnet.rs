@@ -41,6 +41,9 @@ pub enum Stem {
     Small,
 }
 
+/// A convolution's inputs and outputs, and its window.
+pub type ConvolutionSizes = ([usize; 2], Window);
+
 /// Four stages, each with half the rows and columns and twice the width of the one before.
 const STAGES: usize = 4;
 
@@ -139,11 +142,7 @@ impl ResNetConfig {
     }
 
     /// The convolutions of a block at work on a map: inputs, outputs and window of each, the one of the shortcut last.
-    pub fn convolutions(
-        &self,
-        [stage, index, inputs]: [usize; 3],
-        grid: [usize; 2],
-    ) -> (Vec<([usize; 2], Window)>, Option<([usize; 2], Window)>) {
+    pub fn convolutions(&self, [stage, index, inputs]: [usize; 3], grid: [usize; 2]) -> (Vec<ConvolutionSizes>, Option<ConvolutionSizes>) {
         let (outputs, inner) = (self.width_of_stage(stage), (self.width << stage) * if self.bottleneck { self.inner } else { 1 });
         let stride = if stage > 0 && index == 0 { 2 } else { 1 };
         let three = |grid: [usize; 2], stride: usize| Window { grid, side: 3, stride, padding: 1 };
@@ -205,7 +204,7 @@ pub struct ResBlock {
 impl ResBlock {
     fn new(config: &ResNetConfig, place: [usize; 3], stream: &mut Stream, device: &Device) -> Self {
         let (convolutions, shortcut) = config.convolutions(place, [1, 1]);
-        let mut convolution = |([inputs, outputs], window): ([usize; 2], Window)| {
+        let mut convolution = |([inputs, outputs], window): ConvolutionSizes| {
             (Convolution::new([inputs, outputs, window.side], stream, device), ImageNorm::new(outputs, device))
         };
         let mut made: Vec<_> = convolutions.into_iter().map(&mut convolution).collect();

@@ -152,7 +152,10 @@ pub fn batch_norm(
 ) -> Tensor<3> {
     let [batch, places, channels] = x.dims();
     let rows = x.reshape([batch * places, channels]);
-    let [mean, variance] = if settings.own_moments { moments_of(&rows) } else { [0, 1].map(|row| moments.clone().narrow(0, row, 1)) };
+    let [mean, variance] = match settings.own_moments {
+        true => moments_of(&rows),
+        false => [moments.clone().narrow(0, 0, 1), moments.narrow(0, 1, 1)],
+    };
     let normalized = (rows - mean) / (variance + settings.eps).sqrt() * weight.unsqueeze::<2>() + bias.unsqueeze::<2>();
     let y = normalized.reshape([batch, places, channels]);
     let y = match residual {

@@ -1,9 +1,13 @@
 //! Self-distillation without labels (Caron et al., *Emerging Properties in Self-Supervised Vision Transformers*, 2021): the network, shown
-//! one view of an image, must say what its own running average says of another.
+//! one view of an image, must say what its own running average says of another. Where patches of a view are hidden from it, it must say what
+//! the average says of those as well (Zhou et al., *iBOT: Image BERT Pre-Training with Online Tokenizer*, 2021).
 
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
-use super::prototypes::PROTOTYPES;
+use super::balance::{Assigned, Balance, Temperature};
+use super::hidden_patches::{Hidden, HiddenPatches, pick};
+use super::koleo::koleo;
+use super::prototypes::{PATCH_PROTOTYPES, PROTOTYPES};
 use super::view_batch::ViewBatch;
 use super::view_lesson::{ViewLesson, Views, spread};
 use super::{Network, Outcome, Place};
@@ -22,43 +26,26 @@ pub struct Distillation {
     /// The network teaches itself, and not its running average.
     is_own_teacher: bool,
     frozen_epochs: f64,
-    /// The running mean of the teacher's raw answers, `[K]`; `None` before the first step.
-    center: Option<Tensor<1>>,
+    /// How much it counts that images of a batch keep their distance.
+    koleo: f64,
+    /// Where patches are hidden.
+    patches: Option<Patches>,
+    /// The running means of the teacher's raw answers, `[1, K]`, or `[2, K]` where it is asked for patches too; `None` before the first step.
+    centers: Option<Tensor<2>>,
     teacher: Option<Network>,
 }
 
-/// What keeps a few prototypes from winning everything.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Balance {
-    /// The running mean of all answers is subtracted; the share of it that stays at each step.
-    Center(f64),
-    /// A batch uses all prototypes alike, as well as so many iterations of Sinkhorn's can make it (SwAV).
-    Sinkhorn(usize),
-    /// Nothing.
-    Nothing,
+/// What is asked about hidden patches.
+struct Patches {
+    hidden: HiddenPatches,
+    teacher_temperature: Temperature,
+    /// How much they count beside whole views.
+    weight: f64,
 }
 
-/// A temperature that changes from epoch to epoch until it is reached.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Temperature {
-    begin: f64,
-    end: f64,
-    epochs: f64,
-}
-
-impl Temperature {
-    /// Evenly spaced values from the first epoch to the last of the warm-up, both included, then the last one.
-    fn at(self, place: Place) -> f64 {
-        /// The warm-up is at most this share of a training; the released code takes 30 epochs of 100, and fails on shorter ones.
-        const SHARE: f64 = 0.3;
-        let epochs = self.epochs.min((SHARE * place.epochs()).ceil()).floor();
-        let epoch = place.epoch as f64;
-        match epoch < epochs {
-            true => self.begin + (self.end - self.begin) * epoch / (epochs - 1.0).max(1.0),
-            false => self.end,
-        }
-    }
-}
+/// Whose center: a row of them.
+const OF_VIEWS: usize = 0;
+const OF_PATCHES: usize = 1;
 
 /// What a network says of a batch of views.
 struct Answers {
@@ -67,6 +54,14 @@ struct Answers {
     /// The teacher's features, `[G·B, D]`.
     features: Tensor<2>,
     /// The network's own, of all views: `[V·B, K]`.
+    given: Tensor<2>,
+}
+
+/// What it says of the chosen patches, M of each global view.
+struct PatchAnswers {
+    /// The teacher's, `[G·B·M, K]`, as they leave its head.
+    taught: Tensor<2>,
+    /// The network's own, `[G·B·M, K]`.
     given: Tensor<2>,
 }
 
@@ -82,38 +77,39 @@ impl Distillation {
                 end: number("temperature", 0.04),
                 epochs: number("warmup_epochs", 0.0),
             },
-            balance: match target.word("balance") {
-                Some("sinkhorn") => Balance::Sinkhorn(target.count("iterations")),
-                Some("none") => Balance::Nothing,
-                _ => Balance::Center(number("center_momentum", 0.9)),
-            },
+            balance: Balance::new(target),
             is_own_teacher: target.word("teacher") == Some("itself"),
             frozen_epochs: recipe.decoder.number("frozen_epochs").unwrap_or(1.0),
-            center: None,
+            koleo: recipe.objective.number("koleo").unwrap_or(0.0),
+            patches: HiddenPatches::new(recipe).map(|hidden| Patches {
+                hidden,
+                teacher_temperature: Temperature {
+                    begin: number("patch_warmup_temperature", 0.04),
+                    end: number("patch_temperature", 0.07),
+                    epochs: number("warmup_epochs", 0.0),
+                },
+                weight: recipe.objective.number("patch_weight").unwrap_or(1.0),
+            }),
+            centers: None,
             teacher: None,
         }
     }
 
+    fn center(&self, whose: usize) -> Option<Tensor<2>> {
+        self.centers.as_ref().filter(|centers| centers.dims()[0] > whose).map(|centers| centers.clone().narrow(0, whose, 1))
+    }
+
+    fn student_error(&self) -> RowError {
+        RowError::Distribution { sharpness: (1.0 / self.student_temperature) as f32 }
+    }
+
     fn compare(&self, answers: Answers, batch: usize, place: Place, wants_figures: bool) -> Outcome {
         let temperature = self.teacher_temperature.at(place);
-        let (taught, log_taught) = match (self.balance, &self.center) {
-            (Balance::Sinkhorn(iterations), _) => {
-                let taught = self.balanced(&answers.taught, batch, temperature, iterations);
-                (taught.clone(), taught.clamp_min(f64::from(f32::MIN_POSITIVE)).log())
-            }
-            (_, center) => {
-                let centered = match center {
-                    Some(center) => answers.taught.clone() - center.clone().unsqueeze::<2>(),
-                    None => answers.taught.clone(),
-                };
-                let log_taught = activation::log_softmax(centered * (1.0 / temperature), 1);
-                (log_taught.clone().exp(), log_taught)
-            }
-        };
+        let assigned = self.balance.assigned(&answers.taught, self.center(OF_VIEWS), temperature, batch, None);
+        let Assigned { shares: taught, logs: log_taught } = assigned;
         let (wanted, weights) = self.wanted(&taught, batch);
         let (wanted, weights) = if answers.given.is_autodiff() { (wanted.autodiff(), weights.autodiff()) } else { (wanted, weights) };
-        let error = RowError::Distribution { sharpness: (1.0 / self.student_temperature) as f32 };
-        let loss = kernel::row_error(answers.given.unsqueeze(), wanted.unsqueeze(), weights.unsqueeze(), error, 0.0);
+        let loss = kernel::row_error(answers.given.unsqueeze(), wanted.unsqueeze(), weights.unsqueeze(), self.student_error(), 0.0);
         let mut figures = Vec::new();
         if wants_figures {
             let rows = taught.dims()[0] as f64;
@@ -127,32 +123,60 @@ impl Distillation {
         Outcome { loss, figures, kept }
     }
 
-    fn answers(&self, network: &Network, batch: &ViewBatch) -> Result<Answers> {
-        let features = self.views.shown(network, batch)?;
-        let given = network.views()?.head.prototypes()?.forward(features.clone());
-        if self.is_own_teacher {
-            let global = |all: &Tensor<2>| all.clone().without_autodiff().narrow(0, 0, self.views.global * batch.batch);
-            return Ok(Answers { taught: global(&given), features: global(&features), given });
+    /// The same of hidden patches: the mean over those of an image, then over all images, those that hide nothing counting as nothing.
+    fn compare_patches(&self, answers: PatchAnswers, hidden: &Hidden, temperature: f64, wants_figures: bool) -> Outcome {
+        let PatchAnswers { taught, given } = answers;
+        let ([rows, width], device) = (taught.dims(), taught.device());
+        let (weights, counted) = (hidden.weights(&device), hidden.counted(&device));
+        let Assigned { shares, logs } = self.balance.assigned(&taught, self.center(OF_PATCHES), temperature, rows, Some(&counted));
+        // Without it the mean would be one over images that hide something.
+        let rest = 1.0 - hidden.share();
+        let is_autodiff = given.is_autodiff();
+        let constant = |tensor: Tensor<2>| if is_autodiff { tensor.autodiff() } else { tensor };
+        let (wanted, row_weights) = (constant(shares.clone()).unsqueeze(), constant(weights.clone().reshape([1, rows])));
+        let loss = kernel::row_error(given.unsqueeze(), wanted, row_weights, self.student_error(), rest);
+        let mut figures = Vec::new();
+        if wants_figures {
+            let entropy = ((shares * logs).sum_dim(1) * weights).sum() * (-1.0 / hidden.share().max(1e-12));
+            figures.push(("patch_loss", loss.clone().without_autodiff()));
+            figures.push(("patch_entropy", entropy));
         }
-        let teacher = self.teacher.as_ref().ok_or_else(|| Error::Failed("views are compared, and there is no teacher".into()))?;
-        let features = self.views.taught(teacher, batch)?;
-        Ok(Answers { taught: teacher.views()?.head.prototypes()?.forward(features.clone()), features, given })
+        let mean = match hidden.count() {
+            // A batch that hides nothing leaves the center where it is.
+            0 => self.center(OF_PATCHES).unwrap_or_else(|| Tensor::zeros([1, width], &device)),
+            count => (taught * counted).sum_dim(0) * (1.0 / count as f64),
+        };
+        Outcome { loss, figures, kept: matches!(self.balance, Balance::Center(_)).then_some(mean) }
     }
 
-    /// Assignments of each view's batch by Sinkhorn and Knopp's iteration: prototypes alike, then samples alike, in turn. Shapes:
-    /// `scores [G·B, K]` to the same, rows add up to one.
-    fn balanced(&self, scores: &Tensor<2>, batch: usize, epsilon: f64, iterations: usize) -> Tensor<2> {
-        let of_view = |view: usize| {
-            let scores = scores.clone().narrow(0, view * batch, batch);
-            let largest = scores.clone().max().unsqueeze::<2>();
-            let mut shares = ((scores - largest) * (1.0 / epsilon)).exp();
-            for _ in 0..iterations {
-                shares = shares.clone() / shares.sum_dim(0).clamp_min(f64::from(f32::MIN_POSITIVE));
-                shares = shares.clone() / shares.sum_dim(1).clamp_min(f64::from(f32::MIN_POSITIVE));
-            }
-            shares
-        };
-        Tensor::cat((0..self.views.global).map(of_view).collect(), 0)
+    /// What network and teacher say of a batch, and the network's own features of the global views, `[G·B, D]`.
+    fn answers(&self, network: &Network, batch: &ViewBatch) -> Result<(Answers, Option<PatchAnswers>, Tensor<2>)> {
+        let model = network.views()?;
+        let head = model.head.prototypes()?;
+        let global = |all: &Tensor<2>| all.clone().narrow(0, 0, self.views.global * batch.batch);
+        let no_teacher = || Error::Failed("views are compared, and there is no teacher".into());
+        if let Some(hidden) = &batch.hidden {
+            let teacher = self.teacher.as_ref().ok_or_else(no_teacher)?;
+            let (taught_by, chosen) = (teacher.views()?, hidden.chosen(teacher.device()));
+            let (shown, shown_patches) = self.views.shown_with_patches(network, batch, hidden)?;
+            let (features, patches) = self.views.taught_with_patches(teacher, batch)?;
+            let taught = taught_by.head.prototypes()?.forward(features.clone());
+            let of_patches = PatchAnswers {
+                taught: taught_by.patch_prototypes()?.forward(pick(&chosen, patches)),
+                given: model.patch_prototypes()?.forward(pick(&chosen, shown_patches)),
+            };
+            return Ok((Answers { taught, features, given: head.forward(shown.clone()) }, Some(of_patches), global(&shown)));
+        }
+        let shown = self.views.shown(network, batch)?;
+        let given = head.forward(shown.clone());
+        if self.is_own_teacher {
+            let own = |all: &Tensor<2>| global(all).without_autodiff();
+            return Ok((Answers { taught: own(&given), features: own(&shown), given }, None, global(&shown)));
+        }
+        let teacher = self.teacher.as_ref().ok_or_else(no_teacher)?;
+        let features = self.views.taught(teacher, batch)?;
+        let taught = teacher.views()?.head.prototypes()?.forward(features.clone());
+        Ok((Answers { taught, features, given }, None, global(&shown)))
     }
 
     /// For every view the mean of what all other global ones are taught as, and how many those are. Shapes: `taught [G·B, K]` to `[V·B, K]`
@@ -173,7 +197,7 @@ impl Distillation {
     }
 }
 
-/// The name of the running mean among what is kept.
+/// The name of the running means among what is kept.
 const CENTER: &str = "center";
 
 impl ViewLesson for Distillation {
@@ -189,38 +213,67 @@ impl ViewLesson for Distillation {
         self.teacher = Some(average);
     }
 
+    fn batch(&self, images: &[f32], epoch: u64, keys: &[u64]) -> ViewBatch {
+        let hidden = self.patches.as_ref().map(|patches| patches.hidden.draw(epoch, keys, self.views.global));
+        ViewBatch { hidden, ..self.views.batch(images, epoch, keys) }
+    }
+
     fn outcome(&self, network: &Network, batch: &ViewBatch, place: Place, wants_figures: bool) -> Result<Outcome> {
-        Ok(self.compare(self.answers(network, batch)?, batch.batch, place, wants_figures))
+        let (answers, of_patches, shown) = self.answers(network, batch)?;
+        let mut outcome = self.compare(answers, batch.batch, place, wants_figures);
+        if let (Some(answers), Some(hidden), Some(patches)) = (of_patches, &batch.hidden, &self.patches) {
+            let of_patches = self.compare_patches(answers, hidden, patches.teacher_temperature.at(place), wants_figures);
+            if wants_figures {
+                outcome.figures.push(("class_loss", outcome.loss.clone().without_autodiff()));
+                outcome.figures.extend(of_patches.figures);
+            }
+            outcome.loss = outcome.loss + of_patches.loss * patches.weight;
+            outcome.kept = outcome.kept.zip(of_patches.kept).map(|(views, patches)| Tensor::cat(vec![views, patches], 0));
+        }
+        if self.koleo > 0.0 && batch.batch > 1 {
+            // Two views of an image are not to keep their distance: each view's batch is spread by itself, and all are added up.
+            let of_view = |view: usize| koleo(shown.clone().narrow(0, view * batch.batch, batch.batch));
+            let spread = (1..self.views.global).fold(of_view(0), |sum, view| sum + of_view(view));
+            if wants_figures {
+                outcome.figures.push(("koleo", spread.clone().without_autodiff()));
+            }
+            outcome.loss = outcome.loss + spread * self.koleo;
+        }
+        Ok(outcome)
     }
 
-    fn frozen(&self, place: Place) -> Option<&'static str> {
+    fn frozen(&self, place: Place) -> &'static [&'static str] {
         let is_frozen = (place.epoch as f64) < self.frozen_epochs && place.step * 10 < place.steps;
-        is_frozen.then_some(PROTOTYPES)
+        if is_frozen { &[PROTOTYPES, PATCH_PROTOTYPES] } else { &[] }
     }
 
-    /// Moves the center towards the mean of what the teacher said in a step.
+    /// Moves the centers towards the means of what the teacher said in a step.
     fn learned(&mut self, kept: Vec<Tensor<2>>) {
         let Balance::Center(momentum) = self.balance else { return };
-        let (count, width) = (kept.len(), kept.first().map_or(0, |mean| mean.dims()[1]));
+        let count = kept.len();
         let Some(sum) = kept.into_iter().reduce(|sum, mean| sum + mean) else { return };
-        let share = sum.reshape([width]) * ((1.0 - momentum) / count as f64);
-        self.center = Some(match self.center.take() {
-            Some(center) => center * momentum + share,
+        let share = sum * ((1.0 - momentum) / count as f64);
+        self.centers = Some(match self.centers.take() {
+            Some(centers) => centers * momentum + share,
             None => share,
         });
     }
 
     fn state(&self) -> Vec<(&'static str, Tensor<2>)> {
-        self.center.iter().map(|center| (CENTER, center.clone().unsqueeze())).collect()
+        self.centers.iter().map(|centers| (CENTER, centers.clone())).collect()
     }
 
     fn restore(&mut self, state: &TensorMap, device: &Device) {
-        self.center = state.get(CENTER).map(|center| flat(center, device));
+        self.centers = state.get(CENTER).and_then(|kept| match kept.shape[..] {
+            [rows, width] => Some(flat(kept, device).reshape([rows, width])),
+            _ => None,
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::hidden_patches::tests::hidden;
     use super::super::view_tests::kept;
     use super::*;
     use crate::random::{Purpose, Stream};
@@ -246,7 +299,7 @@ mod tests {
     fn golden_loss_and_center() {
         let mut distillation = distillation(&[("augment.local_views", "0")]);
         let device = Device::flex();
-        distillation.center = Some(Tensor::from_floats([0.01, 0.02, 0.0, -0.01], &device));
+        distillation.centers = Some(rows(&[0.01, 0.02, 0.0, -0.01], 4, &device));
         let answers = || Answers {
             taught: rows(&[0.02, 0.05, -0.01, 0.0].repeat(2), 4, &device),
             features: rows(&[1.0, 0.0, 0.0, 1.0], 2, &device),
@@ -265,12 +318,12 @@ mod tests {
         // Two features at right angles: each number is 1 once and 0 once.
         assert!((figure("feature_spread") - 0.5 * 2_f64.sqrt()).abs() < 1e-6, "{}", figure("feature_spread"));
         distillation.learned(mean.into_iter().collect());
-        let center = to_host(distillation.center.clone().unwrap()).unwrap();
+        let center = to_host(distillation.centers.clone().unwrap()).unwrap();
         assert!(center.iter().zip([0.011, 0.023, -0.001, -0.009]).all(|(have, want)| (have - want).abs() < 1e-7), "{center:?}");
         let state = kept(distillation.state());
         let mut other = self::distillation(&[]);
         other.restore(&state, &device);
-        assert_eq!(to_host(other.center.unwrap()).unwrap(), center);
+        assert_eq!(to_host(other.centers.unwrap()).unwrap(), center);
     }
 
     #[test]
@@ -327,35 +380,81 @@ mod tests {
     }
 
     #[test]
-    fn golden_sinkhorn() {
-        let distillation = distillation(&[("target.balance", "sinkhorn"), ("augment.local_views", "0")]);
-        let scores = [0.30, 0.10, 0.20, 0.15, 0.25, 0.05];
-        // Two views of three samples: each is balanced by itself.
-        let shares = to_host(distillation.balanced(&rows(&scores.repeat(2), 2, &Device::flex()), 3, 0.05, 3)).unwrap();
-        let golden = [0.701_808, 0.298_192, 0.104_886, 0.895_114, 0.701_808, 0.298_192];
-        for view in shares.chunks_exact(6) {
-            assert!(view.iter().zip(golden).all(|(have, want)| (have - want).abs() < 1e-5), "{view:?}");
+    fn hidden_patches_are_averaged_by_image_against_their_own_center() {
+        const SIZES: [usize; 3] = [4, 3, 5];
+        let [patches, most, classes] = SIZES;
+        let mut distillation = distillation(&[]);
+        let device = Device::flex();
+        let mut stream = Stream::new(8, 0, 0, Purpose::Bench);
+        let mut noise = |count: usize| (0..count).map(|_| (stream.normal() * 0.2) as f32).collect::<Vec<f32>>();
+        let (taught, given, centers) = (noise(4 * most * classes), noise(4 * most * classes), noise(2 * classes));
+        distillation.centers = Some(rows(&centers, classes, &device));
+        // Two views of two samples: the first image hides two patches, the second and the last nothing, the third three.
+        let counts = [2, 0, 3, 0];
+        let masked: Vec<bool> = counts.iter().flat_map(|&count| (0..patches).map(move |patch| patch < count)).collect();
+        let hidden = hidden(patches, most, &masked);
+        let outcome = |given: &[f32], device: &Device| {
+            let plain = device.clone().without_autodiff();
+            let given = if device.is_autodiff() { rows(given, classes, device).require_grad() } else { rows(given, classes, device) };
+            let answers = PatchAnswers { taught: rows(&taught, classes, &plain), given: given.clone() };
+            (distillation.compare_patches(answers, &hidden, 0.05, true), given)
+        };
+        let softmax = |row: &[f32], center: &[f32], temperature: f64| {
+            let parts = row.iter().zip(center).map(|(&value, &center)| (f64::from(value - center) / temperature).exp());
+            let parts: Vec<f64> = parts.collect();
+            let total: f64 = parts.iter().sum();
+            parts.into_iter().map(|part| part / total).collect::<Vec<f64>>()
+        };
+        let (mut sum, mut entropy, mut mean) = (0.0, 0.0, vec![0.0; classes]);
+        for (image, count) in counts.into_iter().enumerate() {
+            for row in 0..count {
+                let of = |values: &[f32]| values[(image * most + row) * classes..][..classes].to_vec();
+                let wanted = softmax(&of(&taught), &centers[classes..], 0.05);
+                let guessed = softmax(&of(&given), &[0.0; 5], 0.1);
+                sum -= wanted.iter().zip(&guessed).map(|(p, q)| p * q.ln()).sum::<f64>() / count as f64;
+                entropy -= wanted.iter().map(|p| p * p.ln()).sum::<f64>() / count as f64;
+                mean.iter_mut().zip(of(&taught)).for_each(|(mean, value)| *mean += f64::from(value) / 5.0);
+            }
         }
+        let (Outcome { loss, figures, kept }, _) = outcome(&given, &device);
+        let figure = |name: &str| number(&figures.iter().find(|(known, _)| *known == name).unwrap().1);
+        assert!((number(&loss) - sum / 4.0).abs() < 1e-5 && (figure("patch_loss") - sum / 4.0).abs() < 1e-5, "{} {sum}", number(&loss));
+        // Its entropy is that of those images alone that hide something.
+        assert!((figure("patch_entropy") - entropy / 2.0).abs() < 1e-5, "{} {entropy}", figure("patch_entropy"));
+        let kept = to_host(kept.unwrap()).unwrap();
+        assert!(kept.iter().zip(&mean).all(|(have, want)| (f64::from(*have) - want).abs() < 1e-6), "{kept:?} {mean:?}");
+
+        let (of_leaf, leaf) = outcome(&given, &device.clone().autodiff());
+        let gradient = to_host(leaf.grad(&of_leaf.loss.backward()).unwrap()).unwrap();
+        for (index, slope) in gradient.iter().enumerate() {
+            const STEP: f32 = 1e-2;
+            let moved = |by: f32| {
+                let mut moved = given.clone();
+                moved[index] += by;
+                number(&outcome(&moved, &device).0.loss)
+            };
+            let numeric = (moved(STEP) - moved(-STEP)) / (2.0 * f64::from(STEP));
+            assert!((numeric - f64::from(*slope)).abs() < 2e-3, "{index}: {numeric} {slope}");
+        }
+        // Rows of nothing teach nothing.
+        assert!(gradient[2 * classes..3 * classes].iter().all(|&slope| slope == 0.0) && gradient[0] != 0.0);
     }
 
     #[test]
-    fn temperatures_rise_by_epochs_within_three_tenths_of_the_training() {
-        let temperature = Temperature { begin: 0.04, end: 0.07, epochs: 31.0 };
-        let at = |epoch: u64, epochs: u64| temperature.at(Place { epoch, step: epoch * 10, steps: epochs * 10, steps_per_epoch: 10 });
-        for (epoch, want) in [(0, 0.04), (15, 0.055), (30, 0.07), (31, 0.07), (200, 0.07)] {
-            assert!((at(epoch, 300) - want).abs() < 1e-12, "{epoch}: {}", at(epoch, 300));
-        }
-        // Ten epochs leave three for it.
-        assert!([(0, 0.04), (1, 0.055), (2, 0.07), (3, 0.07)].iter().all(|&(epoch, want)| (at(epoch, 10) - want).abs() < 1e-12));
-        assert_eq!(Temperature { epochs: 0.0, ..temperature }.at(LATE), 0.07);
-        // A training of less than an epoch begins and ends with the first.
-        assert_eq!(temperature.at(Place { epoch: 0, step: 5, steps: 6, steps_per_epoch: 10 }), 0.04);
+    fn where_nothing_is_hidden_nothing_is_asked_and_the_center_stays() {
+        let mut distillation = distillation(&[]);
+        let device = Device::flex();
+        distillation.centers = Some(rows(&[0.1, 0.2, 0.3, 0.4], 2, &device));
+        let answers = PatchAnswers { taught: rows(&[0.5; 8], 2, &device), given: rows(&[0.5; 8], 2, &device) };
+        let Outcome { loss, figures, kept } = distillation.compare_patches(answers, &hidden(3, 2, &[false; 6]), 0.05, true);
+        assert!(number(&loss) == 0.0 && figures.iter().all(|(_, figure)| number(figure) == 0.0));
+        assert_eq!(to_host(kept.unwrap()).unwrap(), [0.3, 0.4]);
     }
 
     #[test]
     fn prototypes_are_frozen_at_first_but_never_for_long() {
         let distillation = distillation(&[]);
-        let freezes = |step: u64, steps: u64| distillation.frozen(Place { epoch: step / 10, step, steps, steps_per_epoch: 10 }).is_some();
+        let freezes = |step: u64, steps: u64| !distillation.frozen(Place { epoch: step / 10, step, steps, steps_per_epoch: 10 }).is_empty();
         assert_eq!([0, 9, 10].map(|step| freezes(step, 1000)), [true, true, false]);
         assert_eq!([0, 1, 2].map(|step| freezes(step, 20)), [true, true, false]);
     }

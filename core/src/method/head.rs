@@ -8,6 +8,7 @@ use super::prototypes::{PrototypeHead, PrototypesConfig};
 use crate::backbone::linear::Linear;
 use crate::error::{Error, Result};
 use crate::random::Stream;
+use crate::recipe::Part;
 
 /// The sizes of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,18 @@ pub enum HeadConfig {
     },
 }
 
+/// What single patches are told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PatchHead {
+    /// They are not.
+    #[default]
+    Absent,
+    /// The head of whole views (iBOT).
+    Shared,
+    /// One of the same make that is theirs alone (DINOv2).
+    Own,
+}
+
 /// A head.
 #[derive(Module, Debug)]
 pub enum Head {
@@ -34,6 +47,17 @@ pub enum Head {
     Projector(ProjectorHead),
     /// Scores of classes.
     Classifier(Linear),
+}
+
+impl PatchHead {
+    /// What a recipe's decoder says.
+    pub fn of(decoder: &Part) -> Self {
+        match decoder.word("patches") {
+            Some("shared") => Self::Shared,
+            Some("own") => Self::Own,
+            _ => Self::Absent,
+        }
+    }
 }
 
 impl HeadConfig {

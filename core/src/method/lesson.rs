@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::contrast::Contrast;
 use super::distillation::Distillation;
+use super::joint_embedding::JointEmbedding;
 use super::masked_batch::MaskedBatch;
 use super::pretext::Pretext;
 use super::view_batch::ViewBatch;
@@ -160,11 +161,11 @@ impl Lesson {
         }
     }
 
-    /// The parameter that stays as it is at a step.
-    pub fn frozen(&self, place: Place) -> Option<&'static str> {
+    /// What the names of parameters begin with that stay as they are at a step.
+    pub fn frozen(&self, place: Place) -> &'static [&'static str] {
         match self {
             Self::Views(lesson) => lesson.frozen(place),
-            Self::Masked(_) => None,
+            Self::Masked(_) => &[],
         }
     }
 
@@ -195,6 +196,7 @@ impl Lesson {
 /// How the recipe's views are compared.
 fn view_lesson(recipe: &Recipe) -> Box<dyn ViewLesson> {
     match recipe.decoder.kind.as_str() {
+        "projector" if recipe.objective.kind == "sigreg" => Box::new(JointEmbedding::new(recipe)),
         "projector" => Box::new(Contrast::new(recipe)),
         "classifier" => Box::new(Pretext::new(recipe)),
         _ => Box::new(Distillation::new(recipe)),

@@ -1,5 +1,6 @@
 //! One paper, one file: how data, mask, network, target and objective are wired together.
 
+pub mod balance;
 pub mod beit;
 pub mod byol;
 pub mod colorization;
@@ -7,11 +8,17 @@ pub mod contrast;
 pub mod data2vec;
 pub mod decoder;
 pub mod dino;
+pub mod dinov2;
 pub mod distillation;
 pub mod head;
+pub mod hidden_patches;
+pub mod ibot;
 pub mod ijepa;
 pub mod inpainting;
 pub mod jigsaw;
+pub mod joint_embedding;
+pub mod koleo;
+pub mod lejepa;
 pub mod lesson;
 pub mod mae;
 pub mod masked_batch;
@@ -22,6 +29,7 @@ pub mod pretext;
 pub mod projector;
 pub mod prototypes;
 pub mod rotation;
+pub mod sigreg;
 pub mod simclr;
 pub mod simmim;
 pub mod simsiam;
@@ -61,7 +69,7 @@ use crate::weights::safetensors_file::TensorMap;
 use head::Head;
 use masked_batch::{Feed, ImageShape, MaskedBatch};
 use masked_model::{Hidden, MaskedModel};
-use prototypes::{PROTOTYPES, normalized};
+use prototypes::{PATCH_PROTOTYPES, PROTOTYPES, normalized};
 use sizes::hidden;
 use views_model::ViewsModel;
 
@@ -303,7 +311,7 @@ impl Network {
         let are_reset = |head: &Head| head.prototypes().is_ok_and(|head| head.last_layer.weight_g.is_none());
         if self.views().is_ok_and(|model| are_reset(&model.head)) {
             self.parameters_mut().update_parameters(&mut |name, shape, value| match (name, shape) {
-                (PROTOTYPES, &[count, width]) => normalized(value.reshape([count, width])).reshape([-1]),
+                (PROTOTYPES | PATCH_PROTOTYPES, &[count, width]) => normalized(value.reshape([count, width])).reshape([-1]),
                 _ => value,
             });
         }

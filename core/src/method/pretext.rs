@@ -242,7 +242,7 @@ mod tests {
             let pretext = Pretext::of(&Recipe::resolve(Base::Preset(method), &sets).unwrap()).unwrap();
             let images: Vec<f32> = (0..2 * 24 * 24 * 3).map(|value| value as f32).collect();
             let batch = pretext.batch(&images, 3, &[7, 8]);
-            let trained = to_host(batch.groups[0].patches(batch.groups[0].count, &burn::tensor::Device::flex())).unwrap();
+            let trained = to_host(batch.groups[0].patches(0..batch.groups[0].count, &burn::tensor::Device::flex())).unwrap();
             for (sample, image) in images.chunks_exact(24 * 24 * 3).enumerate() {
                 let posed = pretext.posed(image, 3, 7 + sample as u64);
                 assert_eq!(posed.len(), puzzles, "{method}");

@@ -64,6 +64,8 @@ pub struct Prototypes {
 
 /// The parameter that stays as it is while prototypes are frozen.
 pub const PROTOTYPES: &str = "head.last_layer.weight_v";
+/// The same of patches, where they have their own.
+pub const PATCH_PROTOTYPES: &str = "patch_head.last_layer.weight_v";
 
 impl PrototypesConfig {
     /// DINO's initialization: normal matrices and zero biases, prototypes uniform in ±1/√W.

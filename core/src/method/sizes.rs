@@ -1,7 +1,7 @@
 //! The sizes of a recipe's network, read from its settings.
 
 use super::decoder::DecoderConfig;
-use super::head::HeadConfig;
+use super::head::{HeadConfig, PatchHead};
 use super::masked_model::{Hidden, MaskedConfig};
 use super::projector::{MlpConfig, ProjectorConfig};
 use super::prototypes::{Lengths, PrototypesConfig};
@@ -98,7 +98,7 @@ pub fn view_sizes(recipe: &Recipe) -> ViewsConfig {
             },
         }),
     };
-    ViewsConfig { encoder, head }
+    ViewsConfig { encoder, head, patch_head: PatchHead::of(&recipe.decoder) }
 }
 
 /// The sizes of the recipe's encoder.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::hidden_patches::Hidden;
 use crate::backbone::patch_embed::patchify;
 
 /// One batch, ready to be uploaded.
@@ -14,6 +15,8 @@ pub struct ViewBatch {
     pub batch: usize,
     /// Views of one size each; all of them in order make the sample's views.
     pub groups: Vec<ViewGroup>,
+    /// What is hidden of the global views from the network, where anything ever is.
+    pub hidden: Option<Hidden>,
     /// The epoch it is of.
     pub epoch: u64,
     /// What tells its samples apart, `[B]`.
@@ -47,7 +50,7 @@ impl ViewBatch {
             groups.push(ViewGroup { first, count: views.len(), grid, patches, values });
             (rest, first) = (others, first + views.len());
         }
-        Self { batch, groups, epoch, keys: keys.to_vec() }
+        Self { batch, groups, hidden: None, epoch, keys: keys.to_vec() }
     }
 }
 

@@ -5,12 +5,13 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::Network;
+use super::hidden_patches::Hidden;
 use super::lesson::{Outcome, Place};
 use super::prototypes::normalized;
 use super::view_batch::{ViewBatch, ViewGroup};
 use crate::backbone::batch_norm::Statistics;
 use crate::backbone::linear::normal;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{self, RowError};
 use crate::random::{Purpose, Stream};
 use crate::recipe::Recipe;
@@ -45,10 +46,10 @@ pub trait ViewLesson: Send {
     /// If nobody teaches, or the network has another head.
     fn outcome(&self, network: &Network, batch: &ViewBatch, place: Place, wants_figures: bool) -> Result<Outcome>;
 
-    /// The parameter that stays as it is at a step.
-    fn frozen(&self, place: Place) -> Option<&'static str> {
+    /// What the names of parameters begin with that stay as they are at a step.
+    fn frozen(&self, place: Place) -> &'static [&'static str] {
         let _ = place;
-        None
+        &[]
     }
 
     /// Takes note of what the micro-batches of a step gave to be kept.
@@ -132,6 +133,40 @@ impl Views {
         let features =
             of_groups(batch, views).map(|(group, views)| model.features(group.patches(views, device), group.grid, None, Statistics::Batch));
         Ok(Tensor::cat(features.collect(), 0))
+    }
+
+    /// What [`Views::shown`] tells, and the patches of the global views, of which some are hidden: `[V·B, D]` and `[G·B, N, D]`.
+    ///
+    /// # Errors
+    /// If the network compares no views, or no patches.
+    pub fn shown_with_patches(&self, network: &Network, batch: &ViewBatch, hidden: &Hidden) -> Result<(Tensor<2>, Tensor<3>)> {
+        let (model, device) = (network.views()?, network.device());
+        let (mut features, mut patches) = (Vec::new(), None);
+        for group in &batch.groups {
+            let views = group.first..group.first + group.count;
+            let drop_path = network.drop_path(self.seed, batch.epoch, &batch.keys, views.clone());
+            let shown = group.patches(views, device);
+            // Global views are of one size, and the first ones.
+            features.push(if group.first == 0 {
+                let mask = hidden.mask(group.count * batch.batch, device);
+                let (feature, tokens) = model.features_and_patches(shown, Some(mask), drop_path.as_ref())?;
+                patches = Some(tokens.narrow(0, 0, self.global * batch.batch));
+                feature
+            } else {
+                model.features(shown, group.grid, drop_path.as_ref(), Statistics::on(device))
+            });
+        }
+        let patches = patches.ok_or_else(|| Error::Failed("patches are compared, and there are no views".into()))?;
+        Ok((Tensor::cat(features, 0), patches))
+    }
+
+    /// What [`Views::taught`] tells, and a teacher's patches of the global views, of which it sees everything: `[G·B, D]` and `[G·B, N, D]`.
+    ///
+    /// # Errors
+    /// If it compares no views, or no patches.
+    pub fn taught_with_patches(&self, teacher: &Network, batch: &ViewBatch) -> Result<(Tensor<2>, Tensor<3>)> {
+        let group = batch.groups.first().ok_or_else(|| Error::Failed("patches are compared, and there are no views".into()))?;
+        teacher.views()?.features_and_patches(group.patches(0..self.global, teacher.device()), None, None)
     }
 
     /// Directions that mean nothing yet: `[count, width]`, a function of the seed.

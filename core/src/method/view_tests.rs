@@ -4,6 +4,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::{Lesson, Network, Place};
+use crate::backbone::batch_norm::Statistics;
 use crate::inspect::encoder::{Images, Pool, attention, features};
 use crate::optim::adamw::AdamW;
 use crate::optim::optimizer::UpdateRates;
@@ -18,9 +19,12 @@ use crate::weights::safetensors_file::{HostTensor, TensorMap};
 /// A method, the figure that must fall, and below what, from what it is at first.
 type Falls = (&'static str, &'static str, fn(f32) -> f32);
 
-const METHODS: [Falls; 9] = [
+const METHODS: [Falls; 12] = [
     // What is left is what two views of one image are taught differently.
     ("dino", "kl", |first| 0.5 * first),
+    // A teacher that stays as it is tells patches apart by their places, and those are learned slowly.
+    ("ibot", "patch_loss", |first| 0.8 * first),
+    ("dinov2", "kl", |first| 0.5 * first),
     ("swav", "kl", |first| 0.5 * first),
     ("simclr", "loss", |first| 0.5 * first),
     // The queue soon holds the batch itself: half a chance is the best there is.
@@ -28,6 +32,8 @@ const METHODS: [Falls; 9] = [
     ("moco-v3", "loss", |first| 0.5 * first),
     ("byol", "loss", |first| 0.5 * first),
     ("simsiam", "loss", |_| -0.8),
+    // Eight images cannot look quite normal in sixteen dimensions.
+    ("lejepa", "loss", |first| 0.5 * first),
     ("rotation", "loss", |first| 0.5 * first),
     ("jigsaw", "loss", |first| 0.5 * first),
 ];
@@ -43,7 +49,8 @@ const TINY: [(&str, &str); 6] = [
 
 fn recipe_of(method: &str, sets: &[(&str, &str)]) -> Recipe {
     let own = match method {
-        "dino" | "swav" => [("augment.local_views", "2"), ("decoder.prototypes", "32")],
+        "dino" | "ibot" | "dinov2" | "swav" => [("augment.local_views", "2"), ("decoder.prototypes", "32")],
+        "lejepa" => [("augment.local_views", "2"), ("decoder.width", "16")],
         "rotation" => [("data.image", "[32, 32]"), ("decoder.classes", "4")],
         "jigsaw" => [("data.image", "[24, 48]"), ("decoder.classes", "12")],
         "moco-v2" => [("optim.batch", "8"), ("target.queue", "8")],
@@ -94,7 +101,8 @@ fn a_batch_is_learned_by_heart() {
 #[test]
 fn every_parameter_is_trained_but_what_is_fixed() {
     let registers = ("backbone.registers", "2");
-    let all = METHODS.iter().map(|(method, ..)| (*method, registers)).chain([("dino", ("decoder.lengths", "free"))]);
+    let all = METHODS.iter().map(|(method, ..)| (*method, registers));
+    let all = all.chain([("dino", ("decoder.lengths", "free")), ("ibot", ("decoder.patches", "own"))]);
     for (method, set) in all {
         let recipe = recipe_of(method, &[set]);
         let network = Network::new(&recipe, &Device::flex().autodiff()).unwrap();
@@ -112,7 +120,8 @@ fn every_parameter_is_trained_but_what_is_fixed() {
         // Fixed positions are no parameters to train, either.
         without.retain(|name| name != "pos_embed");
         let has_fixed_lengths = recipe.decoder.word("lengths") == Some("one");
-        let fixed = if has_fixed_lengths { vec!["head.last_layer.weight_g"] } else { Vec::new() };
+        let mut fixed = if has_fixed_lengths { vec!["head.last_layer.weight_g"] } else { Vec::new() };
+        fixed.extend((has_fixed_lengths && set.1 == "own").then_some("patch_head.last_layer.weight_g"));
         assert_eq!(without, fixed, "{method}");
         assert!(outcome.figures.is_empty());
     }
@@ -150,6 +159,51 @@ fn collapse_comes_where_what_prevents_it_is_left_out() {
     found("simsiam", &[("target.teacher", "none"), bare], Some(Collapse::OneFeature));
     found("simsiam", &[bare], None);
     found("byol", &[], None);
+    // Nothing but the distribution of answers keeps them apart.
+    found("lejepa", &[("objective.share", "0")], Some(Collapse::OneFeature));
+    found("lejepa", &[], None);
+}
+
+#[test]
+fn hidden_patches_do_not_reach_the_network_and_whole_views_are_read_as_ever() {
+    let network = Network::new(&recipe_of("ibot", &[("backbone.registers", "2")]), &Device::flex()).unwrap();
+    let model = network.views().unwrap();
+    let patches = Tensor::<3>::random([2, 12, 192], burn::tensor::Distribution::Default, network.device());
+    let mask: Vec<f32> = (0..24).map(|patch| f32::from(u8::from(patch % 5 == 0))).collect();
+    let mask = Tensor::<1>::from_floats(&mask[..], network.device()).reshape([2, 12, 1]);
+    let seen = |patches: Tensor<3>, mask: Option<Tensor<3>>| {
+        let (feature, tokens) = model.features_and_patches(patches, mask, None).unwrap();
+        (to_host(feature).unwrap(), to_host(tokens).unwrap())
+    };
+    let changed = patches.clone() + mask.clone() * 3.0;
+    assert_eq!(seen(patches.clone(), Some(mask.clone())), seen(changed.clone(), Some(mask)));
+    let whole = seen(patches.clone(), None);
+    assert!(whole != seen(changed, None) && whole.1.len() == 2 * 12 * 32);
+    let feature = to_host(model.features(patches, [4, 3], None, Statistics::Running)).unwrap();
+    assert!(feature.iter().zip(&whole.0).all(|(short, whole)| (short - whole).abs() < 1e-4), "{feature:?} {:?}", whole.0);
+}
+
+#[test]
+fn features_keep_their_distance_where_that_counts() {
+    let after = |weight: &'static str| {
+        let steps = overfit(&recipe_of("dino", &[("objective.koleo", weight)]), 40);
+        steps.iter().map(|step| step.iter().find(|(name, _)| *name == "koleo").unwrap().1).collect::<Vec<f32>>()
+    };
+    let (little, much) = (after("1e-6"), after("1"));
+    assert!((little[0] - much[0]).abs() < 1e-4 && much[39] < much[0] - 0.2 && much[39] < little[39], "{little:?} {much:?}");
+}
+
+#[test]
+fn the_loss_is_what_its_parts_add_up_to() {
+    let sets = [("objective.patch_weight", "0.3"), ("objective.koleo", "0.2")];
+    let step = &overfit(&recipe_of("ibot", &sets), 1)[0];
+    let figure = |name: &str| step.iter().find(|(known, _)| *known == name).unwrap().1;
+    let parts = figure("class_loss") + 0.3 * figure("patch_loss") + 0.2 * figure("koleo");
+    assert!((figure("loss") - parts).abs() < 1e-4 && figure("patch_loss") > 0.0, "{step:?}");
+    assert!((figure("class_loss") - figure("kl") - figure("teacher_entropy")).abs() < 1e-4, "{step:?}");
+    let step = &overfit(&recipe_of("lejepa", &[("objective.share", "0.2")]), 1)[0];
+    let figure = |name: &str| step.iter().find(|(known, _)| *known == name).unwrap().1;
+    assert!((figure("loss") - 0.8 * figure("prediction") - 0.2 * figure("sigreg")).abs() < 1e-4, "{step:?}");
 }
 
 #[test]
@@ -158,7 +212,7 @@ fn small_views_train_the_positions_of_large_ones() {
     let network = Network::new(&recipe, &Device::flex().autodiff()).unwrap();
     let model = network.views().unwrap();
     let patches = Tensor::<3>::ones([1, 4, 8 * 8 * 3], network.device());
-    let feature = model.features(patches, [2, 2], None, crate::backbone::batch_norm::Statistics::Running);
+    let feature = model.features(patches, [2, 2], None, Statistics::Running);
     let gradients = network.parameters().take_gradients(&mut (feature.powi_scalar(3)).sum().backward());
     let of_positions = to_host(gradients["pos_embed"].clone()).unwrap();
     // 1 + 4 x 3 places; all of them lend something to two by two.

@@ -4,8 +4,8 @@ use super::resolve::Layer;
 use super::stages::stages;
 use crate::knob::Value;
 use crate::method::{
-    beit, byol, colorization, data2vec, dino, ijepa, inpainting, jigsaw, mae, maskfeat, moco, rotation, simclr, simmim, simsiam, swav,
-    um_mae,
+    beit, byol, colorization, data2vec, dino, dinov2, ibot, ijepa, inpainting, jigsaw, lejepa, mae, maskfeat, moco, rotation, simclr,
+    simmim, simsiam, swav, um_mae,
 };
 
 /// Settings, `key` and TOML value.
@@ -43,6 +43,8 @@ pub static METHODS: &[Preset] = &[
     data2vec::PRESET,
     ijepa::PRESET,
     dino::PRESET,
+    ibot::PRESET,
+    dinov2::PRESET,
     swav::PRESET,
     simclr::PRESET,
     moco::V1,
@@ -50,6 +52,7 @@ pub static METHODS: &[Preset] = &[
     moco::V3,
     byol::PRESET,
     simsiam::PRESET,
+    lejepa::PRESET,
     rotation::PRESET,
     jigsaw::PRESET,
     colorization::PRESET,

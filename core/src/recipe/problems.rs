@@ -295,8 +295,16 @@ fn compared_views(recipe: &Recipe) -> Vec<Problem> {
             problem(&format!("{table}.kind"), what, &format!("use {fitting}, or another decoder"));
         }
     }
+    let is_normality = recipe.objective.kind == "sigreg";
+    if decoder == "projector" && is_normality != (recipe.target.kind == "mean_view") {
+        let what = format!("`{}` does not tell how far a view is from `{}`", recipe.objective.kind, recipe.target.kind);
+        problem("objective.kind", what, "use `sigreg` with `target.kind = \"mean_view\"`, or another with `target.kind = \"views\"`");
+    }
+    if is_normality && recipe.decoder.count("predictor_layers") > 0 {
+        problem("decoder.predictor_layers", "all views have the same answer: nothing predicts another".into(), "use 0");
+    }
     if decoder == "projector" {
-        if augment.views != 2 || augment.local_views > 0 {
+        if !is_normality && (augment.views != 2 || augment.local_views > 0) {
             let what = format!("two sides are compared, and there are {} views", augment.views + augment.local_views);
             problem("augment.views", what, "use `augment.views = 2` and `augment.local_views = 0`");
         }
@@ -327,7 +335,10 @@ fn compared_views(recipe: &Recipe) -> Vec<Problem> {
     } else if augment.views < 2 {
         problem("augment.views", "a single global view has no other to be compared with".into(), "use 2");
     }
-    if recipe.mask().is_ok_and(|strategy| strategy.num_masked(recipe.grid()).1 > 0) {
+    found.extend(hidden_patches(recipe));
+    let mut problem = |key: &str, what: String, cure: &str| found.push(Problem::new(key, what, cure));
+    let hides = recipe.hidden_patches().is_some();
+    if !hides && recipe.mask().is_ok_and(|strategy| strategy.num_masked(recipe.grid()).1 > 0) {
         problem(
             "mask.ratio",
             "where views are compared, nothing is hidden of them".into(),
@@ -351,6 +362,35 @@ fn compared_views(recipe: &Recipe) -> Vec<Problem> {
             let what = "distances between patches are those of the large views".to_owned();
             problem("backbone.relative", what, "use `none`, or 0 local views");
         }
+    }
+    found
+}
+
+/// What keeps patches of global views from being hidden and asked for.
+fn hidden_patches(recipe: &Recipe) -> Vec<Problem> {
+    let Some([fewest, most]) = recipe.hidden_patches() else { return Vec::new() };
+    let (mask, kind, mut found) = (&recipe.mask, &recipe.backbone.sizes.kind, Vec::new());
+    let mut problem = |key: &str, what: String, cure: &str| found.push(Problem::new(key, what, cure));
+    if kind != "vit" {
+        let what = format!("a token that leaves a {kind} stands for many patches, and hidden ones are told one by one");
+        problem("decoder.patches", what, "use `none`, or a vit");
+    }
+    if recipe.target.word("teacher") == Some("itself") {
+        let what = "the network cannot tell itself what is hidden from it".to_owned();
+        problem("target.teacher", what, "use `average`, or `decoder.patches = \"none\"`");
+    }
+    if !["random", "block"].contains(&mask.kind.as_str()) {
+        let what = format!("how many patches are hidden is drawn for each view, and `{}` does not hide any number of them", mask.kind);
+        problem("mask.kind", what, "use `block` or `random`");
+    } else if mask.count("masked") > 0 {
+        let what = "how many patches are hidden is drawn for each view".to_owned();
+        problem("mask.masked", what, "use 0, and the share as `mask.ratio`");
+    } else if mask.number("ratio") == Some(0.0) {
+        problem("mask.ratio", "patches are asked for, and nothing is hidden".into(), "use 0.3, or `decoder.patches = \"none\"`");
+    } else {
+        let of_count = |count: usize| recipe.mask_of(count).map_or_else(|_| Vec::new(), |strategy| strategy.check(recipe.grid()));
+        let [few, many] = [fewest, most].map(of_count);
+        found.extend(if few.is_empty() { many } else { few });
     }
     found
 }

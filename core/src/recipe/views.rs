@@ -2,7 +2,9 @@
 
 use super::Recipe;
 use crate::augment::{ColorJitter, Colors, ViewOptions};
-use crate::knob::Knob;
+use crate::error::Result;
+use crate::knob::{Knob, Value};
+use crate::mask::MaskStrategy;
 use crate::registry::Kind;
 
 /// Where images are told apart by likeness to learned prototypes.
@@ -29,6 +31,12 @@ pub(super) const PROTOTYPES: Kind = Kind {
             "epochs",
             (0.0, 1e6),
             1.0,
+        ),
+        Knob::choice(
+            "patches",
+            "what hidden patches of global views are told by: nothing is hidden, the same layers, or layers of their own",
+            &["none", "shared", "own"],
+            "none",
         ),
     ],
 };
@@ -62,7 +70,7 @@ pub(super) const PROJECTOR: Kind = Kind {
 const NORMS: &[&str] = &["none", "plain", "scale"];
 
 /// What a view must be turned into.
-pub(super) static VIEW_TARGETS: &[Kind] = &[ASSIGNMENTS, OTHER_VIEWS, ROTATION, JIGSAW];
+pub(super) static VIEW_TARGETS: &[Kind] = &[ASSIGNMENTS, OTHER_VIEWS, MEAN_VIEW, ROTATION, JIGSAW];
 
 const ROTATION: Kind = Kind {
     name: "rotation",
@@ -93,10 +101,18 @@ const OTHER_VIEWS: Kind = Kind {
     ],
 };
 
+const MEAN_VIEW: Kind = Kind {
+    name: "mean_view",
+    summary: "the mean of what the global views of the image are made into",
+    source: "Balestriero and LeCun, LeJEPA, 2025",
+    knobs: &[],
+};
+
 const ASSIGNMENTS: Kind = Kind {
     name: "assignments",
-    summary: "which prototypes are found in the other global views, balanced so that no single one wins",
-    source: "Caron et al., SwAV, 2020; Caron et al., Emerging Properties in Self-Supervised Vision Transformers (DINO), 2021",
+    summary: "which prototypes are found in the other global views, and in hidden patches, balanced so that no single one wins",
+    source: "Caron et al., SwAV, 2020; Caron et al., Emerging Properties in Self-Supervised Vision Transformers (DINO), 2021; Zhou et al., \
+             iBOT, 2021",
     knobs: &[
         Knob::choice("teacher", "who finds them: the running average, or the network itself", &["average", "itself"], "average"),
         Knob::choice(
@@ -116,11 +132,15 @@ const ASSIGNMENTS: Kind = Kind {
         ),
         Knob::float("center_momentum", "share of the running mean that stays at each step", "", (0.0, 1.0), 0.9),
         Knob::int("iterations", "of Sinkhorn's normalization", "", (1, 100), 3),
+        Knob::float("masked_chance", "probability that patches of a global view are hidden, where any ever are", "", (0.0, 1.0), 0.5),
+        Knob::float("ratio_spread", "how far their share is drawn below and above mask.ratio", "", (0.0, 1.0), 0.2),
+        Knob::float("patch_temperature", "of the teacher's softmax over what it finds in hidden patches", "", (1e-3, 10.0), 0.07),
+        Knob::float("patch_warmup_temperature", "what it begins with; reached in the same warmup_epochs", "", (1e-3, 10.0), 0.04),
     ],
 };
 
 /// How far a view is from it.
-pub(super) static VIEW_OBJECTIVES: &[Kind] = &[VIEW_CROSS_ENTROPY, INFO_NCE, VIEW_COSINE, CLASS_CROSS_ENTROPY];
+pub(super) static VIEW_OBJECTIVES: &[Kind] = &[VIEW_CROSS_ENTROPY, INFO_NCE, VIEW_COSINE, SIGREG, CLASS_CROSS_ENTROPY];
 
 const CLASS_CROSS_ENTROPY: Kind = Kind {
     name: "class_cross_entropy",
@@ -160,7 +180,21 @@ const VIEW_CROSS_ENTROPY: Kind = Kind {
     name: "view_cross_entropy",
     summary: "how improbable the network thinks what the average finds in another view, over all pairs of views",
     source: "Caron et al., Emerging Properties in Self-Supervised Vision Transformers (DINO), 2021",
-    knobs: &[Knob::float("temperature", "of the network's softmax", "", (1e-3, 10.0), 0.1)],
+    knobs: &[
+        Knob::float("temperature", "of the network's softmax", "", (1e-3, 10.0), 0.1),
+        Knob::float("patch_weight", "what hidden patches count beside whole views, where any are", "", (0.0, 1000.0), 1.0),
+        Knob::float("koleo", "what it counts that features of a batch keep their distance (KoLeo); DINOv2 has 0.1", "", (0.0, 1000.0), 0.0),
+    ],
+};
+
+const SIGREG: Kind = Kind {
+    name: "sigreg",
+    summary: "squared distances, and how far the answers of a batch are from a normal distribution along random directions",
+    source: "Balestriero and LeCun, LeJEPA, 2025",
+    knobs: &[
+        Knob::float("share", "what the distribution counts; distances count the rest", "", (0.0, 1.0), 0.05),
+        Knob::int("slices", "random directions of each step", "", (1, 65_536), 1024),
+    ],
 };
 
 /// Whether a decoder of that kind looks at whole views instead of patches.
@@ -171,7 +205,7 @@ pub(super) fn is_head(decoder: &str) -> bool {
 /// The kinds of target and of objective that a head is made for.
 pub(super) fn of_head(decoder: &str) -> (&'static [&'static str], &'static [&'static str]) {
     match decoder {
-        "projector" => (&["views"], &["info_nce", "view_cosine"]),
+        "projector" => (&["views", "mean_view"], &["info_nce", "view_cosine", "sigreg"]),
         "classifier" => (&["rotation", "jigsaw"], &["class_cross_entropy"]),
         _ => (&["assignments"], &["view_cross_entropy"]),
     }
@@ -206,6 +240,29 @@ impl Recipe {
         let global = (0..augment.views).map(|number| view(image, &augment.crop_scale, number.min(1)));
         let local = (0..augment.local_views).map(|_| view(augment.local_image, &augment.local_scale, 2));
         global.chain(local).collect()
+    }
+
+    /// The fewest and the most patches of a global view that are hidden where some are; nothing where views are shown as they are.
+    pub fn hidden_patches(&self) -> Option<[usize; 2]> {
+        if !self.compares_views() || !matches!(self.decoder.word("patches"), Some("shared" | "own")) {
+            return None;
+        }
+        let (patches, number) = (self.grid().len() as f64, |number: Option<f64>| number.unwrap_or(0.0));
+        let (ratio, spread) = (number(self.mask.number("ratio")), number(self.target.number("ratio_spread")));
+        Some([ratio - spread, ratio + spread].map(|share| (patches * share.clamp(0.0, 1.0)).round_ties_even().max(1.0) as usize))
+    }
+
+    /// The masking strategy, made to hide so many patches.
+    ///
+    /// # Errors
+    /// As [`Recipe::mask`].
+    pub fn mask_of(&self, count: usize) -> Result<Box<dyn MaskStrategy>> {
+        /// Some strategies round what a ratio gives and some cut off what stays visible: both come to the count.
+        const LESS: f64 = 0.25;
+        let mut recipe = self.clone();
+        let ratio = (count as f64 - LESS) / self.grid().len().max(1) as f64;
+        recipe.mask.knobs.insert("ratio".into(), Value::Float(ratio.clamp(0.0, 1.0)));
+        recipe.mask()
     }
 }
 

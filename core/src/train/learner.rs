@@ -44,7 +44,7 @@ impl Learner {
 
     /// Clips, updates weights and average, and returns the gradient's norm before clipping. Shape: `[1]`.
     pub fn update(&mut self, mut gradients: Named<Tensor<1>>, kept: Vec<Tensor<2>>, place: Place, rates: UpdateRates) -> Option<Tensor<1>> {
-        let frozen: Vec<&str> = self.frozen.iter().map(String::as_str).chain(self.lesson.frozen(place)).collect();
+        let frozen: Vec<&str> = self.frozen.iter().map(String::as_str).chain(self.lesson.frozen(place).iter().copied()).collect();
         gradients.retain(|name, _| !frozen.iter().any(|frozen| name.starts_with(frozen)));
         let norm = global_norm(&gradients);
         let limit = self.clip_norm;

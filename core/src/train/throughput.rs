@@ -6,10 +6,9 @@ use crate::augment::ViewOptions;
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::pvt::PvtConfig;
 use crate::backbone::pvt_block::Reduction;
-use crate::backbone::resnet::ResNetConfig;
+use crate::backbone::resnet::{ConvolutionSizes, ResNetConfig};
 use crate::backbone::swin::SwinConfig;
 use crate::backbone::vit::VitConfig;
-use crate::kernel::Window;
 use crate::kernel::matrix::{Onto, Panels, View, multiply_in_parallel};
 use crate::method::decoder::DecoderConfig;
 use crate::method::masked_model::{Hidden, MaskedConfig};
@@ -60,18 +59,24 @@ pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, 
 }
 
 /// The same of an image whose views are compared: forward and backward for every view, forward alone for what the teacher is shown. Only the
-/// class token leaves a plain transformer, so that of its last block's other tokens nothing but keys and values is needed.
+/// class token leaves a plain transformer, so that of its last block's other tokens nothing but keys and values is needed, unless hidden
+/// patches are told.
 pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
-    let ViewsConfig { encoder, head } = view_sizes(recipe);
+    let ViewsConfig { encoder, head, .. } = view_sizes(recipe);
+    let hidden = recipe.hidden_patches();
+    let chance = recipe.target.number("masked_chance").unwrap_or(0.0);
+    // Hidden patches of a global view that are told, on average.
+    let told = hidden.map_or(0.0, |[fewest, most]| chance * (fewest + most) as f64 / 2.0);
     let (patch, values) = (encoder.patch(), encoder.patch() * encoder.patch() * encoder.channels());
-    let of_view = |view: &ViewOptions| {
+    let of_view = |(place, view): (usize, &ViewOptions)| {
         let patches = view.height / patch * (view.width / patch);
+        let is_read = hidden.is_some() && place < recipe.augment.views;
         let encoded = match &encoder {
             EncoderConfig::Vit(vit) => {
                 let tokens = 1 + vit.registers + patches;
                 let unread =
                     block_flops(vit.width, vit.mlp_ratio, tokens - 1, tokens as f64) - matrix(tokens - 1, vit.width, 2 * vit.width);
-                vit_blocks_flops(vit, tokens) - if vit.depth > 0 { unread } else { 0.0 }
+                vit_blocks_flops(vit, tokens) - if vit.depth > 0 && !is_read { unread } else { 0.0 }
             }
             EncoderConfig::Swin(swin) => swin_flops(swin, patches),
             EncoderConfig::Pvt(pvt) => pvt_flops(pvt, patches),
@@ -80,7 +85,8 @@ pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
                 return [behind + head.flops(), stem];
             }
         };
-        [encoded + head.flops(), matrix(patches, values, encoder.first_width())]
+        let answers = if is_read { 1.0 + told } else { 1.0 };
+        [encoded + answers * head.flops(), matrix(patches, values, encoder.first_width())]
     };
     let mut views = recipe.views();
     if recipe.target.kind == "rotation" {
@@ -90,7 +96,7 @@ pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
     // Among earlier keys, one view is asked about, and one is its key.
     let one_each = recipe.objective.word("among") == Some("earlier");
     let asked = if one_each { 1 } else { views.len() };
-    let learned: f64 = views.iter().take(asked).map(of_view).map(|[behind, embed]| 3.0 * behind + 2.0 * embed).sum();
+    let learned: f64 = views.iter().take(asked).enumerate().map(of_view).map(|[behind, embed]| 3.0 * behind + 2.0 * embed).sum();
     let global = if recipe.target.word("teacher") != Some("average") {
         0
     } else if one_each {
@@ -98,7 +104,7 @@ pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
     } else {
         recipe.augment.views
     };
-    let taught: f64 = views.iter().take(global).map(of_view).map(|[behind, embed]| behind + embed).sum();
+    let taught: f64 = views.iter().take(global).enumerate().map(of_view).map(|[behind, embed]| behind + embed).sum();
     learned + taught
 }
 
@@ -136,7 +142,7 @@ fn pvt_flops(config: &PvtConfig, tokens: usize) -> f64 {
 
 /// Forward arithmetic of a residual network on images of so many pixels: of its stem's convolution, and of what comes after it.
 fn resnet_flops(config: &ResNetConfig, grid: [usize; 2]) -> [f64; 2] {
-    let of = |([inputs, outputs], window): ([usize; 2], Window)| {
+    let of = |([inputs, outputs], window): ConvolutionSizes| {
         let [down, across] = window.places();
         matrix(down * across, window.side * window.side * inputs, outputs)
     };

@@ -12,7 +12,9 @@ const RESNET: &str = "--set backbone.preset=resnet-nano --set backbone.width=8";
 /// Training a small network by a method into a new run folder.
 fn pretrain(method: &str, backbone: &str, run: &Path) -> Call {
     let head = match method {
-        "dino" | "swav" => "--set decoder.hidden=64 --set augment.local_views=2 --set decoder.prototypes=64 --set decoder.bottleneck=32",
+        "dino" | "ibot" | "dinov2" | "swav" => {
+            "--set decoder.hidden=64 --set augment.local_views=2 --set decoder.prototypes=64 --set decoder.bottleneck=32"
+        }
         "moco-v1" | "moco-v2" => "--set target.queue=64 --set decoder.width=32 --set decoder.hidden=64",
         "rotation" => "",
         "jigsaw" => "--set data.image=24",
@@ -49,6 +51,7 @@ fn every_method_goes_on_bit_for_bit_whatever_moves_its_weights() {
         ("moco-v3", ""),
         ("byol", ""),
         ("simsiam", "--set optim.kind=sgd --set optim.steady=[\"head.predictor\"]"),
+        ("lejepa", "--set augment.local_views=2 --set objective.slices=64"),
         ("rotation", ""),
         ("jigsaw", ""),
     ] {
@@ -100,6 +103,40 @@ fn a_run_goes_on_bit_for_bit_center_and_all() {
     let preview = tensors(&whole.join("previews/00000006.safetensors"));
     assert!(preview.contains_key("attention") && !preview.contains_key("prediction"));
     assert!(whole.join("report/attention.png").is_file() && !whole.join("report/reconstructions.png").exists());
+}
+
+#[test]
+fn runs_that_hide_patches_go_on_bit_for_bit_with_both_centers() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let every = "--set train.validate_every_steps=3 --set train.log_every_steps=1 --set optim.accumulate=2";
+    for (method, sets, centers) in [
+        ("ibot", "--set decoder.patches=own --set backbone.drop_path=0.2", Some(2)),
+        ("dinov2", "--set target.balance=sinkhorn --set mask.kind=random", None),
+    ] {
+        let [whole, _] = whole_and_resumed(method, VIT, folder.path(), &format!("{every} {sets}"));
+        let checkpoint = whole.join("checkpoints/00000006");
+        let model = tensors(&checkpoint.join("model.safetensors"));
+        for name in ["mask_token", "teacher.mask_token", "head.last_layer.weight_v"] {
+            assert!(model.contains_key(name), "{method}: {name} in {:?}", model.keys());
+        }
+        let has_own = method == "ibot";
+        assert_eq!(model.contains_key("teacher.patch_head.last_layer.weight_v"), has_own, "{method}");
+        let optimizer = tensors(&checkpoint.join("optimizer.safetensors"));
+        assert_eq!(optimizer.contains_key("lesson.center"), centers.is_some(), "{method}");
+        if let Some(rows) = centers {
+            let center = tensor(&checkpoint.join("optimizer.safetensors"), "lesson.center");
+            assert_eq!(center.shape, [rows, 64]);
+            assert!(center.values.chunks_exact(64).all(|center| center.iter().any(|value| value.abs() > 1e-5)));
+        }
+        for step in events_of(&whole, "step") {
+            let metric = |name: &str| number(&step, &format!("/metrics/{name}"));
+            assert!(metric("patch_loss") >= 0.0 && (0.0..=64_f64.ln() + 1e-3).contains(&metric("patch_entropy")), "{step}");
+            assert!((metric("class_loss") - metric("kl") - metric("teacher_entropy")).abs() < 1e-3, "{step}");
+            let koleo = if method == "dinov2" { 0.1 * metric("koleo") } else { 0.0 };
+            assert!((number(&step, "loss") - metric("class_loss") - metric("patch_loss") - koleo).abs() < 1e-3, "{step}");
+        }
+        assert!(events_of(&whole, "validation").iter().all(|found| number(found, "loss") > 0.0));
+    }
 }
 
 #[test]
@@ -166,6 +203,17 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
     refused("dino", &["augment.local_image=[90, 90]"], &["augment.local_image", "16"]);
     refused("dino", &["backbone.preset=swin-t"], &["augment.local_views", "one size"]);
     refused("dino", &["augment.blur=[0.5]"], &["augment.blur", "three numbers"]);
+    refused("ibot", &["backbone.preset=swin-t", "augment.local_views=0"], &["decoder.patches", "vit"]);
+    refused("ibot", &["target.teacher=itself"], &["target.teacher", "average"]);
+    refused("ibot", &["mask.kind=grid"], &["mask.kind", "block"]);
+    refused("ibot", &["mask.masked=20"], &["mask.masked", "mask.ratio"]);
+    refused("ibot", &["mask.ratio=0"], &["mask.ratio", "decoder.patches"]);
+    refused("ibot", &["mask.ratio=0.9", "target.ratio_spread=0.1"], &["mask.ratio", "visible"]);
+    refused("lejepa", &["objective.kind=info_nce"], &["objective.kind", "mean_view"]);
+    refused("lejepa", &["target.kind=views"], &["objective.kind", "mean_view"]);
+    refused("lejepa", &["decoder.predictor_layers=2"], &["decoder.predictor_layers", "use 0"]);
+    refused("lejepa", &["augment.views=1"], &["augment.views", "use 2"]);
+    refused("simclr", &["target.kind=mean_view"], &["objective.kind", "sigreg"]);
     refused("mae", &["augment.views=2"], &["augment.views", "one view"]);
     refused("mae", &["target.kind=assignments"], &["target.kind", "whole views"]);
 }

@@ -76,7 +76,8 @@ fn dino_with_student_teacher_and_heads() {
     let patches: Vec<f32> = images(recipe).values.chunks_exact(768).flat_map(|image| patchify(image, 16, 16, 3, 4)).collect();
     let patches = Tensor::from_data(TensorData::new(patches, [2, 16, 48]), &Device::flex());
     let model = teacher.views().unwrap();
-    let answers = model.head.prototypes().unwrap().forward(model.features(patches, [4, 4], None));
+    let answers =
+        model.head.prototypes().unwrap().forward(model.features(patches, [4, 4], None, crate::backbone::batch_norm::Statistics::Running));
     assert_close("answers", &to_host(answers).unwrap(), &expected["answers"], 1e-5);
     let left: Vec<String> = inspect(&weights.path).unwrap().left_over.into_iter().map(|tensor| tensor.name).collect();
     assert_eq!(left, ["dino_loss.center", "optimizer.state.0.exp_avg", "optimizer.state.0.step"]);

@@ -60,12 +60,13 @@ fn images(device: &Device) -> Tensor<3> {
     Tensor::from_data(TensorData::new(values, [COUNT, GRID[0] * GRID[1], 3]), device)
 }
 
-fn compare(ours: &str, theirs: &str, fixture: &TensorMap, device: &Device) {
+/// Theirs are in double precision; ours, in single, differ by a few units of it more the deeper a network is.
+fn compare(ours: &str, theirs: &str, tolerance: f32, fixture: &TensorMap, device: &Device) {
     let of = |what: &str| &fixture[&format!("{theirs}.{what}")];
     let (resnet, keys) = filled(ours, device);
     let maps = resnet.encode(images(device), GRID, Statistics::Batch);
     let first = |maps: Tensor<3>| to_host(maps.without_autodiff().narrow(2, 0, CHANNELS)).unwrap();
-    assert_close("maps", &first(maps.clone()), of("trained"), 1e-5);
+    assert_close("maps", &first(maps.clone()), of("trained"), tolerance);
     let count = maps.shape().num_elements();
     let direction = Tensor::from_data(TensorData::new(numbers(count, 2000), maps.dims()), device);
     let gradients = resnet.take_gradients(&mut (maps * direction).sum().backward());
@@ -86,17 +87,19 @@ fn compare(ours: &str, theirs: &str, fixture: &TensorMap, device: &Device) {
         if is_statistic(name) {
             let want = of(&format!("moments.{name}"));
             let have = to_host(value).unwrap()[..want.values.len()].to_vec();
-            assert_close(name, &have, want, 1e-5);
+            assert_close(name, &have, want, tolerance);
         }
     });
-    assert_close("maps of single images", &first(resnet.encode(images(device), GRID, Statistics::Running)), of("looked"), 1e-5);
+    assert_close("maps of single images", &first(resnet.encode(images(device), GRID, Statistics::Running)), of("looked"), tolerance);
 }
 
 #[test]
 fn networks_agree_with_torchvision() {
     let fixture = golden::read("resnet");
-    for (ours, theirs) in [("resnet-18", "resnet18"), ("resnet-50", "resnet50"), ("wide-resnet-50-2", "wide_resnet50_2")] {
-        compare(ours, theirs, &fixture, &Device::flex().autodiff());
+    for (ours, theirs, tolerance) in
+        [("resnet-18", "resnet18", 1e-5), ("resnet-50", "resnet50", 5e-5), ("wide-resnet-50-2", "wide_resnet50_2", 5e-5)]
+    {
+        compare(ours, theirs, tolerance, &fixture, &Device::flex().autodiff());
     }
 }
 

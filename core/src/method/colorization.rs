@@ -59,7 +59,16 @@ mod tests {
     #[test]
     fn every_family_of_back_bones_learns_colors() {
         let small: [(&str, &[(&str, &str)]); 3] = [
-            ("vit-nano", &[("backbone.patch", "8"), ("target.cells", "2"), ("backbone.width", "32"), ("backbone.depth", "2")]),
+            (
+                "vit-nano",
+                &[
+                    ("backbone.patch", "8"),
+                    ("target.cells", "2"),
+                    ("backbone.width", "32"),
+                    ("backbone.heads", "2"),
+                    ("backbone.depth", "2"),
+                ],
+            ),
             ("swin-nano", &[("backbone.width", "16"), ("backbone.depths", "[2, 1, 2]"), ("backbone.heads", "[1, 2, 2]")]),
             ("pvt-nano", &[("backbone.widths", "[16, 24, 32]"), ("backbone.heads", "[1, 2, 2]")]),
         ];
@@ -113,12 +122,12 @@ mod tests {
         let untrained = judged(&network);
         let mut optimizer = AdamW::new(&recipe.optim);
         let size = 32 * 32 * 32 * 3;
-        for step in 0..120_u64 {
+        for step in 0..240_u64 {
             let images = &shown[step as usize % 3 * size..][..size];
             let prepared = lesson.prepare(images, step, &(0..32).collect::<Vec<u64>>()).unwrap();
             let loss = lesson.outcome(&network, &prepared, crate::method::Place::default(), false).unwrap().loss;
             let gradients = network.parameters().take_gradients(&mut loss.backward());
-            optimizer.step(network.parameters_mut(), gradients, 2e-3);
+            optimizer.step(network.parameters_mut(), gradients, 1e-2 * (1.0 - step as f64 / 240.0));
         }
         let trained = judged(&network);
         assert!(untrained > guess && trained < 0.97 * guess, "{untrained} to {trained}, by frequency {guess}");

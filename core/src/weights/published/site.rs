@@ -1,7 +1,7 @@
 //! Where in a file the networks are: papers' code wraps them as `model`, `module`, `teacher.backbone` and so on, and each has an embedding
 //! of patches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::Listing;
 
@@ -86,10 +86,11 @@ impl Site {
         owns.iter().copied().find(|own| self.names.contains_key(*own))
     }
 
-    /// Blocks below a name such as `blocks`: one more than the last number that follows it.
+    /// Blocks below a name such as `blocks`: as many different numbers as follow it. What is called by a number beyond them is of no block,
+    /// however large the number.
     pub fn num_blocks(&self, stem: &str) -> usize {
         let number = |own: &str| own.strip_prefix(stem)?.strip_prefix('.')?.split('.').next()?.parse::<usize>().ok();
-        self.names.keys().filter_map(|own| number(own)).max().map_or(0, |last| last.saturating_add(1))
+        self.names.keys().filter_map(|own| number(own)).collect::<BTreeSet<_>>().len()
     }
 }
 

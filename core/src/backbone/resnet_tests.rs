@@ -42,7 +42,9 @@ fn filled(name: &str, device: &Device) -> (ResNet, Named<u64>) {
         let count: usize = shape.iter().product();
         let scale = (6.0 / (count / shape[0]) as f64).sqrt() as f32;
         let start = if name.ends_with("weight") { 1.0 } else { 0.0 };
-        let number = |value: f32| if shape.len() == 4 { value * scale } else { value * 0.1 + start };
+        // Bottlenecks that change little, as the script has it.
+        let share = if name.contains(".bn3.") { 0.125 } else { 1.0 };
+        let number = |value: f32| share * if shape.len() == 4 { value * scale } else { value * 0.1 + start };
         let values: Vec<f32> = numbers(count, key).into_iter().map(number).collect();
         Tensor::from_data(TensorData::new(values, [count]), &plain)
     });
@@ -50,23 +52,23 @@ fn filled(name: &str, device: &Device) -> (ResNet, Named<u64>) {
 }
 
 const COUNT: usize = 3;
-const GRID: [usize; 2] = [96, 80];
+const GRID: [usize; 2] = [64, 96];
 /// Channels of maps that the fixture has.
 const CHANNELS: usize = 64;
 
-fn images(device: &Device) -> Tensor<3> {
+fn images(key: u64, device: &Device) -> Tensor<3> {
     let count = COUNT * GRID[0] * GRID[1] * 3;
-    let values: Vec<f32> = numbers(count, 1000).into_iter().map(|value| value * 2.0).collect();
+    let values: Vec<f32> = numbers(count, key).into_iter().map(|value| value * 2.0).collect();
     Tensor::from_data(TensorData::new(values, [COUNT, GRID[0] * GRID[1], 3]), device)
 }
 
-/// Theirs are in double precision; ours, in single, differ by a few units of it more the deeper a network is.
-fn compare(ours: &str, theirs: &str, tolerance: f32, fixture: &TensorMap, device: &Device) {
+/// Theirs are in double precision.
+fn compare(ours: &str, theirs: &str, key: u64, fixture: &TensorMap, device: &Device) {
     let of = |what: &str| &fixture[&format!("{theirs}.{what}")];
     let (resnet, keys) = filled(ours, device);
-    let maps = resnet.encode(images(device), GRID, Statistics::Batch);
+    let maps = resnet.encode(images(key, device), GRID, Statistics::Batch);
     let first = |maps: Tensor<3>| to_host(maps.without_autodiff().narrow(2, 0, CHANNELS)).unwrap();
-    assert_close("maps", &first(maps.clone()), of("trained"), tolerance);
+    assert_close("maps", &first(maps.clone()), of("trained"), 1e-5);
     let count = maps.shape().num_elements();
     let direction = Tensor::from_data(TensorData::new(numbers(count, 2000), maps.dims()), device);
     let gradients = resnet.take_gradients(&mut (maps * direction).sum().backward());
@@ -87,19 +89,20 @@ fn compare(ours: &str, theirs: &str, tolerance: f32, fixture: &TensorMap, device
         if is_statistic(name) {
             let want = of(&format!("moments.{name}"));
             let have = to_host(value).unwrap()[..want.values.len()].to_vec();
-            assert_close(name, &have, want, tolerance);
+            assert_close(name, &have, want, 1e-5);
         }
     });
-    assert_close("maps of single images", &first(resnet.encode(images(device), GRID, Statistics::Running)), of("looked"), tolerance);
+    assert_close("maps of single images", &first(resnet.encode(images(key, device), GRID, Statistics::Running)), of("looked"), 1e-5);
 }
 
 #[test]
 fn networks_agree_with_torchvision() {
     let fixture = golden::read("resnet");
-    for (ours, theirs, tolerance) in
-        [("resnet-18", "resnet18", 1e-5), ("resnet-50", "resnet50", 5e-5), ("wide-resnet-50-2", "wide_resnet50_2", 5e-5)]
+    // The keys of the fixture's images.
+    for (ours, theirs, key) in
+        [("resnet-18", "resnet18", 1000), ("resnet-50", "resnet50", 1003), ("wide-resnet-50-2", "wide_resnet50_2", 1000)]
     {
-        compare(ours, theirs, tolerance, &fixture, &Device::flex().autodiff());
+        compare(ours, theirs, key, &fixture, &Device::flex().autodiff());
     }
 }
 
@@ -109,7 +112,7 @@ fn the_software_gpu_agrees_too() {
     let device = gpu.device.clone();
     let (on_gpu, _) = filled("resnet-nano", &device);
     let (on_cpu, _) = filled("resnet-nano", &Device::flex());
-    let maps = |resnet: &ResNet, device: &Device| to_host(resnet.encode(images(device), GRID, Statistics::Batch)).unwrap();
+    let maps = |resnet: &ResNet, device: &Device| to_host(resnet.encode(images(1000, device), GRID, Statistics::Batch)).unwrap();
     let want = maps(&on_cpu, &Device::flex());
     assert_close("maps", &maps(&on_gpu, &device), &HostTensor::new([want.len()], want), 1e-4);
 }
@@ -144,7 +147,7 @@ fn stages_have_the_sizes_that_are_told_of_them() {
 fn what_is_looked_at_does_not_depend_on_its_neighbors_and_training_does() {
     let device = Device::flex();
     let (resnet, _) = filled("resnet-nano", &device);
-    let pair = images(&device);
+    let pair = images(1000, &device);
     let first = pair.clone().narrow(0, 0, 1);
     let of = |images: Tensor<3>, statistics: Statistics| to_host(resnet.encode(images, GRID, statistics).narrow(0, 0, 1)).unwrap();
     assert_eq!(of(pair.clone(), Statistics::Running), of(first.clone(), Statistics::Running));

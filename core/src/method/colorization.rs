@@ -41,11 +41,11 @@ pub const PRESET: Preset = Preset {
 mod tests {
     use burn::tensor::Device;
 
-    use crate::dataset::toy_scenes::ToyScene;
     use crate::inspect::reconstruct::reconstruct;
     use crate::method::tests::{images, masks, overfit};
     use crate::method::{Lesson, Network, Task};
     use crate::optim::adamw::AdamW;
+    use crate::random::{Purpose, Stream};
     use crate::recipe::{Base, Recipe};
     use crate::target::Sample;
     use crate::train::baseline::BaselineTally;
@@ -91,19 +91,27 @@ mod tests {
         assert!(task.draw(&own[..own.len() / 2], &of_own.prediction[..of_own.prediction.len() / 2]).is_some());
     }
 
-    /// Toy scenes, normalized: `[count, 32, 32, 3]`.
-    fn scenes(recipe: &Recipe, first: u64, count: u64) -> Vec<f32> {
+    /// Images whose patches are dark blue, green or light orange at random, so that their lightness tells their color. Normalized, `[count, 32,
+    /// 32, 3]`.
+    fn told_by_lightness(recipe: &Recipe, first: u64, count: u64) -> Vec<f32> {
+        const COLORS: [[f32; 3]; 3] = [[0.1, 0.15, 0.5], [0.2, 0.6, 0.3], [1.0, 0.8, 0.4]];
         let (mean, std) = recipe.data.normalization();
-        let normalized = |(at, &byte): (usize, &u8)| (f32::from(byte) / 255.0 - mean[at % 3]) / std[at % 3];
-        (first..first + count)
-            .flat_map(|index| ToyScene::new(0, index, 32, 32).pixels.iter().enumerate().map(normalized).collect::<Vec<_>>())
-            .collect()
+        let image = |index: u64| {
+            let mut stream = Stream::new(3, 0, index, Purpose::Bench);
+            let choices: Vec<usize> = (0..64).map(|_| stream.below(3)).collect();
+            let value = |at: usize| {
+                let (pixel, channel) = (at / 3, at % 3);
+                (COLORS[choices[pixel / 32 / 4 * 8 + pixel % 32 / 4]][channel] - mean[channel]) / std[channel]
+            };
+            (0..32 * 32 * 3).map(value).collect::<Vec<_>>()
+        };
+        (first..first + count).flat_map(image).collect()
     }
 
     #[test]
-    fn what_it_learns_of_toy_scenes_is_more_than_how_frequent_colors_are() {
+    fn what_it_learns_is_more_than_how_frequent_colors_are() {
         let recipe = recipe("vit-nano", &[("backbone.width", "64"), ("backbone.heads", "2"), ("backbone.depth", "2")]);
-        let (shown, held_out) = (scenes(&recipe, 0, 96), scenes(&recipe, 1000, 32));
+        let (shown, held_out) = (told_by_lightness(&recipe, 0, 96), told_by_lightness(&recipe, 1000, 32));
         let patches = |_: usize| {
             let cut = |image: &[f32]| crate::backbone::patch_embed::patchify(image, 32, 32, 3, recipe.backbone.patch);
             Ok(shown.chunks_exact(32 * 32 * 3).flat_map(cut).collect())
@@ -127,9 +135,9 @@ mod tests {
             let prepared = lesson.prepare(images, step, &(0..32).collect::<Vec<u64>>()).unwrap();
             let loss = lesson.outcome(&network, &prepared, crate::method::Place::default(), false).unwrap().loss;
             let gradients = network.parameters().take_gradients(&mut loss.backward());
-            optimizer.step(network.parameters_mut(), gradients, 1e-2 * (1.0 - step as f64 / 240.0));
+            optimizer.step(network.parameters_mut(), gradients, 2e-3);
         }
         let trained = judged(&network);
-        assert!(untrained > guess && trained < 0.97 * guess, "{untrained} to {trained}, by frequency {guess}");
+        assert!(untrained > guess && trained < 0.9 * guess, "{untrained} to {trained}, by frequency {guess}");
     }
 }

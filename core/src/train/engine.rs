@@ -20,7 +20,7 @@ use crate::optim::optimizer::UpdateRates;
 use crate::optim::schedule::Plan;
 use crate::recipe::Recipe;
 use crate::run::RunFolder;
-use crate::weights::model_file::{Weights, WeightsKind};
+use crate::weights::model_file::Weights;
 use crate::weights::parameters::Named;
 use crate::weights::safetensors_file::TensorMap;
 
@@ -209,8 +209,12 @@ impl Engine {
     }
 }
 
-/// Starts from the weights of another run.
+/// Starts from the weights of another run, of any method.
 fn init_from(network: &mut Network, path: &Path) -> Result<()> {
     let device = network.device().clone();
-    Weights::open(path)?.load_into(network.parameters_mut(), WeightsKind::Best, &device)
+    let fresh = Weights::open(path)?.begin(network.parameters_mut(), &device)?;
+    if let Some(first) = fresh.first() {
+        tracing::info!("{} has nothing for {} parameters, {first} the first of them: they start anew", path.display(), fresh.len());
+    }
+    Ok(())
 }

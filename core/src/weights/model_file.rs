@@ -201,16 +201,38 @@ impl Weights {
     /// If parameters are missing or have other shapes; all of them are named. Where the weights are an encoder alone, everything else may be
     /// missing and stays as it is.
     pub fn load_into(&self, model: &mut dyn Parameters, kind: WeightsKind, device: &Device) -> Result<()> {
-        let prefix = match (kind, self.average_prefix()) {
+        let prefix = self.prefix(kind)?;
+        let may_lack = |name: &str| self.encoder_alone.is_some() && is_of_training(name);
+        load_parameters(model, device, &self.path, |name| self.tensors.get(&format!("{prefix}{name}")), may_lack)
+    }
+
+    /// Lets a network begin with these weights, whatever it is to be trained for: of decoder, head and mask token, what the weights do not have,
+    /// or in another shape, stays as it is. Returns the names of that.
+    ///
+    /// # Errors
+    /// If parameters of the encoder are missing or have other shapes; all of them are named.
+    pub fn begin(&self, model: &mut dyn Parameters, device: &Device) -> Result<Vec<String>> {
+        let prefix = self.prefix(WeightsKind::Best)?;
+        let mut fresh = Vec::new();
+        model.visit_parameters(&mut |name, shape, _| {
+            let fits = self.tensors.get(&format!("{prefix}{name}")).is_some_and(|tensor| tensor.shape == shape);
+            fresh.extend((!fits && is_of_training(name)).then(|| name.to_owned()));
+        });
+        let is_fresh = |name: &str| fresh.iter().any(|fresh| fresh == name);
+        let find = |name: &str| self.tensors.get(&format!("{prefix}{name}")).filter(|_| !is_fresh(name));
+        load_parameters(model, device, &self.path, find, is_fresh)?;
+        Ok(fresh)
+    }
+
+    /// What stands before the names of weights of a kind.
+    fn prefix(&self, kind: WeightsKind) -> Result<&'static str> {
+        Ok(match (kind, self.average_prefix()) {
             (WeightsKind::Raw, _) | (WeightsKind::Best, None) => "",
             (WeightsKind::Ema, None) => {
                 return Err(Error::data(&self.path, "there is no running average in it", "use --weights-kind raw"));
             }
             (WeightsKind::Best | WeightsKind::Ema, Some(prefix)) => prefix,
-        };
-        let is_of_training = |name: &str| name.starts_with("decoder.") || name.starts_with("head.") || name == "mask_token";
-        let may_lack = |name: &str| self.encoder_alone.is_some() && is_of_training(name);
-        load_parameters(model, device, &self.path, |name| self.tensors.get(&format!("{prefix}{name}")), may_lack)
+        })
     }
 
     /// What the target was measured to be, for [`Target::restore`](crate::target::Target::restore); empty for most targets.
@@ -228,6 +250,11 @@ impl Weights {
     fn average_prefix(&self) -> Option<&'static str> {
         [EMA, TEACHER].into_iter().find(|prefix| self.tensors.keys().any(|name| name.starts_with(prefix)))
     }
+}
+
+/// Whether a parameter serves training alone, and is no part of the encoder.
+fn is_of_training(name: &str) -> bool {
+    ["decoder.", "head.", "patch_head."].iter().any(|part| name.starts_with(part)) || name == "mask_token"
 }
 
 fn origin(file: &Path, metadata: &BTreeMap<String, String>) -> Result<(Recipe, u64)> {

@@ -248,3 +248,22 @@ fn residual_networks_are_trained_kept_and_looked_into() {
     maskroom("attend --weights").arg(&run).and("--images").arg(toy_picture(0)).with("--out", &features).refused(2, &["convolutions"]);
     pretrain("mae", RESNET, &folder.path().join("masked")).refused(2, &["backbone.kind", "simclr"]);
 }
+
+#[test]
+fn an_encoder_goes_on_in_another_method() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [masked, views, back] = ["masked", "views", "back"].map(|name| folder.path().join(name));
+    maskroom("pretrain --recipe mae --set optim.batch=16 --steps 2 --device cpu")
+        .and(VIT)
+        .with("--data", toy())
+        .with("--out", &masked)
+        .json();
+    pretrain("dino", VIT, &views).and("--steps 1 --set optim.base_lr=0 --set optim.min_lr=0").with("--init", &masked).json();
+    let of = |run: &Path, step: u64, name: &str| tensor(&run.join(format!("checkpoints/{step:08}/model.safetensors")), name).values;
+    for name in ["blocks.1.mlp.fc1.weight", "cls_token", "norm.weight"] {
+        assert_eq!(of(&masked, 2, name), of(&views, 1, name), "{name}");
+    }
+    pretrain("simclr", VIT, &back).and("--steps 1").with("--init", &views).json();
+    let other = pretrain("simclr", VIT, &folder.path().join("other")).and("--steps 1 --set backbone.depth=3").with("--init", &views);
+    other.refused(3, &["blocks.2"]);
+}

@@ -37,7 +37,7 @@ pub const MAE: Training = Training {
     ],
 };
 
-/// Attends to objects: what the preset makes of small images.
+/// Attends to objects: what the preset makes of small images, beginning with the other network's encoder.
 pub const DINO: Training = Training {
     method: "dino",
     name: "DINO",

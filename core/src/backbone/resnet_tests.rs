@@ -63,7 +63,8 @@ fn images(key: u64, device: &Device) -> Tensor<3> {
 }
 
 /// Theirs are in double precision.
-fn compare(ours: &str, theirs: &str, key: u64, fixture: &TensorMap, device: &Device) {
+fn compare(ours: &str, theirs: &str, key: u64, tolerance: f64, fixture: &TensorMap) {
+    let device = &Device::flex().autodiff();
     let of = |what: &str| &fixture[&format!("{theirs}.{what}")];
     let (resnet, keys) = filled(ours, device);
     let maps = resnet.encode(images(key, device), GRID, Statistics::Batch);
@@ -78,11 +79,14 @@ fn compare(ours: &str, theirs: &str, key: u64, fixture: &TensorMap, device: &Dev
         let [along, norm] = of(&format!("along.{name}")).values[..] else { panic!("two numbers") };
         let direction = numbers(gradient.len(), 3000 + keys[&name]);
         let have: f64 = gradient.iter().zip(direction).map(|(value, direction)| f64::from(*value) * f64::from(direction)).sum();
-        assert!((have - f64::from(along)).abs() < 1e-4 * f64::from(norm), "{name}: {have} instead of {along}, of a norm of {norm}");
+        assert!(
+            (have - f64::from(along)).abs() < tolerance * f64::from(norm),
+            "{ours} {name}: {have} instead of {along}, of a norm of {norm}"
+        );
         let first = of(&format!("first.{name}"));
         let root = norm / (gradient.len() as f32).sqrt();
         for (have, want) in gradient.iter().zip(&first.values) {
-            assert!((have - want).abs() < 1e-3 * root.max(want.abs()), "{name}: {have} instead of {want}");
+            assert!((have - want).abs() < 10.0 * tolerance as f32 * root.max(want.abs()), "{ours} {name}: {have} instead of {want}");
         }
     }
     resnet.visit_parameters(&mut |name, _, value| {
@@ -98,11 +102,12 @@ fn compare(ours: &str, theirs: &str, key: u64, fixture: &TensorMap, device: &Dev
 #[test]
 fn networks_agree_with_torchvision() {
     let fixture = golden::read("resnet");
-    // The keys of the fixture's images.
-    for (ours, theirs, key) in
-        [("resnet-18", "resnet18", 1000), ("resnet-50", "resnet50", 1003), ("wide-resnet-50-2", "wide_resnet50_2", 1000)]
+    // The keys of the fixture's images, and how near gradients come. In the deep networks some number lies so near zero that single precision
+    // takes it for one of the other side, and a ReLU there changes gradients; torchvision's own differ by up to 4e-2 between its precisions.
+    for (ours, theirs, key, tolerance) in
+        [("resnet-18", "resnet18", 1000, 1e-4), ("resnet-50", "resnet50", 1003, 1e-2), ("wide-resnet-50-2", "wide_resnet50_2", 1000, 1e-2)]
     {
-        compare(ours, theirs, key, &fixture, &Device::flex().autodiff());
+        compare(ours, theirs, key, tolerance, &fixture);
     }
 }
 

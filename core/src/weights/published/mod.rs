@@ -195,7 +195,7 @@ fn unknown(listing: &Listing, reason: &str) -> Error {
         count if count > SHOWN => format!("it holds {count} tensors: {}, …", shown.join(", ")),
         _ => format!("it holds {}", shown.join(", ")),
     };
-    let cure = "understood are plain vision transformers as the code of MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT and timm saves them, and other \
+    let cure = "understood are plain ViTs as the code of MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT and timm saves them, and other \
                 ones in folders of Hugging Face or as Maskroom's own files";
     Error::data(&listing.path, format!("its network is not understood: {reason}; {found}"), cure)
 }

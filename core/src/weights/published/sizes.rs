@@ -45,7 +45,7 @@ pub(super) struct DecoderSizes {
     pub hidden: usize,
 }
 
-/// A table of more positions or a network of more blocks is none.
+/// A table of more positions or a wider decoder is none.
 const MOST: usize = 1 << 16;
 
 impl Sizes {
@@ -93,6 +93,16 @@ impl Sizes {
         let Some(&[hidden, _]) = shape("blocks.0.mlp.fc1.weight") else {
             return Err(lacks("blocks.0.mlp.fc1.weight", "blocks must have an attention and an MLP of two layers"));
         };
+        let bounds = [
+            ("width", width, 16_384),
+            ("channels", channels, 64),
+            ("patch", patch, 1024),
+            ("blocks", depth, 256),
+            ("hidden width", hidden, 1 << 18),
+        ];
+        if let Some((what, size, most)) = bounds.into_iter().find(|(_, size, most)| size > most) {
+            return Err(format!("its {what} of {size} is beyond the {most} that are understood"));
+        }
         let factors = [["ls1.gamma", "ls2.gamma"], ["gamma_1", "gamma_2"]];
         let (heads, guessed_heads) = heads(site, listing, width);
         Ok(Self {
@@ -118,8 +128,11 @@ impl DecoderSizes {
         let (Some(&[width, _]), depth) = (shape("decoder_embed.weight"), site.num_blocks("decoder_blocks")) else { return None };
         let hidden = match shape("decoder_blocks.0.mlp.fc1.weight") {
             Some(&[hidden, _]) => hidden,
-            _ => 4 * width,
+            _ => width.saturating_mul(4),
         };
+        if width == 0 || width > MOST || hidden > MOST || depth > MOST {
+            return None;
+        }
         // 16 heads of 32 numbers in all published ones.
         let heads = listing.count("decoder_num_heads").filter(|&heads| width.is_multiple_of(heads)).unwrap_or_else(|| fitting(width, 32));
         Some(Self { width, depth, heads, hidden })

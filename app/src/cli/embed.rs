@@ -10,6 +10,7 @@ use maskroom_core::error::Error;
 use maskroom_core::files::write_atomic;
 use maskroom_core::inspect::encoder::Pool;
 use maskroom_core::inspect::look::embed_all;
+use maskroom_core::method::Network;
 use maskroom_core::npy;
 use maskroom_core::weights::safetensors_file::{self, HostTensor};
 use serde_json::json;
@@ -23,9 +24,9 @@ pub struct Arguments {
     weights: WeightsArguments,
     #[command(flatten)]
     images: ImageArguments,
-    /// The class token, the mean of the patches, or every patch.
-    #[arg(long, value_enum, default_value_t = PoolArgument::Cls)]
-    pool: PoolArgument,
+    /// The class token, the mean of the patches, or every patch; if not said, the class token where there is one, else the mean.
+    #[arg(long, value_enum)]
+    pool: Option<PoolArgument>,
     /// The block whose output is taken; negative counts from the end. The final norm is applied to it.
     #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
     layer: i64,
@@ -55,11 +56,19 @@ impl From<PoolArgument> for Pool {
     }
 }
 
+impl PoolArgument {
+    /// What was asked for, or what is usual for a network.
+    pub fn or_usual(asked: Option<Self>, network: &Network) -> Pool {
+        asked.map_or_else(|| Pool::usual(network), Pool::from)
+    }
+}
+
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let format = format_of(&arguments.out, &["safetensors", "npy", "csv"])?;
     let (looking, dataset) = (arguments.weights.open(context)?, arguments.images.open()?);
     let all: Vec<usize> = (0..dataset.items.len()).collect();
-    let features = embed_all(&looking.network, &looking.recipe, &dataset, &all, looking.fit, arguments.layer, arguments.pool.into())?;
+    let pool = PoolArgument::or_usual(arguments.pool, &looking.network);
+    let features = embed_all(&looking.network, &looking.recipe, &dataset, &all, looking.fit, arguments.layer, pool)?;
     features.unreadable.iter().for_each(|file| tracing::warn!("{} is left out: {}", file.path, file.reason));
     let names: Vec<&str> = features.samples.iter().map(|&index| dataset.items[index].name.as_str()).collect();
     let mut shape = vec![names.len(), features.width];

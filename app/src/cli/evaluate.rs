@@ -34,9 +34,9 @@ pub struct ProbeArguments {
     /// Images with classes; `train/` and `val/` splits are used where there are any.
     #[arg(long)]
     data: PathBuf,
-    /// Which tokens make an image's feature.
-    #[arg(long, value_enum, default_value_t = PoolArgument::Cls)]
-    pool: PoolArgument,
+    /// Which tokens make an image's feature; if not said, the class token where there is one, else the mean of the patches.
+    #[arg(long, value_enum)]
+    pool: Option<PoolArgument>,
     /// The block whose output is taken; negative counts from the end.
     #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
     layer: i64,
@@ -97,7 +97,8 @@ fn print(context: &Context, figures: &impl Serialize, note: &str) -> Result<Exit
 impl ProbeArguments {
     fn embed(&self, context: &Context) -> Result<Probe> {
         let looking = self.weights.open(context)?;
-        Ok(Probe::new(&looking.network, &looking.recipe, &Dataset::open(&self.data)?, self.layer, self.pool.into())?)
+        let pool = PoolArgument::or_usual(self.pool, &looking.network);
+        Ok(Probe::new(&looking.network, &looking.recipe, &Dataset::open(&self.data)?, self.layer, pool)?)
     }
 }
 

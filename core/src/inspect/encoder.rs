@@ -21,6 +21,13 @@ pub enum Pool {
     Patches,
 }
 
+impl Pool {
+    /// The class token where what leaves the network has one, else the mean.
+    pub fn usual(network: &Network) -> Self {
+        if network.encoder().num_prefix() > 0 { Self::Cls } else { Self::Mean }
+    }
+}
+
 /// Normalized images of one size, side by side: `[B, H, W, C]`.
 #[derive(Debug, Clone)]
 pub struct Images {

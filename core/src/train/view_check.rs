@@ -27,7 +27,7 @@ pub fn check(engine: &Engine) -> Result<Option<(f64, Figures)>> {
     let Lesson::Views(lesson) = &engine.learner.lesson else { return Ok(None) };
     let (options, place) = (loader_options(&engine.recipe, 1, (0, 0)), engine.plan.place_of(engine.progress.step as usize));
     let (network, judged) = (engine.learner.network.for_inference(), engine.learner.judged());
-    let pool = if judged.encoder().num_prefix() > 0 { Pool::Cls } else { Pool::Mean };
+    let pool = Pool::usual(&judged);
     let (data, recipe, [height, width]) = (&engine.data, &engine.recipe, engine.recipe.data.image);
     let (mut sum, mut count, mut all, mut right) = (0.0, 0, Vec::new(), None);
     for chunk in data.validation.chunks(BATCH) {

@@ -186,7 +186,8 @@ impl Source {
 
     /// What is part of the product: the text before the file's own tests; nothing in a file that is a test module as a whole.
     fn product(&self) -> &str {
-        if self.is_test_module() { "" } else { self.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default() }
+        let own_tests = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod "].into_iter().filter_map(|begin| self.text.find(begin)).min();
+        if self.is_test_module() { "" } else { &self.text[..own_tests.unwrap_or(self.text.len())] }
     }
 
     /// Whether the file's parent declares it under `#[cfg(test)]`.

@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long, default_value = "maskroom-demo")]
     out: PathBuf,
     /// Minutes of pre-training, shared out between the masked autoencoder and DINO.
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 5.0)]
     minutes: f64,
 }
 

@@ -111,11 +111,6 @@ impl PvtConfig {
         Self { reductions, reduce_by: Reduction::Average, learned_pos: false, has_class_token: false, ..self }
     }
 
-    /// Number of blocks of all stages, for drop-path.
-    pub fn num_blocks(&self) -> usize {
-        self.depths.iter().sum()
-    }
-
     /// D of the last stage.
     pub fn last_width(&self) -> usize {
         self.widths.last().copied().unwrap_or_default()

@@ -200,8 +200,8 @@ fn the_samples_of_a_batch_do_not_see_each_other() {
     let encode = |patches: Tensor<3>, masks: &[Mask], keys: &[u64]| {
         let map = Compact::new(masks, 4).unwrap().map();
         let drop_path = |blocks: usize| DropPath::sample(0.5, blocks, 1, 0, keys, 0..1);
-        let of_swin = swin.encode(swin.tokens(patches.clone()), &map, drop_path(swin.config().num_blocks()).as_ref());
-        [of_swin, pvt.encode(pvt.tokens(patches), &map, drop_path(pvt.config().num_blocks()).as_ref())]
+        let of_swin = swin.encode(swin.tokens(patches.clone()), &map, drop_path(swin.config().depths.iter().sum()).as_ref());
+        [of_swin, pvt.encode(pvt.tokens(patches), &map, drop_path(pvt.config().depths.iter().sum()).as_ref())]
     };
     let keys = [3, 7, 8];
     let together = encode(all.clone(), &masks, &keys);

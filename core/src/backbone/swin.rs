@@ -89,11 +89,6 @@ impl SwinConfig {
         Some(Self { grid, channels: 3, patch, width, depths, heads, window, mlp_ratio: 4.0, positions, drop_path: 0.0, recompute: false })
     }
 
-    /// Number of blocks of all stages, for drop-path.
-    pub fn num_blocks(&self) -> usize {
-        self.depths.iter().sum()
-    }
-
     /// D of the last stage.
     pub fn last_width(&self) -> usize {
         self.width << self.depths.len().saturating_sub(1)

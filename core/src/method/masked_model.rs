@@ -116,7 +116,7 @@ impl MaskedModel {
                 let tokens = swin.tokens(patches);
                 let tokens = match (&batch.compact, &self.mask_token) {
                     // UM-MAE's token passes the norm of the patch embedding, SimMIM's comes after it.
-                    (Some(_), Some(token)) => replaced(tokens, swin.patch_embed.norm.forward(token.val()), batch, device),
+                    (Some(_), Some(token)) => replaced(tokens, swin.patch_embed.norm.forward(token.val()), batch.hidden(device)),
                     _ => self.hide(tokens, batch, device),
                 };
                 swin.encode(tokens, &map_of(&batch.compact, swin.whole_map()), drop_path)
@@ -133,7 +133,7 @@ impl MaskedModel {
     /// Puts the mask token in the place of tokens that the batch hides from the encoder.
     fn hide(&self, tokens: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
         match &self.mask_token {
-            Some(token) => replaced(tokens, token.val(), batch, device),
+            Some(token) => replaced(tokens, token.val(), batch.hidden(device)),
             None => tokens,
         }
     }
@@ -168,8 +168,8 @@ fn map_of(compact: &Option<Compact>, whole: TokenMap) -> TokenMap {
     compact.as_ref().map_or(whole, Compact::map)
 }
 
-/// Shapes: `tokens [B, n, D]`, `token [1, 1, D]`.
-fn replaced(tokens: Tensor<3>, token: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
-    let Some(hidden) = batch.hidden(device) else { return tokens };
+/// Tokens with another in the place of those that are hidden. Shapes: `tokens [B, n, D]`, `token [1, 1, D]`, `hidden [B, n, 1]`, 1 where one is.
+pub(super) fn replaced(tokens: Tensor<3>, token: Tensor<3>, hidden: Option<Tensor<3>>) -> Tensor<3> {
+    let Some(hidden) = hidden else { return tokens };
     tokens * (hidden.clone() * -1.0 + 1.0) + token * hidden
 }

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::head::{Head, HeadConfig, PatchHead};
+use super::masked_model::replaced;
 use super::prototypes::PrototypeHead;
 use crate::backbone::batch_norm::Statistics;
 use crate::backbone::drop_path::DropPath;
@@ -88,9 +89,9 @@ impl ViewsModel {
             return Err(Error::Usage("only a plain transformer says something of single patches".into()));
         };
         let tokens = vit.patch_embed.forward(patches);
-        let tokens = match (hidden, &self.mask_token) {
-            (Some(hidden), Some(token)) => tokens * (hidden.clone() * -1.0 + 1.0) + token.val() * hidden,
-            _ => tokens,
+        let tokens = match &self.mask_token {
+            Some(token) => replaced(tokens, token.val(), hidden),
+            None => tokens,
         };
         let [batch, count, width] = tokens.dims();
         let tokens = vit.encode(vit.with_prefix(tokens + vit.pos_embed.val().narrow(1, 1, count)), drop_path);

@@ -7,6 +7,7 @@ mod hugging_face;
 pub mod inspection;
 pub mod model_file;
 pub mod parameters;
+pub mod precision;
 mod published;
 pub mod safetensors_file;
 mod torch_file;

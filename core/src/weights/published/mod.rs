@@ -1,28 +1,17 @@
-//! Weights as the papers' own code and timm save them: MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT and plain vision transformers, in files of
-//! PyTorch or in safetensors without a recipe. Shapes tell the sizes, names tell whose network it is, and the tensors get Maskroom's names,
-//! which are timm's.
+//! Weights as the papers' own code and the libraries timm and torchvision save them, in files of PyTorch or in safetensors without a recipe.
+//! Names tell which family of networks it is of and whose, shapes tell the sizes, and the tensors get Maskroom's names.
 
-mod head;
-mod kind;
 mod listing;
-#[cfg(test)]
-mod parity;
 mod plan;
 mod site;
-mod sizes;
-#[cfg(test)]
-mod tests;
+mod vit;
 
 use std::path::Path;
 
-use kind::Kind;
 use listing::Listing;
 use plan::{Made, Plan};
-use site::Sites;
-use sizes::Sizes;
 
 use super::inspection::{Inspection, LeftOver, Mapped, Missing};
-use super::model_file::listed;
 use super::safetensors_file::{TensorMap, read_metadata};
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
@@ -37,6 +26,31 @@ pub(super) struct Published {
     pub encoder_alone: Option<&'static str>,
 }
 
+/// A network that a family recognized in a file.
+struct Found {
+    /// What would train such a network here.
+    recipe: Recipe,
+    /// Which tensors become which.
+    plan: Plan,
+    /// What it is, in words.
+    what: String,
+    /// What it is called, if it is an encoder without anything that was put on it for training.
+    encoder_alone: Option<&'static str>,
+    /// Why tensors that are not used are not, where it is not said by [`why_left`].
+    left_over: Vec<LeftOver>,
+    /// What was assumed.
+    notes: Vec<String>,
+}
+
+/// Finds the network of a file, if it is one of a family's.
+///
+/// # Errors
+/// [`Error::Data`] if it is, and yet not understood.
+type Recognize = fn(&mut Listing) -> Result<Option<Found>>;
+
+/// The families of networks, the first that recognizes a file has it.
+const FAMILIES: [Recognize; 1] = [vit::recognize];
+
 /// Whether a file is not one of Maskroom's own.
 pub(super) fn is_published(file: &Path) -> bool {
     listing::is_torch(file) || read_metadata(file).is_ok_and(|metadata| !metadata.contains_key("recipe"))
@@ -47,7 +61,7 @@ pub(super) fn is_published(file: &Path) -> bool {
 /// # Errors
 /// [`Error::Data`] if the file cannot be read or its network is not understood.
 pub(super) fn recipe(file: &Path) -> Result<Recipe> {
-    Ok(Recognized::of(file)?.recipe)
+    Ok(recognize(&mut Listing::read(file)?)?.recipe)
 }
 
 /// Opens a file.
@@ -55,9 +69,9 @@ pub(super) fn recipe(file: &Path) -> Result<Recipe> {
 /// # Errors
 /// [`Error::Data`] if the file cannot be read or its network is not understood.
 pub(super) fn open(file: &Path) -> Result<Published> {
-    let mut found = Recognized::of(file)?;
-    let tensors = found.plan.read(&mut found.listing)?;
-    Ok(Published { encoder_alone: found.encoder_alone(), recipe: found.recipe, tensors })
+    let mut listing = Listing::read(file)?;
+    let found = recognize(&mut listing)?;
+    Ok(Published { encoder_alone: found.encoder_alone, tensors: found.plan.read(&mut listing)?, recipe: found.recipe })
 }
 
 /// Says what a file has and what becomes of it.
@@ -65,125 +79,59 @@ pub(super) fn open(file: &Path) -> Result<Published> {
 /// # Errors
 /// [`Error::Data`] if the file cannot be read or its network is not understood.
 pub(super) fn inspect(file: &Path) -> Result<Inspection> {
-    Ok(Recognized::of(file)?.inspection())
+    let mut listing = Listing::read(file)?;
+    let found = recognize(&mut listing)?;
+    Ok(inspection(found, &listing))
 }
 
-/// A file whose network is understood.
-struct Recognized {
-    listing: Listing,
-    sites: Sites,
-    sizes: Sizes,
-    kind: Kind,
-    plan: Plan,
-    has_head: bool,
-    recipe: Recipe,
+fn recognize(listing: &mut Listing) -> Result<Found> {
+    for family in FAMILIES {
+        if let Some(found) = family(listing)? {
+            return Ok(found);
+        }
+    }
+    Err(unknown(listing, "its names are those of no network that is known"))
 }
 
-impl Recognized {
-    fn of(file: &Path) -> Result<Self> {
-        Self::of_listing(Listing::read(file)?)
+fn inspection(found: Found, listing: &Listing) -> Inspection {
+    let (zeros, mapped): (Vec<_>, Vec<_>) = found.plan.takes.into_iter().partition(|take| take.made == Made::Zeros);
+    let mapped = mapped.into_iter().map(|take| Mapped { theirs: take.made.in_words(), ours: take.ours, shape: take.shape });
+    let zeros = zeros.into_iter();
+    let mut missing: Vec<Missing> =
+        zeros.map(|take| Missing { name: take.ours, why: "the network does without it: zeros stand in".into() }).collect();
+    if found.encoder_alone.is_some() {
+        let part = if found.recipe.compares_views() { "head" } else { "decoder" };
+        let why = format!("the file has no {part} that fits: a training that starts from it begins with a new one");
+        missing.push(Missing { name: part.into(), why });
     }
+    Inspection {
+        path: listing.path.clone(),
+        format: listing.format.into(),
+        what: found.what,
+        mapped: mapped.collect(),
+        left_over: found.left_over,
+        missing,
+        notes: found.notes,
+        encoder_alone: found.encoder_alone,
+        step: 0,
+        recipe: found.recipe,
+    }
+}
 
-    fn of_listing(mut listing: Listing) -> Result<Self> {
-        let Some(sites) = Sites::of(&listing) else {
-            return Err(unknown(&listing, &format!("no tensor is called `…{}`", site::PATCHES)));
-        };
-        let sizes = Sizes::of(&sites.raw, &listing).map_err(|reason| unknown(&listing, &reason))?;
-        let mut plan = Plan::of(&sites, &sizes, &listing);
-        if !plan.wrong.is_empty() {
-            return Err(unknown(&listing, &listed(&plan.wrong)));
+/// Tensors that a plan does not use, each with the reason: one of training that all files have in common, else that which the family gives
+/// for the name.
+fn left_over(listing: &Listing, plan: &Plan, why: impl Fn(&str) -> &'static str) -> Vec<LeftOver> {
+    let left = listing.shapes.iter().filter(|(name, _)| !plan.used.contains(*name));
+    let reason = |name: &str| {
+        if name.split('.').any(|word| word.contains("optimizer") || word == "fp16_scaler") {
+            "state of the optimizer"
+        } else if name.ends_with("num_batches_tracked") || name.contains("running_") {
+            "a count or a mean of training batches, which no look needs"
+        } else {
+            why(name)
         }
-        let kind = Kind::of(&sites, &sizes, &mut listing)?;
-        let head = if matches!(kind, Kind::Dino | Kind::Ibot) { head::take(&sites, &listing, sizes.width, &mut plan) } else { None };
-        let recipe = kind::recipe(kind, &sizes, head, &listing)?;
-        Ok(Self { has_head: head.is_some() || sizes.decoder.is_some(), listing, sites, sizes, kind, plan, recipe })
-    }
-
-    fn encoder_alone(&self) -> Option<&'static str> {
-        (!self.has_head).then(|| self.kind.alone())
-    }
-
-    fn inspection(self) -> Inspection {
-        let mapped = self.plan.takes.iter().filter(|take| take.made != Made::Zeros);
-        let mapped = mapped.map(|take| Mapped { ours: take.ours.clone(), theirs: take.made.in_words(), shape: take.shape.clone() });
-        let zeros = self.plan.takes.iter().filter(|take| take.made == Made::Zeros);
-        let mut missing: Vec<Missing> =
-            zeros.map(|take| Missing { name: take.ours.clone(), why: "the network does without it: zeros stand in".into() }).collect();
-        if !self.has_head {
-            let (name, part) = if self.recipe.compares_views() { ("head", "head") } else { ("decoder", "decoder") };
-            let why = format!("the file has no {part}: a training that starts from it begins with a new one");
-            missing.push(Missing { name: name.into(), why });
-        }
-        let left = self.listing.shapes.iter().filter(|(name, _)| !self.plan.used.contains(*name));
-        let left_over = left.map(|(name, shape)| LeftOver { name: name.clone(), shape: shape.clone(), why: self.why_left(name).into() });
-        Inspection {
-            path: self.listing.path.clone(),
-            format: self.listing.format.into(),
-            what: self.in_words(),
-            mapped: mapped.collect(),
-            left_over: left_over.collect(),
-            missing,
-            notes: self.notes(),
-            encoder_alone: self.encoder_alone(),
-            step: 0,
-            recipe: self.recipe,
-        }
-    }
-
-    fn in_words(&self) -> String {
-        let kind = self.kind.in_words();
-        let average = if self.sites.average.is_some() { ", and its running average, which teaches it" } else { "" };
-        match (self.kind, self.has_head) {
-            (Kind::Mae, true) => format!("{kind}, encoder and decoder{average}"),
-            (_, true) => format!("{kind}, backbone and head{average}"),
-            _ => format!("{}: an encoder alone{average}", self.kind.alone()),
-        }
-    }
-
-    fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        if self.sizes.guessed_heads {
-            notes.push(format!(
-                "the number of heads, {}, is that of published networks of width {}: files do not say it",
-                self.sizes.heads, self.sizes.width
-            ));
-        }
-        if self.sites.raw.name("norm.weight").is_none() {
-            notes.push("there is no last norm: the one before the classifier stands in, which was made for means of patches".into());
-        }
-        if self.sites.raw.name("dist_token").is_some() {
-            notes.push("the distillation token is a register here, with its position added: attention and features stay the same".into());
-        }
-        if self.kind == Kind::Mae && self.has_head {
-            notes.push(match self.recipe.target.flag("norm_pix") {
-                Some(true) => "the decoder is taken to predict pixels that are normalized patch by patch".into(),
-                _ => "the decoder is taken to predict pixels as they are".into(),
-            });
-        }
-        notes
-    }
-
-    /// Why a tensor is not used.
-    fn why_left(&self, name: &str) -> &'static str {
-        let words: Vec<&str> = name.split('.').collect();
-        let within = |site: &site::Site| name.strip_prefix(&site.prefix).map(|own| own.split('.').next().unwrap_or_default());
-        let own = self.sites.each().find_map(|(site, _)| within(site)).unwrap_or(words[0]);
-        if words.iter().any(|word| word.contains("optimizer") || *word == "fp16_scaler") {
-            return "state of the optimizer";
-        }
-        if name.ends_with("num_batches_tracked") || name.contains("running_") {
-            return "a count or a mean of training batches, which no look needs";
-        }
-        match own {
-            "head" | "head_dist" | "fc" | "fc_norm" if matches!(self.kind, Kind::Deit | Kind::Classifier | Kind::Plain | Kind::Mae) => {
-                "a classifier"
-            }
-            "mask_token" | "masked_embed" => "stands in the place of hidden patches, which this encoder is not shown here",
-            _ if words.iter().any(|word| word.contains("head") || *word == "predictor") => "a head of another make than Maskroom's",
-            _ if words[0].contains("loss") || words.contains(&"center") => "state of the training",
-            _ => "part of no network that Maskroom knows",
-        }
-    }
+    };
+    left.map(|(name, shape)| LeftOver { name: name.clone(), shape: shape.clone(), why: reason(name).into() }).collect()
 }
 
 /// Says what was found and what is understood.

@@ -1,12 +1,9 @@
-//! Where in a file the networks are: papers' code wraps them as `model`, `module`, `teacher.backbone` and so on, and each has an embedding
-//! of patches.
+//! Where in a file the networks are: papers' code wraps them as `model`, `module`, `teacher.backbone` and so on, and each has a tensor that
+//! all networks of its family begin with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::Listing;
-
-/// The embedding of patches, which every network has.
-pub(super) const PATCHES: &str = "patch_embed.proj.weight";
 
 /// A network in a file.
 #[derive(Debug, Clone)]
@@ -30,15 +27,15 @@ pub(super) struct Sites {
 const AVERAGES: [&str; 7] = ["teacher", "momentum_encoder", "target_encoder", "ema", "model_ema", "state_dict_ema", "teacher_model"];
 
 impl Sites {
-    /// Finds them; `None` if there is none.
-    pub fn of(listing: &Listing) -> Option<Self> {
+    /// Finds them by a tensor that each of them has; `None` if there is none.
+    pub fn of(listing: &Listing, first: &str) -> Option<Self> {
         let prefixes =
-            listing.shapes.keys().filter_map(|name| name.strip_suffix(PATCHES)).filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
+            listing.shapes.keys().filter_map(|name| name.strip_suffix(first)).filter(|prefix| prefix.is_empty() || prefix.ends_with('.'));
         let (averages, raws): (Vec<&str>, Vec<&str>) = prefixes.partition(|prefix| is_average(prefix));
         let site = |prefix: &&str| Site::new(prefix, listing);
         match (raws.first().map(site), averages.first().map(site)) {
             (Some(raw), average) => {
-                Some(Self { average: average.filter(|average| average.shape_of(listing) == raw.shape_of(listing)), raw })
+                Some(Self { average: average.filter(|average| average.shape_of(first, listing) == raw.shape_of(first, listing)), raw })
             }
             (None, Some(average)) => Some(Self { raw: average, average: None }),
             (None, None) => None,
@@ -67,8 +64,8 @@ impl Site {
         Self { prefix: prefix.to_owned(), names }
     }
 
-    fn shape_of<'a>(&self, listing: &'a Listing) -> Option<&'a Vec<usize>> {
-        listing.shapes.get(self.names.get(PATCHES)?)
+    fn shape_of<'a>(&self, own: &str, listing: &'a Listing) -> Option<&'a Vec<usize>> {
+        listing.shapes.get(self.names.get(own)?)
     }
 
     /// The file's name of a tensor of this network.

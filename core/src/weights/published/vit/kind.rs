@@ -1,8 +1,8 @@
 //! Whose network a file has, and the recipe that would train such a one here.
 
+use super::super::listing::Listing;
+use super::super::site::Sites;
 use super::head::HeadSizes;
-use super::listing::Listing;
-use super::site::Sites;
 use super::sizes::Sizes;
 use crate::backbone::pos_embed::sincos_2d;
 use crate::error::{Error, Result};

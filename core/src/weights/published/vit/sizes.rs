@@ -1,7 +1,8 @@
 //! The sizes of a plain vision transformer, from the shapes of its tensors.
 
-use super::listing::Listing;
-use super::site::{PATCHES, Site};
+use super::super::listing::Listing;
+use super::super::site::Site;
+use super::PATCHES;
 
 /// What shapes say of a network.
 #[derive(Debug, Clone, PartialEq)]

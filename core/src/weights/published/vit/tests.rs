@@ -5,9 +5,10 @@ use std::path::Path;
 
 use burn::tensor::Device;
 
-use super::listing::Listing;
-use super::{Recognized, is_published};
+use super::super::listing::Listing;
+use super::super::{inspection, is_published, recognize};
 use crate::backbone::vit::Positions;
+use crate::error::Result;
 use crate::method::encoder_sizes;
 use crate::weights::inspection::{Inspection, inspect};
 use crate::weights::model_file::{Weights, WeightsKind};
@@ -41,22 +42,24 @@ fn blocks(stem: &str, width: usize, depth: usize) -> Shapes {
     (0..depth).flat_map(of).collect()
 }
 
-fn recognized(name: &str, shapes: Shapes) -> Recognized {
-    Recognized::of_listing(Listing::of_shapes(name, shapes, BTreeMap::new())).unwrap_or_else(|error| panic!("{name}: {error}"))
+fn recognized(name: &str, shapes: Shapes) -> Inspection {
+    inspected(Listing::of_shapes(name, shapes, BTreeMap::new())).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn inspected(mut listing: Listing) -> Result<Inspection> {
+    Ok(inspection(recognize(&mut listing)?, &listing))
 }
 
 #[track_caller]
 fn refused(shapes: Shapes, words: &[&str]) {
-    let Err(error) = Recognized::of_listing(Listing::of_shapes("x.pth", shapes, BTreeMap::new())) else {
-        panic!("{words:?} is not refused")
-    };
+    let Err(error) = inspected(Listing::of_shapes("x.pth", shapes, BTreeMap::new())) else { panic!("{words:?} is not refused") };
     let message = error.to_string();
     let missing: Vec<_> = words.iter().filter(|word| !message.contains(**word)).collect();
     assert!(missing.is_empty() && error.exit_status() == 3, "{missing:?} not in: {message}");
 }
 
 /// Width, blocks, heads, patch, image.
-fn sizes(found: &Recognized) -> [usize; 5] {
+fn sizes(found: &Inspection) -> [usize; 5] {
     let (backbone, [height, width]) = (&found.recipe.backbone, found.recipe.data.image);
     assert_eq!(height, width);
     let count = |key: &str| backbone.sizes.count(key);
@@ -76,7 +79,7 @@ fn published_backbones_have_their_published_sizes() {
     for (name, shapes, want, method) in cases {
         let found = recognized(name, vit("", shapes));
         assert_eq!((sizes(&found), found.recipe.method.as_str()), (want, method), "{name}");
-        let alone = found.encoder_alone().unwrap();
+        let alone = found.encoder_alone.unwrap();
         assert!(method != "dino" || alone.ends_with("backbone"), "{alone}");
         assert_eq!(found.recipe.data.mean, [0.485, 0.456, 0.406], "{name}");
         assert_eq!(found.recipe.backbone.sizes.number("eps"), Some(1e-6), "{name}");
@@ -92,11 +95,10 @@ fn moco_v3_has_twelve_heads_and_an_average() {
     shapes.insert("optimizer.state.0.exp_avg".into(), vec![384]);
     let found = recognized("vit-s-300ep.pth.tar", shapes);
     assert_eq!((sizes(&found), found.recipe.method.as_str()), ([384, 12, 12, 16, 224], "moco-v3"));
-    let inspection = found.inspection();
-    let why = |part: &str| inspection.left_over.iter().find(|tensor| tensor.name.contains(part)).map(|tensor| tensor.why.clone());
+    let why = |part: &str| found.left_over.iter().find(|tensor| tensor.name.contains(part)).map(|tensor| tensor.why.clone());
     assert!(why("head.0").unwrap().contains("head") && why("predictor").unwrap().contains("head"));
     assert!(why("optimizer").unwrap().contains("optimizer"));
-    let named = |name: &str| inspection.mapped.iter().find(|tensor| tensor.ours == name).map(|tensor| tensor.theirs.clone());
+    let named = |name: &str| found.mapped.iter().find(|tensor| tensor.ours == name).map(|tensor| tensor.theirs.clone());
     assert_eq!(named("blocks.3.attn.qkv.bias").unwrap(), "state_dict.module.base_encoder.blocks.3.attn.qkv.bias");
     assert_eq!(named("teacher.norm.bias").unwrap(), "state_dict.module.momentum_encoder.norm.bias");
 }
@@ -121,7 +123,7 @@ fn mae_brings_its_decoder() {
     let recipe = &found.recipe;
     assert_eq!((sizes(&found), recipe.method.as_str()), ([768, 12, 12, 16, 224], "mae"));
     assert_eq!(["width", "depth", "heads"].map(|key| recipe.decoder.count(key)), [512, 8, 16]);
-    assert_eq!((recipe.target.flag("norm_pix"), recipe.mask.number("ratio"), found.encoder_alone()), (Some(false), Some(0.75), None));
+    assert_eq!((recipe.target.flag("norm_pix"), recipe.mask.number("ratio"), found.encoder_alone), (Some(false), Some(0.75), None));
     let full = recognized("mae_pretrain_vit_base_full.pth", with_decoder.clone());
     assert_eq!(full.recipe.target.flag("norm_pix"), Some(true));
     let mut strange = with_decoder.clone();
@@ -149,21 +151,20 @@ fn registers_factors_and_groups_of_blocks_are_dinov2s() {
     let found = recognized("x.pth", shapes);
     assert_eq!(sizes(&found), [384, 12, 6, 14, 518]);
     let sizes = &found.recipe.backbone.sizes;
-    assert_eq!((found.encoder_alone(), sizes.count("registers")), (Some("DINOv2 backbone"), 4));
+    assert_eq!((found.encoder_alone, sizes.count("registers")), (Some("DINOv2 backbone"), 4));
     assert!(sizes.number("layer_scale").unwrap() > 0.0);
-    let inspection = found.inspection();
-    assert!(inspection.mapped.iter().any(|tensor| tensor.ours == "reg_token" && tensor.theirs == "register_tokens"));
-    assert!(inspection.left_over.iter().any(|tensor| tensor.name == "mask_token" && tensor.why.contains("hidden patches")));
+    assert!(found.mapped.iter().any(|tensor| tensor.ours == "reg_token" && tensor.theirs == "register_tokens"));
+    assert!(found.left_over.iter().any(|tensor| tensor.name == "mask_token" && tensor.why.contains("hidden patches")));
 }
 
 #[test]
 fn what_the_file_says_beats_what_is_usual() {
     let settings = BTreeMap::from([("args.num_heads".to_owned(), Setting::Number(8.0))]);
-    let found = Recognized::of_listing(Listing::of_shapes("dino.pth", vit("", [384, 2, 16, 197]), settings)).unwrap();
+    let found = inspected(Listing::of_shapes("dino.pth", vit("", [384, 2, 16, 197]), settings)).unwrap();
     assert_eq!(sizes(&found), [384, 2, 8, 16, 224]);
-    assert!(found.inspection().notes.is_empty());
+    assert!(found.notes.is_empty());
     let guessed = recognized("dino.pth", vit("", [384, 2, 16, 197]));
-    assert!(guessed.inspection().notes.iter().any(|note| note.contains("heads, 6")));
+    assert!(guessed.notes.iter().any(|note| note.contains("heads, 6")));
 }
 
 #[test]

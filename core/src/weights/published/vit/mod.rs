@@ -1,0 +1,107 @@
+//! Plain vision transformers: MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT and timm's.
+
+mod head;
+mod kind;
+mod network;
+#[cfg(test)]
+mod parity;
+mod sizes;
+#[cfg(test)]
+mod tests;
+
+use kind::Kind;
+use sizes::Sizes;
+
+use super::listing::Listing;
+use super::site::{Site, Sites};
+use super::{Found, left_over, unknown};
+use crate::error::Result;
+use crate::recipe::Recipe;
+use crate::weights::model_file::listed;
+
+/// The embedding of patches, which every one has.
+const PATCHES: &str = "patch_embed.proj.weight";
+
+/// Finds a plain vision transformer.
+///
+/// # Errors
+/// [`Error::Data`](crate::error::Error::Data) if it is one that is not understood.
+pub(super) fn recognize(listing: &mut Listing) -> Result<Option<Found>> {
+    let Some(sites) = Sites::of(listing, PATCHES) else { return Ok(None) };
+    let sizes = Sizes::of(&sites.raw, listing).map_err(|reason| unknown(listing, &reason))?;
+    let mut plan = network::plan(&sites, &sizes, listing);
+    if !plan.wrong.is_empty() {
+        return Err(unknown(listing, &listed(&plan.wrong)));
+    }
+    let kind = Kind::of(&sites, &sizes, listing)?;
+    let head = if matches!(kind, Kind::Dino | Kind::Ibot) { head::take(&sites, listing, sizes.width, &mut plan) } else { None };
+    let recipe = kind::recipe(kind, &sizes, head, listing)?;
+    let seen = Seen { has_head: head.is_some() || sizes.decoder.is_some(), sites, sizes, kind };
+    Ok(Some(Found {
+        what: seen.in_words(),
+        encoder_alone: (!seen.has_head).then(|| kind.alone()),
+        left_over: left_over(listing, &plan, |name| seen.why_left(name)),
+        notes: seen.notes(&recipe),
+        plan,
+        recipe,
+    }))
+}
+
+/// What is known of a network.
+struct Seen {
+    sites: Sites,
+    sizes: Sizes,
+    kind: Kind,
+    has_head: bool,
+}
+
+impl Seen {
+    fn in_words(&self) -> String {
+        let kind = self.kind.in_words();
+        let average = if self.sites.average.is_some() { ", and its running average, which teaches it" } else { "" };
+        match (self.kind, self.has_head) {
+            (Kind::Mae, true) => format!("{kind}, encoder and decoder{average}"),
+            (_, true) => format!("{kind}, backbone and head{average}"),
+            _ => format!("{}: an encoder alone{average}", self.kind.alone()),
+        }
+    }
+
+    fn notes(&self, recipe: &Recipe) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.sizes.guessed_heads {
+            notes.push(format!(
+                "the number of heads, {}, is that of published networks of width {}: files do not say it",
+                self.sizes.heads, self.sizes.width
+            ));
+        }
+        if self.sites.raw.name("norm.weight").is_none() {
+            notes.push("there is no last norm: the one before the classifier stands in, which was made for means of patches".into());
+        }
+        if self.sites.raw.name("dist_token").is_some() {
+            notes.push("the distillation token is a register here, with its position added: attention and features stay the same".into());
+        }
+        if self.kind == Kind::Mae && self.has_head {
+            notes.push(match recipe.target.flag("norm_pix") {
+                Some(true) => "the decoder is taken to predict pixels that are normalized patch by patch".into(),
+                _ => "the decoder is taken to predict pixels as they are".into(),
+            });
+        }
+        notes
+    }
+
+    /// Why a tensor is not used.
+    fn why_left(&self, name: &str) -> &'static str {
+        let words: Vec<&str> = name.split('.').collect();
+        let within = |site: &Site| name.strip_prefix(&site.prefix).map(|own| own.split('.').next().unwrap_or_default());
+        let own = self.sites.each().find_map(|(site, _)| within(site)).unwrap_or(words[0]);
+        match own {
+            "head" | "head_dist" | "fc" | "fc_norm" if matches!(self.kind, Kind::Deit | Kind::Classifier | Kind::Plain | Kind::Mae) => {
+                "a classifier"
+            }
+            "mask_token" | "masked_embed" => "stands in the place of hidden patches, which this encoder is not shown here",
+            _ if words.iter().any(|word| word.contains("head") || *word == "predictor") => "a head of another make than Maskroom's",
+            _ if words[0].contains("loss") || words.contains(&"center") => "state of the training",
+            _ => "part of no network that Maskroom knows",
+        }
+    }
+}

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::listing::Listing;
 use super::site::Site;
 use crate::error::Result;
-use crate::weights::safetensors_file::{HostTensor, TensorMap};
+use crate::weights::safetensors_file::HostTensor;
 
 /// A tensor of Maskroom's and how it is made.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Take {
+pub struct Take {
     /// Its name here.
     pub ours: String,
     /// Its shape here.
@@ -20,7 +20,7 @@ pub(super) struct Take {
 
 /// How a tensor is made, by the file's names.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Made {
+pub enum Made {
     /// It is there.
     Copied(String),
     /// It is not there, and does nothing when it is zero.
@@ -31,6 +31,10 @@ pub(super) enum Made {
     WithoutDistilled(String),
     /// A distillation token with its position added, and the table of positions: a register, which has none.
     Distilled(String, String),
+    /// Parts of the same size below one another; zeros for one that the network does without.
+    Stacked(Vec<Option<String>>),
+    /// Its rows in another order: for each row here, the one that it is there.
+    Rows(String, Vec<usize>),
 }
 
 /// All that becomes of a file.
@@ -48,16 +52,14 @@ impl Plan {
     /// Adds a tensor that was found.
     pub fn take(&mut self, ours: String, shape: Vec<usize>, made: Made) {
         match &made {
-            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) => drop(self.used.insert(name.clone())),
+            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) | Made::Rows(name, _) => {
+                self.used.insert(name.clone());
+            }
             Made::Distilled(token, table) => self.used.extend([token.clone(), table.clone()]),
+            Made::Stacked(parts) => self.used.extend(parts.iter().flatten().cloned()),
             Made::Zeros => {}
         }
         self.takes.push(Take { ours, shape, made });
-    }
-
-    /// Reads what is taken.
-    pub fn read(&self, listing: &mut Listing) -> Result<TensorMap> {
-        self.takes.iter().map(|take| Ok((take.ours.clone(), take.read(listing)?))).collect()
     }
 }
 
@@ -70,12 +72,18 @@ impl Made {
             Self::WithoutClass(name) => format!("{name}, and nothing for the class token"),
             Self::WithoutDistilled(name) => format!("{name} without the place of the distillation token"),
             Self::Distilled(token, table) => format!("{token} + its place in {table}"),
+            Self::Stacked(parts) => parts.iter().map(|part| part.as_deref().unwrap_or("zeros")).collect::<Vec<_>>().join(", then "),
+            Self::Rows(name, _) => format!("{name}, its rows in another order"),
         }
     }
 }
 
 impl Take {
-    fn read(&self, listing: &mut Listing) -> Result<HostTensor> {
+    /// Reads what it is made of, and makes it.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read(&self, listing: &Listing) -> Result<HostTensor> {
         let width = self.shape.last().copied().unwrap_or(1);
         let values = match &self.made {
             Made::Copied(name) => listing.tensor(name)?.values,
@@ -88,6 +96,22 @@ impl Take {
             Made::Distilled(token, table) => {
                 let (token, table) = (listing.tensor(token)?.values, listing.tensor(table)?.values);
                 token.iter().zip(&table[width..]).map(|(token, place)| token + place).collect()
+            }
+            Made::Stacked(parts) => {
+                let count: usize = self.shape.iter().product();
+                let mut values = Vec::with_capacity(count);
+                for part in parts {
+                    match part {
+                        Some(name) => values.append(&mut listing.tensor(name)?.values),
+                        None => values.resize(values.len() + count / parts.len(), 0.0),
+                    }
+                }
+                values
+            }
+            Made::Rows(name, order) => {
+                let values = listing.tensor(name)?.values;
+                let width = values.len() / order.len();
+                order.iter().flat_map(|&row| &values[row * width..(row + 1) * width]).copied().collect()
             }
         };
         Ok(HostTensor::new(self.shape.clone(), values))

@@ -292,6 +292,27 @@ fn programs_that_make_no_sense_end_soon() {
 }
 
 #[test]
+fn no_more_is_looked_at_and_kept_than_a_file_of_its_size_may_hold() {
+    // Each dictionary holds the one before it twice, under long names: 2^20 paths of a thousand letters.
+    let (left, right) = ("a".repeat(40), "b".repeat(40));
+    let mut doubling = int(1);
+    for index in 0..20_u8 {
+        let held = [b'q', index, b'0'];
+        let again = vec![b'h', index];
+        doubling.extend([&held[..], &dict(&[(&left, again.clone()), (&right, again)])].concat());
+    }
+    refused(with(&doubling), &["no end"]);
+    // An object of a large state, which is searched for the parts of a module, 4096 times.
+    let mut pairs = vec![("_parameters", b"}".to_vec()), ("_modules", b"}".to_vec())];
+    pairs.extend((0..20_000).map(|_| ("x", b"N".to_vec())));
+    let list = |id: u8| [&b"]("[..], &[b'h', id].repeat(64), b"e"].concat();
+    let object = object(&name("__main__", "Net"), &dict(&pairs));
+    refused(with(&[&object[..], b"q\x00", &list(0), b"q\x01", &list(1)].concat()), &["no end"]);
+    let twice = archive("x", &program(&dict(&[])), &[("0", bytes_of(&numbers())), ("0", bytes_of(&numbers()))]);
+    refused(twice, &["`x/data/0` is in it twice"]);
+}
+
+#[test]
 fn a_file_that_ends_early_is_refused_wherever_it_ends() {
     let pickle = program(&dict(&[("w", tensor(twelve(), 0, &[3, 4], &[4, 1])), ("epoch", int(3))]));
     let good = [

@@ -47,7 +47,7 @@ fn a_dropped_encoder_is_recognized_and_looked_through() {
     }
     assert!(preferences(&window).contains("dino_full.pth"), "it is remembered");
     // The first button has the focus, so that the keyboard is enough.
-    assert!(window.harness.get_by_label("Explore").is_focused());
+    window.wait_until("the first button has the focus", |harness| harness.get_by_label("Explore").is_focused());
     window.press(Modifiers::NONE, Key::Enter);
     window.wait_for("Run, dino_full.pth");
     window.wait_for("of the image, ");

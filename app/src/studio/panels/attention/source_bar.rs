@@ -29,8 +29,8 @@ pub struct Source {
 impl Source {
     /// Begins anew when another run is selected, or other weights.
     pub fn follow(&mut self, looked_at: LookedAt<'_>) {
-        if self.of != looked_at.path() {
-            let is_imported = matches!(looked_at, LookedAt::Imported(_));
+        let is_imported = matches!(looked_at, LookedAt::Imported(_));
+        if self.of != looked_at.path() || self.is_imported != is_imported {
             *self = Self { of: looked_at.path().to_path_buf(), is_imported, ..Self::default() };
         }
     }

@@ -7,6 +7,8 @@ pub mod golden;
 mod hugging_face;
 pub mod inspection;
 pub mod model_file;
+mod narrow;
+mod onnx;
 pub mod parameters;
 pub mod precision;
 mod published;

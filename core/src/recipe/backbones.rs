@@ -74,6 +74,7 @@ pub static BACKBONES: &[Kind] = &[
             Knob::choice("reduce_by", "how they become one", &["convolution", "mean"], "convolution"),
             Knob::choice("pos", "position code", &["sincos", "learned"], "learned"),
             Knob::flag("class_token", "whether the last stage has a class token", true),
+            Knob::float("map_eps", "what norms of patch embeddings and of reduced maps add to the variance", "", (1e-12, 1e-3), 1e-6),
         ],
     },
     Kind {

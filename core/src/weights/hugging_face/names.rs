@@ -1,6 +1,8 @@
 //! From Hugging Face's names and layouts to Maskroom's. Both the names that files have and those that the library's newest classes have
 //! are known, with and without the name of the encoder in front.
 
+mod pvt;
+
 use super::config::{Family, Head, Model};
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::swin::SwinConfig;
@@ -20,16 +22,20 @@ pub(super) fn converted(sizes: &MaskedConfig, model: &Model, theirs: TensorMap) 
         Family::Vit | Family::VitMae => "vit",
         Family::Beit => "beit",
         Family::Swin => "swin",
+        Family::Pvt => "pvt",
     };
     let mut conversion = Conversion { base, bias: model.bias, theirs, ours: TensorMap::new(), wrong: Vec::new() };
     let width = sizes.encoder.first_width();
     let patches = [sizes.encoder.channels(), sizes.encoder.patch()];
-    conversion.layer("patch_embed.proj", &["embeddings.patch_embeddings.projection"], &[width, patches[0], patches[1], patches[1]]);
+    if family != Family::Pvt {
+        conversion.layer("patch_embed.proj", &["embeddings.patch_embeddings.projection"], &[width, patches[0], patches[1], patches[1]]);
+    }
     conversion.norm("norm", &[model.last_norm], sizes.encoder.last_width());
     match &sizes.encoder {
         EncoderConfig::Vit(vit) => conversion.vit(vit),
         EncoderConfig::Swin(swin) => conversion.swin(swin),
-        EncoderConfig::Pvt(_) | EncoderConfig::ResNet(_) => {}
+        EncoderConfig::Pvt(pvt) => conversion.pvt(pvt),
+        EncoderConfig::ResNet(_) => {}
     }
     match model.architecture.head {
         Head::Absent => conversion.drop_heads(),
@@ -247,7 +253,7 @@ fn within(places: Names<'_>, names: Names<'_>) -> Vec<String> {
 
 /// For each number that Maskroom predicts of a token of the last stage - patches of its square in raster order, in each (row, column,
 /// channel) - the channel that a shuffle of channels to places (PixelShuffle) takes it from: (channel, row, column) of the whole square.
-fn unshuffled(stride: usize, patch: usize, channels: usize) -> Vec<usize> {
+pub(in crate::weights) fn unshuffled(stride: usize, patch: usize, channels: usize) -> Vec<usize> {
     let side = stride * patch;
     (0..side * side * channels)
         .map(|place| {

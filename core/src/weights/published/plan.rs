@@ -29,6 +29,8 @@ pub(super) enum Made {
     WithoutClass(String),
     /// Positions of class token, distillation token and patches, without that of the distillation token.
     WithoutDistilled(String),
+    /// Its rows in another order, by their places in the file.
+    Reordered(String, Vec<usize>),
     /// A distillation token with its position added, and the table of positions: a register, which has none.
     Distilled(String, String),
 }
@@ -48,7 +50,9 @@ impl Plan {
     /// Adds a tensor that was found.
     pub fn take(&mut self, ours: String, shape: Vec<usize>, made: Made) {
         match &made {
-            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) => drop(self.used.insert(name.clone())),
+            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) | Made::Reordered(name, _) => {
+                self.used.insert(name.clone());
+            }
             Made::Distilled(token, table) => self.used.extend([token.clone(), table.clone()]),
             Made::Zeros => {}
         }
@@ -69,6 +73,7 @@ impl Made {
             Self::Zeros => "zeros".into(),
             Self::WithoutClass(name) => format!("{name}, and nothing for the class token"),
             Self::WithoutDistilled(name) => format!("{name} without the place of the distillation token"),
+            Self::Reordered(name, _) => format!("{name}, its rows in the order of patches"),
             Self::Distilled(token, table) => format!("{token} + its place in {table}"),
         }
     }
@@ -84,6 +89,11 @@ impl Take {
             Made::WithoutDistilled(name) => {
                 let table = listing.tensor(name)?.values;
                 [&table[..width], &table[2 * width..]].concat()
+            }
+            Made::Reordered(name, order) => {
+                let values = listing.tensor(name)?.values;
+                let row = values.len() / order.len().max(1);
+                order.iter().flat_map(|&from| values[from * row..][..row].iter().copied()).collect()
             }
             Made::Distilled(token, table) => {
                 let (token, table) = (listing.tensor(token)?.values, listing.tensor(table)?.values);

@@ -14,6 +14,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub(super) use config::{exact_ratio, num_classes, resolve};
+pub(super) use names::unshuffled;
 
 use super::safetensors_file::{TensorMap, read_metadata};
 use crate::error::{Error, Result};

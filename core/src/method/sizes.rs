@@ -155,6 +155,7 @@ pub fn encoder_sizes(recipe: &Recipe) -> EncoderConfig {
             depth: sizes.count("depth"),
             heads: sizes.count("heads"),
             mlp_ratio,
+            has_class_token: sizes.flag("class_token").unwrap_or(true),
             registers: sizes.count("registers"),
             positions: match sizes.word("pos") {
                 Some("learned") => Positions::Learned,

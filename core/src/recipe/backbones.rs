@@ -28,6 +28,7 @@ pub static BACKBONES: &[Kind] = &[
             Knob::int("depth", "blocks", "", (1, 256), 12),
             Knob::int("heads", "attention heads of a block", "", (1, 256), 3),
             MLP_RATIO,
+            Knob::flag("class_token", "whether there is a class token; without one, an image's feature is the mean of its patches", true),
             Knob::int("registers", "extra tokens that stand for no patch", "", (0, 64), 0),
             Knob::choice("pos", "position code added to tokens", &["sincos", "learned", "none"], "sincos"),
             Knob::choice(

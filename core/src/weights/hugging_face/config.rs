@@ -41,7 +41,9 @@ pub(super) struct Architecture {
 pub(super) enum Family {
     Vit,
     VitMae,
+    /// BEiT, and data2vec, whose network is the same.
     Beit,
+    IJepa,
     Swin,
     Pvt,
 }
@@ -63,7 +65,7 @@ const fn class(name: &'static str, family: Family, head: Head) -> Architecture {
     Architecture { name, family, head }
 }
 
-const ARCHITECTURES: [Architecture; 13] = [
+const ARCHITECTURES: [Architecture; 17] = [
     class("ViTMAEForPreTraining", Family::VitMae, Head::Decoder),
     class("ViTMAEModel", Family::VitMae, Head::Absent),
     class("ViTForMaskedImageModeling", Family::Vit, Head::Pixels),
@@ -72,6 +74,10 @@ const ARCHITECTURES: [Architecture; 13] = [
     class("BeitForMaskedImageModeling", Family::Beit, Head::Classes),
     class("BeitModel", Family::Beit, Head::Absent),
     class("BeitForImageClassification", Family::Beit, Head::Absent),
+    class("Data2VecVisionModel", Family::Beit, Head::Absent),
+    class("Data2VecVisionForImageClassification", Family::Beit, Head::Absent),
+    class("IJepaModel", Family::IJepa, Head::Absent),
+    class("IJepaForImageClassification", Family::IJepa, Head::Absent),
     class("SwinForMaskedImageModeling", Family::Swin, Head::Pixels),
     class("SwinModel", Family::Swin, Head::Absent),
     class("SwinForImageClassification", Family::Swin, Head::Absent),
@@ -123,6 +129,12 @@ pub(super) fn read(folder: &Path) -> Result<Model> {
             set(&mut sets, "backbone.relative", &"none");
             set(&mut sets, "backbone.layer_scale", &0);
             ("simmim", [fields.flag_or("qkv_bias", true)?; 3])
+        }
+        Family::IJepa => {
+            plain(&fields, images, &mut sets)?;
+            set(&mut sets, "backbone.class_token", &false);
+            set(&mut sets, "backbone.pos", &"learned");
+            ("ijepa", [fields.flag_or("qkv_bias", true)?; 3])
         }
         Family::VitMae => {
             plain(&fields, images, &mut sets)?;

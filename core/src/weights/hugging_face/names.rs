@@ -20,6 +20,8 @@ pub(super) fn converted(sizes: &MaskedConfig, model: &Model, theirs: TensorMap) 
     let family = model.architecture.family;
     let base = match family {
         Family::Vit | Family::VitMae => "vit",
+        Family::IJepa => "ijepa",
+        Family::Beit if model.architecture.name.starts_with("Data2Vec") => "data2vec_vision",
         Family::Beit => "beit",
         Family::Swin => "swin",
         Family::Pvt => "pvt",
@@ -140,10 +142,13 @@ impl Conversion {
 
     fn vit(&mut self, vit: &VitConfig) {
         let (width, [rows, cols]) = (vit.width, vit.grid);
-        self.copy("cls_token", &["embeddings.cls_token"], &[1, 1, width]);
+        if vit.has_class_token {
+            self.copy("cls_token", &["embeddings.cls_token"], &[1, 1, width]);
+        }
         match vit.positions {
             Positions::Absent => self.zeros("pos_embed", &[1, 1 + rows * cols, width]),
-            _ => self.copy("pos_embed", &["embeddings.position_embeddings"], &[1, 1 + rows * cols, width]),
+            _ if vit.has_class_token => self.copy("pos_embed", &[POSITIONS], &[1, 1 + rows * cols, width]),
+            _ => self.positions_of_patches([1, rows * cols, width]),
         }
         let (table, gamma) = ([(2 * rows - 1) * (2 * cols - 1) + 3, vit.heads], [width]);
         if vit.relative == Relative::Shared {
@@ -167,6 +172,14 @@ impl Conversion {
             for (ours, names, shape) in more {
                 self.copy(&ours, &names.iter().map(String::as_str).collect::<Vec<_>>(), shape);
             }
+        }
+    }
+
+    /// Positions of patches alone; the class token's row is nobody's.
+    fn positions_of_patches(&mut self, shape: [usize; 3]) {
+        if let Some(table) = self.take(&[POSITIONS.to_owned()], &shape) {
+            let [_, count, width] = shape;
+            self.ours.insert("pos_embed".to_owned(), HostTensor::new([1, 1 + count, width], [vec![0.0; width], table.values].concat()));
         }
     }
 
@@ -245,6 +258,7 @@ impl Conversion {
 }
 
 const TABLE: &str = "relative_position_bias_table";
+const POSITIONS: &str = "embeddings.position_embeddings";
 
 /// Every name in every place.
 fn within(places: Names<'_>, names: Names<'_>) -> Vec<String> {

@@ -10,7 +10,7 @@ mod vit;
 use std::path::Path;
 
 use listing::Listing;
-use plan::{Made, Plan};
+use plan::{Made, Plan, is_computed};
 
 use super::hugging_face;
 use super::inspection::{Inspection, LeftOver, Mapped, Missing};
@@ -128,10 +128,12 @@ fn inspection(found: Found, listing: &Listing) -> Inspection {
 fn left_over(listing: &Listing, plan: &Plan, why: impl Fn(&str) -> &'static str) -> Vec<LeftOver> {
     let left = listing.shapes.iter().filter(|(name, _)| !plan.used.contains(*name));
     let reason = |name: &str| {
-        if name.split('.').any(|word| word.contains("optimizer") || word == "fp16_scaler") {
+        if name.split('.').any(|word| word.contains("optimizer") || matches!(word, "opt" | "scaler" | "fp16_scaler")) {
             "state of the optimizer"
         } else if name.ends_with("num_batches_tracked") || name.contains("running_") {
             "a count or a mean of training batches, which no look needs"
+        } else if is_computed(name) {
+            "which pairs of tokens share a number: it is computed here"
         } else {
             why(name)
         }
@@ -162,7 +164,8 @@ fn unknown(listing: &Listing, reason: &str) -> Error {
         count if count > SHOWN => format!("it holds {count} tensors: {}, …", shown.join(", ")),
         _ => format!("it holds {}", shown.join(", ")),
     };
-    let cure = "understood are plain ViTs as the code of MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT and timm saves them, \
-                Swins and PVTs as their own code, SimMIM's and timm's do, and other networks in folders of Hugging Face or as Maskroom's own files";
+    let cure = "understood are plain ViTs as the code of MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT, BEiT, data2vec, SimMIM, UM-MAE, MaskFeat, \
+                I-JEPA and timm saves them, Swins and PVTs as their own code, SimMIM's and timm's do, and other networks in folders of \
+                Hugging Face or as Maskroom's own files";
     Error::data(&listing.path, format!("its network is not understood: {reason}; {found}"), cure)
 }

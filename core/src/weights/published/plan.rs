@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::listing::Listing;
 use super::site::Site;
 use crate::error::Result;
+use crate::weights::hugging_face::unshuffled;
 use crate::weights::safetensors_file::{HostTensor, TensorMap};
 
 /// A tensor of Maskroom's and how it is made.
@@ -33,6 +34,15 @@ pub(super) enum Made {
     Reordered(String, Vec<usize>),
     /// A distillation token with its position added, and the table of positions: a register, which has none.
     Distilled(String, String),
+    /// Biases of queries and of values, and zeros for those of keys between them.
+    WithoutKeys(String, String),
+    /// A convolution of size 1 to the pixels of patches of this side and so many channels, which a shuffle of channels to places follows.
+    Unshuffled(String, [usize; 2]),
+}
+
+/// Which pairs of tokens share a number follows from the sizes, and files have it all the same.
+pub(super) fn is_computed(name: &str) -> bool {
+    name.ends_with("relative_position_index")
 }
 
 /// All that becomes of a file.
@@ -50,10 +60,12 @@ impl Plan {
     /// Adds a tensor that was found.
     pub fn take(&mut self, ours: String, shape: Vec<usize>, made: Made) {
         match &made {
-            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) | Made::Reordered(name, _) => {
-                self.used.insert(name.clone());
-            }
-            Made::Distilled(token, table) => self.used.extend([token.clone(), table.clone()]),
+            Made::Copied(name)
+            | Made::WithoutClass(name)
+            | Made::WithoutDistilled(name)
+            | Made::Reordered(name, _)
+            | Made::Unshuffled(name, _) => drop(self.used.insert(name.clone())),
+            Made::Distilled(one, other) | Made::WithoutKeys(one, other) => self.used.extend([one.clone(), other.clone()]),
             Made::Zeros => {}
         }
         self.takes.push(Take { ours, shape, made });
@@ -75,6 +87,8 @@ impl Made {
             Self::WithoutDistilled(name) => format!("{name} without the place of the distillation token"),
             Self::Reordered(name, _) => format!("{name}, its rows in the order of patches"),
             Self::Distilled(token, table) => format!("{token} + its place in {table}"),
+            Self::WithoutKeys(queries, values) => format!("{queries}, zeros, {values}"),
+            Self::Unshuffled(name, _) => format!("{name}, in the order of pixels"),
         }
     }
 }
@@ -98,6 +112,15 @@ impl Take {
             Made::Distilled(token, table) => {
                 let (token, table) = (listing.tensor(token)?.values, listing.tensor(table)?.values);
                 token.iter().zip(&table[width..]).map(|(token, place)| token + place).collect()
+            }
+            Made::WithoutKeys(queries, values) => {
+                let (queries, values) = (listing.tensor(queries)?.values, listing.tensor(values)?.values);
+                [&queries[..], &vec![0.0; values.len()], &values].concat()
+            }
+            Made::Unshuffled(name, [patch, channels]) => {
+                let values = listing.tensor(name)?.values;
+                let row = values.len() / self.shape[0];
+                unshuffled(1, *patch, *channels).into_iter().flat_map(|from| values[from * row..(from + 1) * row].to_vec()).collect()
             }
         };
         Ok(HostTensor::new(self.shape.clone(), values))
@@ -134,6 +157,14 @@ impl Network<'_> {
         }
     }
 
+    /// Makes sure that one of the file's tensors has the shape.
+    pub fn check(&mut self, name: &str, shape: &[usize]) {
+        match self.listing.shapes.get(name) {
+            Some(found) if found == shape => {}
+            found => self.plan.wrong.push(format!("{name} is {:?} instead of {shape:?}", found.cloned().unwrap_or_default())),
+        }
+    }
+
     /// A weight of the given shape and a bias as long as its first side.
     pub fn layer(&mut self, ours: &str, theirs: &[&str], shape: &[usize]) {
         for (kind, shape) in [("weight", shape), ("bias", &shape[..1])] {
@@ -142,10 +173,10 @@ impl Network<'_> {
         }
     }
 
-    /// What is part of the encoder, as its names begin, and not known makes it another network.
+    /// What is part of the encoder, as its names begin, and neither known nor computed from sizes makes it another network.
     pub fn refuse_strangers(&mut self, parts: &[&str]) {
-        let strangers =
-            self.site.names().filter(|(own, name)| parts.iter().any(|part| own.starts_with(part)) && !self.plan.used.contains(*name));
+        let is_part = |own: &str| parts.iter().any(|part| own.starts_with(part)) && !is_computed(own);
+        let strangers = self.site.names().filter(|(own, name)| is_part(own) && !self.plan.used.contains(*name));
         let wrong: Vec<String> = strangers.map(|(_, name)| format!("{name} is unknown")).collect();
         self.plan.wrong.extend(wrong);
     }

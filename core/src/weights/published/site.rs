@@ -58,7 +58,8 @@ fn is_average(prefix: &str) -> bool {
 }
 
 impl Site {
-    fn new(prefix: &str, listing: &Listing) -> Self {
+    /// What a file has below a prefix.
+    pub fn new(prefix: &str, listing: &Listing) -> Self {
         let own = listing.shapes.range(prefix.to_owned()..).map(|(name, _)| name).take_while(|name| name.starts_with(prefix));
         let names = own.map(|name| (unchunked(&name[prefix.len()..]), name.clone())).collect();
         Self { prefix: prefix.to_owned(), names }

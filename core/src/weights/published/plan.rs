@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::listing::Listing;
 use super::site::Site;
 use crate::error::Result;
-use crate::weights::hugging_face::unshuffled;
 use crate::weights::safetensors_file::{HostTensor, TensorMap};
 
 /// A tensor of Maskroom's and how it is made.
@@ -36,8 +35,6 @@ pub(super) enum Made {
     Distilled(String, String),
     /// Biases of queries and of values, and zeros for those of keys between them.
     WithoutKeys(String, String),
-    /// A convolution of size 1 to the pixels of patches of this side and so many channels, which a shuffle of channels to places follows.
-    Unshuffled(String, [usize; 2]),
 }
 
 /// Which pairs of tokens share a number follows from the sizes, and files have it all the same.
@@ -60,11 +57,9 @@ impl Plan {
     /// Adds a tensor that was found.
     pub fn take(&mut self, ours: String, shape: Vec<usize>, made: Made) {
         match &made {
-            Made::Copied(name)
-            | Made::WithoutClass(name)
-            | Made::WithoutDistilled(name)
-            | Made::Reordered(name, _)
-            | Made::Unshuffled(name, _) => drop(self.used.insert(name.clone())),
+            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) | Made::Reordered(name, _) => {
+                drop(self.used.insert(name.clone()))
+            }
             Made::Distilled(one, other) | Made::WithoutKeys(one, other) => self.used.extend([one.clone(), other.clone()]),
             Made::Zeros => {}
         }
@@ -85,10 +80,9 @@ impl Made {
             Self::Zeros => "zeros".into(),
             Self::WithoutClass(name) => format!("{name}, and nothing for the class token"),
             Self::WithoutDistilled(name) => format!("{name} without the place of the distillation token"),
-            Self::Reordered(name, _) => format!("{name}, its rows in the order of patches"),
+            Self::Reordered(name, _) => format!("{name}, its rows in the order of pixels"),
             Self::Distilled(token, table) => format!("{token} + its place in {table}"),
             Self::WithoutKeys(queries, values) => format!("{queries}, zeros, {values}"),
-            Self::Unshuffled(name, _) => format!("{name}, in the order of pixels"),
         }
     }
 }
@@ -116,11 +110,6 @@ impl Take {
             Made::WithoutKeys(queries, values) => {
                 let (queries, values) = (listing.tensor(queries)?.values, listing.tensor(values)?.values);
                 [&queries[..], &vec![0.0; values.len()], &values].concat()
-            }
-            Made::Unshuffled(name, [patch, channels]) => {
-                let values = listing.tensor(name)?.values;
-                let row = values.len() / self.shape[0];
-                unshuffled(1, *patch, *channels).into_iter().flat_map(|from| values[from * row..(from + 1) * row].to_vec()).collect()
             }
         };
         Ok(HostTensor::new(self.shape.clone(), values))

@@ -8,6 +8,7 @@ use super::kind::is_data2vec;
 use super::network::blocks;
 use super::sizes::{DecoderSizes, Sizes, fitting};
 use crate::backbone::vit::Relative;
+use crate::weights::hugging_face::unshuffled;
 
 /// What predicts, and what it says.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,8 +129,8 @@ fn outside(site: &Site, listing: &Listing) -> Option<Site> {
 }
 
 fn pixels(network: &mut Network<'_>, sizes: &Sizes) {
-    let (outputs, order) = (sizes.patch * sizes.patch * sizes.channels, [sizes.patch, sizes.channels]);
-    let made = |name| Made::Unshuffled(name, order);
+    let (outputs, order) = (sizes.patch * sizes.patch * sizes.channels, unshuffled(1, sizes.patch, sizes.channels));
+    let made = |name| Made::Reordered(name, order.clone());
     network.take("decoder.pred.weight", &["decoder.0.weight"], &[outputs, sizes.width], &[outputs, sizes.width, 1, 1], made);
     network.take("decoder.pred.bias", &["decoder.0.bias"], &[outputs], &[outputs], made);
 }

@@ -65,7 +65,7 @@ impl WeightsArguments {
         };
         let network = weights.network(kind, &context.looking_device()?.device)?;
         let fit = if self.fit { Fit::Stretch } else { Fit::Keep };
-        let (measured, encoder_alone) = (weights.measured(), weights.encoder_alone);
+        let (measured, encoder_alone) = (weights.measured()?, weights.encoder_alone);
         Ok(Looking { network, measured, encoder_alone, recipe: weights.recipe, step: weights.step, fit })
     }
 }

@@ -84,7 +84,10 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     };
     let why = || "the model has none: a training that starts from it begins with a new one".to_owned();
     Ok(Inspection {
-        mapped: weights.shapes().map(|(name, shape)| Mapped { ours: name.clone(), theirs: name.clone(), shape: shape.to_vec() }).collect(),
+        mapped: weights
+            .takes()
+            .map(|take| Mapped { ours: take.ours.clone(), theirs: take.made.in_words(), shape: take.shape.clone() })
+            .collect(),
         left_over: Vec::new(),
         missing: alone.map(|_| Missing { name: "decoder".into(), why: why() }).into_iter().collect(),
         notes: Vec::new(),

@@ -104,8 +104,16 @@ fn set(sets: &mut Sets, key: &str, value: &impl ToString) {
 /// # Errors
 /// [`Error::Data`] naming the field that is missing, wrong or not supported.
 pub(super) fn read(folder: &Path) -> Result<Model> {
+    read_by(folder, Fields::read)
+}
+
+/// The same of what `fields` reads.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_by(folder: &Path, fields: impl FnOnce(&Path) -> Result<Fields>) -> Result<Model> {
     let path = folder.join(FILE);
-    let fields = Fields::read(&path)?;
+    let fields = fields(&path)?;
     let architecture = architecture(&fields)?;
     match fields.get("hidden_act") {
         None => {}

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 pub(super) use config::{exact_ratio, num_classes, resolve};
 pub(super) use names::unshuffled;
 
-use super::safetensors_file::{TensorMap, read_metadata};
+use super::safetensors_file::read_metadata;
+use super::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::method;
 use crate::recipe::Recipe;
@@ -28,7 +29,7 @@ pub(super) struct Folder {
     /// The file of weights, or the index of its parts.
     pub path: PathBuf,
     /// The weights by Maskroom's names.
-    pub tensors: TensorMap,
+    pub tensors: Tensors,
     /// The model's class, if it is an encoder without anything that predicts.
     pub encoder_alone: Option<&'static str>,
 }
@@ -58,11 +59,21 @@ pub(super) fn recipe(folder: &Path) -> Result<Recipe> {
 /// As [`recipe`], and naming the tensors that are missing, of another shape, or left over.
 pub(super) fn open(folder: &Path) -> Result<Folder> {
     let model = config::read(folder)?;
-    let (path, theirs) = shards::read(folder)?;
+    let listing = shards::read(folder)?;
+    let path = listing.path.clone();
     let sizes = method::sizes(&model.recipe)?;
-    let tensors = names::converted(&sizes, &model, theirs).map_err(|wrong| {
+    let takes = names::takes(&sizes, &model, listing.shapes.clone()).map_err(|wrong| {
         let cure = "these weights do not belong to the config.json beside them: use both as `save_pretrained` wrote them";
         Error::data(&path, super::model_file::listed(&wrong), cure)
     })?;
+    let tensors = Tensors::new(listing, takes);
     Ok(Folder { path, tensors, encoder_alone: model.has_no_head().then_some(model.architecture.name), recipe: model.recipe })
+}
+
+/// Whether settings, or an index of parts, that are in memory can be read.
+#[cfg(test)]
+pub(super) fn reads(text: &[u8]) -> bool {
+    let folder = Path::new("nowhere");
+    let config = config::read_by(folder, |path| fields::Fields::of(path, text));
+    config.is_ok() || fields::Fields::of(folder, text).is_ok_and(|index| shards::parts(&index).is_ok())
 }

@@ -3,6 +3,8 @@
 
 mod pvt;
 
+use std::collections::BTreeMap;
+
 use super::config::{Family, Head, Model};
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::swin::SwinConfig;
@@ -10,13 +12,13 @@ use crate::backbone::vit::{Positions, Relative, VitConfig};
 use crate::backbone::window::side_within;
 use crate::method::decoder::DecoderConfig;
 use crate::method::masked_model::MaskedConfig;
-use crate::weights::safetensors_file::{HostTensor, TensorMap};
+use crate::weights::published::plan::{Made, Take};
 
-/// The weights of a network by Maskroom's names; those that the model does without are zero.
+/// How the weights of a network are made of tensors of these shapes; those that the model does without are zero.
 ///
 /// # Errors
 /// Every tensor that is missing, of another shape, or left over.
-pub(super) fn converted(sizes: &MaskedConfig, model: &Model, theirs: TensorMap) -> Result<TensorMap, Vec<String>> {
+pub(super) fn takes(sizes: &MaskedConfig, model: &Model, theirs: BTreeMap<String, Vec<usize>>) -> Result<Vec<Take>, Vec<String>> {
     let family = model.architecture.family;
     let base = match family {
         Family::Vit | Family::VitMae => "vit",
@@ -26,7 +28,7 @@ pub(super) fn converted(sizes: &MaskedConfig, model: &Model, theirs: TensorMap) 
         Family::Swin => "swin",
         Family::Pvt => "pvt",
     };
-    let mut conversion = Conversion { base, bias: model.bias, theirs, ours: TensorMap::new(), wrong: Vec::new() };
+    let mut conversion = Conversion { base, bias: model.bias, theirs, ours: Vec::new(), wrong: Vec::new() };
     let width = sizes.encoder.first_width();
     let patches = [sizes.encoder.channels(), sizes.encoder.patch()];
     if family != Family::Pvt {
@@ -58,40 +60,45 @@ struct Conversion {
     base: &'static str,
     /// Whether queries, keys and values have a bias.
     bias: [bool; 3],
-    theirs: TensorMap,
-    ours: TensorMap,
+    /// Shapes of what nothing has been made of yet.
+    theirs: BTreeMap<String, Vec<usize>>,
+    ours: Vec<Take>,
     wrong: Vec<String>,
 }
 
 impl Conversion {
-    fn end(mut self) -> Result<TensorMap, Vec<String>> {
+    fn end(mut self) -> Result<Vec<Take>, Vec<String>> {
         // Which pairs of a window share a number is computed here.
         self.theirs.retain(|name, _| !name.ends_with("relative_position_index"));
         self.wrong.extend(self.theirs.keys().map(|name| format!("{name} is left over")));
         if self.wrong.is_empty() { Ok(self.ours) } else { Err(self.wrong) }
     }
 
-    /// Takes the tensor that has one of these names.
-    fn take(&mut self, names: &[String], shape: &[usize]) -> Option<HostTensor> {
+    /// Finds the tensor that has one of these names, and gives the name.
+    fn find(&mut self, names: &[String], shape: &[usize]) -> Option<String> {
         let all = names.iter().flat_map(|name| [format!("{}.{name}", self.base), name.clone()]);
         let found = all.into_iter().find_map(|name| self.theirs.remove_entry(&name));
         match found {
-            Some((_, tensor)) if tensor.shape == shape => return Some(tensor),
-            Some((name, tensor)) => self.wrong.push(format!("{name} is {:?} instead of {shape:?}", tensor.shape)),
+            Some((name, there)) if there == shape => return Some(name),
+            Some((name, there)) => self.wrong.push(format!("{name} is {there:?} instead of {shape:?}")),
             None => self.wrong.push(format!("{} is missing", names[0])),
         }
         None
     }
 
+    fn take(&mut self, ours: &str, shape: &[usize], made: Made) {
+        self.ours.push(Take { ours: ours.to_owned(), shape: shape.to_vec(), made });
+    }
+
     fn copy(&mut self, ours: &str, names: Names<'_>, shape: &[usize]) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        if let Some(tensor) = self.take(&names, shape) {
-            self.ours.insert(ours.to_owned(), tensor);
+        if let Some(name) = self.find(&names, shape) {
+            self.take(ours, shape, Made::Copied(name));
         }
     }
 
     fn zeros(&mut self, ours: &str, shape: &[usize]) {
-        self.ours.insert(ours.to_owned(), HostTensor::new(shape, vec![0.0; shape.iter().product()]));
+        self.take(ours, shape, Made::Zeros);
     }
 
     /// A weight of the given shape and a bias as long as its first side.
@@ -126,17 +133,20 @@ impl Conversion {
 
     /// Queries, keys and values one below the other, zeros for those that are not there.
     fn stacked(&mut self, ours: &str, at: Names<'_>, kind: &str, is_there: [bool; 3], shape: &[usize]) {
-        let mut values = Vec::new();
+        let shape_of_all = [&[3 * shape[0]], &shape[1..]].concat();
+        if is_there == [false; 3] {
+            return self.zeros(ours, &shape_of_all);
+        }
+        let mut parts = Vec::new();
         for (is_there, (old, new)) in is_there.into_iter().zip([("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj")]) {
             let names = ["attention.attention.", "attention.self.", "attention."].map(|place| format!("{place}{old}.{kind}"));
             let names = names.into_iter().chain([format!("attention.{new}.{kind}")]).collect::<Vec<_>>();
             let names = within(at, &names.iter().map(String::as_str).collect::<Vec<_>>());
-            let part = if is_there { self.take(&names, shape).map(|part| part.values) } else { Some(vec![0.0; shape.iter().product()]) };
-            values.extend(part.unwrap_or_default());
+            parts.extend(if is_there { self.find(&names, shape).map(Some) } else { Some(None) });
         }
-        let shape = [&[3 * shape[0]], &shape[1..]].concat();
-        if values.len() == shape.iter().product::<usize>() {
-            self.ours.insert(ours.to_owned(), HostTensor::new(shape, values));
+        // What is missing has been noted.
+        if parts.len() == 3 {
+            self.take(ours, &shape_of_all, Made::Stacked(parts));
         }
     }
 
@@ -228,10 +238,9 @@ impl Conversion {
         let outputs = stride * stride * sizes.prediction_width;
         let order = unshuffled(stride, sizes.encoder.patch(), sizes.encoder.channels());
         for (kind, shape) in [("weight", &[outputs, inputs, 1, 1][..]), ("bias", &[outputs])] {
-            let Some(tensor) = self.take(&[format!("decoder.0.{kind}")], shape) else { continue };
-            let row = tensor.values.len() / outputs;
-            let values = order.iter().flat_map(|&from| tensor.values[from * row..(from + 1) * row].iter().copied()).collect();
-            self.ours.insert(format!("decoder.pred.{kind}"), HostTensor::new(&shape[..shape.len().min(2)], values));
+            if let Some(name) = self.find(&[format!("decoder.0.{kind}")], shape) {
+                self.take(&format!("decoder.pred.{kind}"), &shape[..shape.len().min(2)], Made::Reordered(name, order.clone()));
+            }
         }
     }
 
@@ -240,14 +249,14 @@ impl Conversion {
         let base = format!("{}.", self.base);
         let of_heads = ["pooler.", "classifier.", "decoder.", "lm_head."];
         let mask_token = ["embeddings.mask_token".to_owned(), format!("{base}embeddings.mask_token")];
-        if let Some(token) = mask_token.iter().find_map(|name| self.theirs.remove(name)) {
-            self.ours.insert("mask_token".to_owned(), token);
+        if let Some((name, shape)) = mask_token.iter().find_map(|name| self.theirs.remove_entry(name)) {
+            self.take("mask_token", &shape, Made::Copied(name));
         }
         // A classifier can say what is in a patch.
         for kind in ["weight", "bias"] {
             let name = format!("classifier.{kind}");
-            if let Some(tensor) = self.theirs.remove(&name) {
-                self.ours.insert(name, tensor);
+            if let Some(shape) = self.theirs.remove(&name) {
+                self.take(&name, &shape, Made::Copied(name.clone()));
             }
         }
         self.theirs.retain(|name, _| {

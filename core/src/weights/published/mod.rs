@@ -1,8 +1,8 @@
 //! Weights as the papers' own code and the libraries timm and torchvision save them, in files of PyTorch or in safetensors without a recipe.
 //! Names tell which family of networks it is of and whose, shapes tell the sizes, and the tensors get Maskroom's names.
 
-mod listing;
-mod plan;
+pub(super) mod listing;
+pub(super) mod plan;
 mod pyramid;
 mod site;
 mod vit;
@@ -14,7 +14,8 @@ use plan::{Made, Plan, is_computed};
 
 use super::hugging_face;
 use super::inspection::{Inspection, LeftOver, Mapped, Missing};
-use super::safetensors_file::{TensorMap, read_metadata};
+use super::safetensors_file::read_metadata;
+use super::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 
@@ -23,7 +24,7 @@ pub(super) struct Published {
     /// What would train such a network here.
     pub recipe: Recipe,
     /// The weights by Maskroom's names.
-    pub tensors: TensorMap,
+    pub tensors: Tensors,
     /// What it is, if it is an encoder without anything that was put on it for training.
     pub encoder_alone: Option<&'static str>,
 }
@@ -76,7 +77,7 @@ pub(super) fn recipe(file: &Path) -> Result<Recipe> {
 pub(super) fn open(file: &Path) -> Result<Published> {
     let mut listing = Listing::read(file)?;
     let found = recognize(&mut listing)?;
-    Ok(Published { encoder_alone: found.encoder_alone, tensors: found.plan.read(&mut listing)?, recipe: found.recipe })
+    Ok(Published { encoder_alone: found.encoder_alone, tensors: Tensors::new(listing, found.plan.takes), recipe: found.recipe })
 }
 
 /// Says what a file has and what becomes of it.

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::listing::Listing;
 use super::site::Site;
 use crate::error::Result;
-use crate::weights::safetensors_file::{HostTensor, TensorMap};
+use crate::weights::safetensors_file::HostTensor;
 
 /// A tensor of Maskroom's and how it is made.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Take {
+pub struct Take {
     /// Its name here.
     pub ours: String,
     /// Its shape here.
@@ -20,7 +20,7 @@ pub(super) struct Take {
 
 /// How a tensor is made, by the file's names.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Made {
+pub enum Made {
     /// It is there.
     Copied(String),
     /// It is not there, and does nothing when it is zero.
@@ -33,8 +33,8 @@ pub(super) enum Made {
     Reordered(String, Vec<usize>),
     /// A distillation token with its position added, and the table of positions: a register, which has none.
     Distilled(String, String),
-    /// Biases of queries and of values, and zeros for those of keys between them.
-    WithoutKeys(String, String),
+    /// Parts of the same size below one another; zeros for one that the network does without.
+    Stacked(Vec<Option<String>>),
 }
 
 /// Which pairs of tokens share a number follows from the sizes, and files have it all the same.
@@ -58,17 +58,13 @@ impl Plan {
     pub fn take(&mut self, ours: String, shape: Vec<usize>, made: Made) {
         match &made {
             Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) | Made::Reordered(name, _) => {
-                drop(self.used.insert(name.clone()))
+                self.used.insert(name.clone());
             }
-            Made::Distilled(one, other) | Made::WithoutKeys(one, other) => self.used.extend([one.clone(), other.clone()]),
+            Made::Distilled(token, table) => self.used.extend([token.clone(), table.clone()]),
+            Made::Stacked(parts) => self.used.extend(parts.iter().flatten().cloned()),
             Made::Zeros => {}
         }
         self.takes.push(Take { ours, shape, made });
-    }
-
-    /// Reads what is taken.
-    pub fn read(&self, listing: &mut Listing) -> Result<TensorMap> {
-        self.takes.iter().map(|take| Ok((take.ours.clone(), take.read(listing)?))).collect()
     }
 }
 
@@ -82,13 +78,17 @@ impl Made {
             Self::WithoutDistilled(name) => format!("{name} without the place of the distillation token"),
             Self::Reordered(name, _) => format!("{name}, its rows in the order of pixels"),
             Self::Distilled(token, table) => format!("{token} + its place in {table}"),
-            Self::WithoutKeys(queries, values) => format!("{queries}, zeros, {values}"),
+            Self::Stacked(parts) => parts.iter().map(|part| part.as_deref().unwrap_or("zeros")).collect::<Vec<_>>().join(", then "),
         }
     }
 }
 
 impl Take {
-    fn read(&self, listing: &mut Listing) -> Result<HostTensor> {
+    /// Reads what it is made of, and makes it.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read(&self, listing: &Listing) -> Result<HostTensor> {
         let width = self.shape.last().copied().unwrap_or(1);
         let values = match &self.made {
             Made::Copied(name) => listing.tensor(name)?.values,
@@ -107,9 +107,16 @@ impl Take {
                 let (token, table) = (listing.tensor(token)?.values, listing.tensor(table)?.values);
                 token.iter().zip(&table[width..]).map(|(token, place)| token + place).collect()
             }
-            Made::WithoutKeys(queries, values) => {
-                let (queries, values) = (listing.tensor(queries)?.values, listing.tensor(values)?.values);
-                [&queries[..], &vec![0.0; values.len()], &values].concat()
+            Made::Stacked(parts) => {
+                let count: usize = self.shape.iter().product();
+                let mut values = Vec::with_capacity(count);
+                for part in parts {
+                    match part {
+                        Some(name) => values.append(&mut listing.tensor(name)?.values),
+                        None => values.resize(values.len() + count / parts.len(), 0.0),
+                    }
+                }
+                values
             }
         };
         Ok(HostTensor::new(self.shape.clone(), values))

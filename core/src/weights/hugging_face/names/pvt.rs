@@ -2,7 +2,7 @@
 
 use super::Conversion;
 use crate::backbone::pvt::PvtConfig;
-use crate::weights::safetensors_file::HostTensor;
+use crate::weights::published::plan::Made;
 
 impl Conversion {
     /// All of it but the norm behind the last block.
@@ -54,10 +54,10 @@ impl Conversion {
             return self.zeros(ours, &whole);
         }
         let names = parts.iter().map(|part| format!("{theirs}.attention.self.{part}.{kind}"));
-        let found: Vec<_> = names.map(|name| self.take(&[name], shape)).collect();
-        if let Some(found) = found.into_iter().collect::<Option<Vec<HostTensor>>>() {
-            let values = found.into_iter().flat_map(|part| part.values).collect::<Vec<_>>();
-            self.ours.insert(ours.to_owned(), HostTensor::new(whole, values));
+        let found: Vec<_> = names.map(|name| self.find(&[name], shape)).collect();
+        // What is missing has been noted.
+        if found.iter().all(Option::is_some) {
+            self.take(ours, &whole, Made::Stacked(found));
         }
     }
 }

@@ -49,7 +49,7 @@ fn qkv_bias(network: &mut Network<'_>, ours: &str, theirs: &str, width: usize) {
     match (network.site.name(&all), network.site.name(&values).cloned()) {
         (None, Some(values)) => {
             network.check(&values, &[width]);
-            network.take(&ours, &[&queries], &[3 * width], &[width], |queries| Made::WithoutKeys(queries, values));
+            network.take(&ours, &[&queries], &[3 * width], &[width], |queries| Made::Stacked(vec![Some(queries), None, Some(values)]));
         }
         (None, None) => network.plan.take(format!("{}{ours}", network.ours), vec![3 * width], Made::Zeros),
         _ => network.copy(&ours, &[&all], &[3 * width]),

@@ -233,10 +233,10 @@ fn positions_without_the_class_token_leave_it_none() {
     tensors.insert("reg_token".into(), HostTensor::new([1, 2, 64], vec![0.25; 128]));
     write(&path, &tensors, &BTreeMap::new()).unwrap();
     let weights = Weights::open(&path).unwrap();
-    let table = weights.tensor("pos_embed").unwrap();
+    let table = weights.tensor("pos_embed").unwrap().unwrap();
     assert_eq!(table.shape, [1, 17, 64]);
     assert!(table.values[..64].iter().all(|&value| value == 0.0) && table.values[64..].iter().all(|&value| value == 0.5));
-    assert_eq!(weights.tensor("reg_token").unwrap().shape, [1, 2, 64]);
+    assert_eq!(weights.tensor("reg_token").unwrap().unwrap().shape, [1, 2, 64]);
     let crate::backbone::encoder::EncoderConfig::Vit(config) = encoder_sizes(&weights.recipe) else { panic!("a vit") };
     assert_eq!((config.registers, config.positions), (2, Positions::Learned));
 }

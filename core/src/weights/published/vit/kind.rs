@@ -1,14 +1,14 @@
 //! Whose network a file has, and the recipe that would train such a one here.
 
+use super::super::dino_head::HeadSizes;
 use super::super::listing::Listing;
 use super::super::site::Sites;
-use super::head::HeadSizes;
+use super::super::{IMAGENET, resolved};
 use super::sizes::Sizes;
 use crate::backbone::pos_embed::sincos_2d;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::recipe::Recipe;
-use crate::weights::hugging_face::{exact_ratio, resolve};
-use crate::weights::torch_file::Setting;
+use crate::weights::hugging_face::exact_ratio;
 
 /// Whose network it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Kind {
         if (sizes.layer_scale.is_some() && has("mask_token")) || name.contains("dinov2") {
             return Ok(Self::DinoV2);
         }
-        if name.contains("dino") || beside("head.last_layer.weight_v") || says(listing, "arch", "dino") || sites.have_word("teacher") {
+        if name.contains("dino") || beside("head.last_layer.weight_v") || listing.says("arch", "dino") || sites.have_word("teacher") {
             return Ok(Self::Dino);
         }
         if has("dist_token") || name.contains("deit") {
@@ -102,21 +102,12 @@ impl Kind {
     }
 }
 
-fn says(listing: &Listing, key: &str, word: &str) -> bool {
-    let is_so = |(path, setting): (&String, &Setting)| {
-        path.rsplit('.').next() == Some(key) && matches!(setting, Setting::Word(text) if text.to_lowercase().contains(word))
-    };
-    listing.settings.iter().any(is_so)
-}
-
 fn is_sincos(table: &[f32], sizes: &Sizes) -> bool {
     let [rows, cols] = sizes.grid;
     let fixed = sincos_2d(sizes.width, rows, cols);
     fixed.len() == table.len() && fixed.iter().zip(table).all(|(fixed, value)| (fixed - value).abs() < 2e-3)
 }
 
-/// What all papers here normalize images by.
-const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 /// What norms of plain transformers add to the variance, in timm and in the papers' own code.
 const EPS: f64 = 1e-6;
 /// Where learned factors of branches start, in DINOv2.
@@ -125,7 +116,7 @@ const LAYER_SCALE: f64 = 1e-5;
 /// The recipe that would train such a network.
 ///
 /// # Errors
-/// [`Error::Data`] if there can be none of such sizes.
+/// [`Error::Data`](crate::error::Error::Data) if there can be none of such sizes.
 pub(super) fn recipe(kind: Kind, sizes: &Sizes, head: Option<HeadSizes>, listing: &Listing) -> Result<Recipe> {
     let mut sets = Vec::new();
     let mut set = |key: &str, value: &dyn ToString| sets.push((key.to_owned(), value.to_string()));
@@ -168,13 +159,7 @@ pub(super) fn recipe(kind: Kind, sizes: &Sizes, head: Option<HeadSizes>, listing
         set("decoder.batch_norm", &head.batch_norm);
         set("decoder.lengths", &if listing.flag("norm_last_layer") == Some(false) { "free" } else { "one" });
     }
-    resolve(kind.method(), sets).map_err(|error| match error {
-        Error::Recipe(problems) => {
-            let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            Error::data(&listing.path, format!("its network is of sizes that Maskroom has none of: {all}"), "use a model of other sizes")
-        }
-        other => other,
-    })
+    resolved(kind.method(), sets, listing)
 }
 
 /// Whether MAE's decoder predicts pixels that are normalized patch by patch. The files do not say it; the published ones made for drawing,

@@ -1,6 +1,5 @@
 //! Plain vision transformers: MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT and timm's.
 
-mod head;
 mod kind;
 mod network;
 #[cfg(test)]
@@ -12,6 +11,7 @@ mod tests;
 use kind::Kind;
 use sizes::Sizes;
 
+use super::dino_head;
 use super::listing::Listing;
 use super::site::{Site, Sites};
 use super::{Found, left_over, unknown};
@@ -34,7 +34,7 @@ pub(super) fn recognize(listing: &mut Listing) -> Result<Option<Found>> {
         return Err(unknown(listing, &listed(&plan.wrong)));
     }
     let kind = Kind::of(&sites, &sizes, listing)?;
-    let head = if matches!(kind, Kind::Dino | Kind::Ibot) { head::take(&sites, listing, sizes.width, &mut plan) } else { None };
+    let head = if matches!(kind, Kind::Dino | Kind::Ibot) { dino_head::take(&sites, listing, sizes.width, &mut plan) } else { None };
     let recipe = kind::recipe(kind, &sizes, head, listing)?;
     let seen = Seen { has_head: head.is_some() || sizes.decoder.is_some(), sites, sizes, kind };
     Ok(Some(Found {

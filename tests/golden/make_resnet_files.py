@@ -1,14 +1,16 @@
 """Tiny checkpoints of residual networks as the papers' code saves them, and what torchvision's blocks make of them.
 
-    python -m venv venv && venv/bin/pip install torch torchvision numpy pillow safetensors
+    python -m venv venv && venv/bin/pip install torch torchvision transformers numpy pillow safetensors
     venv/bin/python tests/golden/make_resnet_files.py
 
-Writes tests/golden/torch/*_resnet.* and tests/golden/torch/expected_resnet.safetensors: for each file `NAME/maps [2, places, width]` that leave
-the last stage, of the images of tests/golden/hugging_face/vit, every pixel of which becomes a square of 3x3, and of MoCo and SwAV also the
-answers of the head. Nothing of it is anybody's weights: all numbers are noise.
+Writes tests/golden/torch/*_resnet.* and tests/golden/torch/expected_resnet.safetensors: for each file `NAME/maps [2, places, width]` that
+leave the last stage, of the images of tests/golden/hugging_face/vit, every pixel of which becomes a square of 3x3, and of MoCo and SwAV
+also the answers of the head. And tests/golden/hugging_face/resnet, a folder as transformers writes it, whose maps are expected there too.
+Nothing of it is anybody's weights: all numbers are noise.
 """
 
 import collections
+import json
 from pathlib import Path
 
 import numpy
@@ -17,6 +19,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from transformers import ResNetConfig, ResNetForImageClassification
 
 GOLDEN = Path(__file__).parent
 OUT = GOLDEN / "torch"
@@ -92,13 +95,14 @@ def moco():
     state = stated(query, "module.encoder_q.", torch.float16) | stated(key, "module.encoder_k.", torch.float16)
     state |= {"module.queue": torch.zeros(6, 32), "module.queue_ptr": torch.zeros(1, dtype=torch.long)}
     optimizer = {"state": {}, "param_groups": [{"lr": 0.03, "params": [0]}]}
-    torch.save({"epoch": 2, "arch": "resnet18", "state_dict": state, "optimizer": optimizer}, OUT / "moco_resnet.pth.tar", _use_new_zipfile_serialization=False)
+    saved = {"epoch": 2, "arch": "resnet18", "state_dict": state, "optimizer": optimizer}
+    torch.save(saved, OUT / "moco_resnet.pth.tar", _use_new_zipfile_serialization=False)
     for name, model in (("moco", key), ("moco_raw", query)):
         EXPECTED[f"{name}/maps"], EXPECTED[f"{name}/answers"] = rows(model.maps(images())), model(images())
 
 
 def swav():
-    """SwAV: bottlenecks twice as wide inside, a projection with a norm, and prototypes. The head is normalized by the batch, as in training."""
+    """SwAV: bottlenecks twice as wide inside, a projection with a norm, and prototypes. The norm is over the batch, as in training."""
     model = Tiny(Bottleneck, 1, base_width=128)
     model.projection_head = nn.Sequential(nn.Linear(model.features, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 5))
     model.prototypes = nn.Linear(5, 7, bias=False)
@@ -129,9 +133,21 @@ def byol():
     EXPECTED["byol/maps"], EXPECTED["byol_raw/maps"] = rows(target.maps(images())), rows(online.maps(images()))
 
 
+def hugging_face():
+    """A classifier of transformers, and the maps of its encoder for an image that is a ramp."""
+    config = ResNetConfig(embedding_size=1, hidden_sizes=[4, 8, 16, 32], depths=[1, 2, 1, 1], layer_type="bottleneck", num_labels=3)
+    model, folder = scrambled(ResNetForImageClassification(config), 9), GOLDEN / "hugging_face/resnet"
+    model.save_pretrained(folder)
+    settings = json.loads((folder / "config.json").read_text())
+    settings.pop("transformers_version")
+    (folder / "config.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
+    ramp = (torch.arange(40 * 48 * 3) % 97 - 48).float() / 32
+    EXPECTED["hugging_face/maps"] = rows(model.resnet(ramp.view(1, 40, 48, 3).permute(0, 3, 1, 2)).last_hidden_state)
+
+
 OUT.mkdir(exist_ok=True)
 with torch.no_grad():
-    for make in (moco, swav, byol):
+    for make in (moco, swav, byol, hugging_face):
         make()
 save_file({name: value.detach().float().contiguous() for name, value in EXPECTED.items()}, OUT / "expected_resnet.safetensors")
 for path in sorted(OUT.glob("*resnet*")):

@@ -4,9 +4,9 @@ use super::super::listing::Listing;
 use super::super::site::Sites;
 use super::super::{IMAGENET, resolved};
 use super::head::{self, Head};
-use crate::backbone::resnet::{ResNetConfig, Stem};
+use crate::backbone::resnet::ResNetConfig;
 use crate::error::Result;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, resnet_knobs};
 
 /// Whose network it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,12 +179,10 @@ pub(super) fn recipe(kind: Kind, config: &ResNetConfig, head: Option<&Head>, lis
     set("backbone.preset", &format!("{:?}", name(config).unwrap_or_default()));
     set("backbone.kind", &"resnet");
     set("backbone.patch", &1);
-    set("backbone.width", &config.width);
-    set("backbone.depths", &format!("{:?}", config.depths));
-    set("backbone.block", &if config.bottleneck { "bottleneck" } else { "basic" });
-    set("backbone.inner", &config.inner);
-    set("backbone.stem", &if config.stem == Stem::Large { "large" } else { "small" });
     set("backbone.drop_path", &0);
+    for (key, value) in resnet_knobs(config) {
+        set(&format!("backbone.{key}"), &value);
+    }
     for (key, value) in head.iter().flat_map(|head| &head.settings) {
         set(&format!("decoder.{key}"), value);
     }

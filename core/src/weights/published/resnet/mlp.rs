@@ -50,8 +50,8 @@ pub(super) struct Sizes {
 }
 
 impl Mlp {
-    /// The MLP below a name, or the single layer of that name; `None` if there is none or it has other parts. Between two layers an activation
-    /// must have a place.
+    /// The MLP below a name, or the single layer of that name; `None` if there is none or it has other parts. Between two layers there must
+    /// be place for an activation.
     pub fn of(listing: &Listing, stem: &str) -> Option<Self> {
         let there = |name: String| listing.shapes.contains_key(&name).then_some(name);
         let shape = |name: &String| listing.shapes.get(name).map(Vec::as_slice);

@@ -96,14 +96,14 @@ impl Seen {
     fn why_left(&self, name: &str) -> &'static str {
         let own = self.sites.each().find_map(|(site, _)| name.strip_prefix(&site.prefix)).unwrap_or(name);
         let own = own.split('.').next().unwrap_or_default();
-        let is_single = matches!(own, "fc" | "classifier" | "linear" | "head");
+        let is_single = matches!(own, "fc" | "linear" | "head");
         if self.head.as_ref().is_some_and(|head| head.subtracted.contains(name)) {
             "a bias that the norm behind it takes away again"
-        } else if own.starts_with("queue") {
+        } else if name.rsplit('.').next().is_some_and(|last| last.starts_with("queue")) {
             "answers of earlier batches, which a training gathers anew"
         } else if self.is_copy(name) {
             "of another network of the same make, and one is read"
-        } else if is_single && matches!(self.kind, Kind::Classifier | Kind::Plain | Kind::Converted) {
+        } else if name.contains("classifier.") || is_single && matches!(self.kind, Kind::Classifier | Kind::Plain | Kind::Converted) {
             "a classifier"
         } else if name.split('.').next().is_some_and(|word| word.contains("loss")) || name.ends_with("center") {
             "state of the training"

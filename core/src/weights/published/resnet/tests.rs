@@ -122,7 +122,7 @@ fn is_whole(found: &Inspection, prefix: &str) {
     let have: Shapes = found
         .mapped
         .iter()
-        .filter(|tensor| tensor.ours.starts_with("teacher.") == !prefix.is_empty())
+        .filter(|tensor| tensor.ours.starts_with("teacher.") != prefix.is_empty())
         .map(|tensor| (tensor.ours[prefix.len()..].to_owned(), tensor.shape.clone()))
         .collect();
     if found.encoder_alone.is_some() {
@@ -146,7 +146,7 @@ fn published_sizes_are_known_by_name() {
     for (name, mut shapes, image) in cases {
         let width = shapes["layer4.0.downsample.1.weight"][0];
         shapes.extend([("fc.weight".into(), vec![1000, width]), ("fc.bias".into(), vec![1000])]);
-        let found = recognized("x.pth", shapes.clone());
+        let found = recognized("x.pth", shapes);
         let backbone = &found.recipe.backbone;
         assert_eq!((backbone.preset.as_str(), backbone.patch, found.recipe.data.image), (name, 1, [image; 2]));
         assert_eq!((found.encoder_alone, found.recipe.method.as_str()), (Some("classifier"), "simclr"), "{name}");

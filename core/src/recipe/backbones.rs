@@ -216,7 +216,8 @@ fn pvt_knobs(pvt: &PvtConfig) -> Settings {
     .into()
 }
 
-fn resnet_knobs(resnet: &ResNetConfig) -> Settings {
+/// A residual network's sizes as settings of a recipe.
+pub(crate) fn resnet_knobs(resnet: &ResNetConfig) -> Settings {
     let word = |word: &str| Value::Text(word.into());
     [
         ("width", Value::Int(resnet.width as i64)),

@@ -238,11 +238,9 @@ impl Weights {
     pub(super) fn tensors_of_kind(&self, kind: WeightsKind) -> Result<TensorMap> {
         let prefix = self.prefix(kind)?;
         let is_other = |name: &str| [EMA, TEACHER, TARGET].iter().any(|other| name.starts_with(other));
-        let of_kind = |(name, tensor): (&String, &HostTensor)| {
-            let name = name.strip_prefix(prefix).filter(|name| !is_other(name))?;
-            Some((name.to_owned(), tensor.clone()))
-        };
-        Ok(self.tensors.iter().filter_map(of_kind).collect())
+        let mut tensors = self.tensors.read_below(prefix)?;
+        tensors.retain(|name, _| !is_other(name));
+        Ok(tensors)
     }
 
     /// What stands before the names of weights of a kind.

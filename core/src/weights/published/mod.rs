@@ -1,16 +1,18 @@
 //! Weights as the papers' own code and the libraries timm and torchvision save them, in files of PyTorch or in safetensors without a recipe.
 //! Names tell which family of networks it is of and whose, shapes tell the sizes, and the tensors get Maskroom's names.
 
+mod dino_head;
 pub(super) mod listing;
 pub(super) mod plan;
 mod pyramid;
+mod resnet;
 mod site;
 mod vit;
 
 use std::path::Path;
 
 use listing::Listing;
-use plan::{Made, Plan, is_computed};
+use plan::{BATCHES, Made, Plan, is_computed};
 
 use super::hugging_face;
 use super::inspection::{Inspection, LeftOver, Mapped, Missing};
@@ -52,7 +54,7 @@ struct Found {
 type Recognize = fn(&mut Listing) -> Result<Option<Found>>;
 
 /// The families of networks, the first that recognizes a file has it.
-const FAMILIES: [Recognize; 2] = [pyramid::recognize, vit::recognize];
+const FAMILIES: [Recognize; 3] = [resnet::recognize, pyramid::recognize, vit::recognize];
 
 /// What most papers normalize images by.
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
@@ -131,8 +133,10 @@ fn left_over(listing: &Listing, plan: &Plan, why: impl Fn(&str) -> &'static str)
     let reason = |name: &str| {
         if name.split('.').any(|word| word.contains("optimizer") || matches!(word, "opt" | "scaler" | "fp16_scaler")) {
             "state of the optimizer"
-        } else if name.ends_with("num_batches_tracked") || name.contains("running_") {
-            "a count or a mean of training batches, which no look needs"
+        } else if name.ends_with(BATCHES) {
+            "a count of training batches, which no look needs"
+        } else if name.contains("running_") {
+            "statistics of training batches, which nothing that is used here needs"
         } else if is_computed(name) {
             "which pairs of tokens share a number: it is computed here"
         } else {
@@ -166,7 +170,8 @@ fn unknown(listing: &Listing, reason: &str) -> Error {
         _ => format!("it holds {}", shown.join(", ")),
     };
     let cure = "understood are plain ViTs as the code of MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT, BEiT, data2vec, SimMIM, UM-MAE, MaskFeat, \
-                I-JEPA and timm saves them, Swins and PVTs as their own code, SimMIM's and timm's do, and other networks in folders of \
-                Hugging Face or as Maskroom's own files";
+                I-JEPA and timm saves them, Swins and PVTs as their own code, SimMIM's and timm's do, residual networks as torchvision, \
+                timm and the code of MoCo, SimSiam, SwAV, BYOL and SimCLR name their parts, and other networks in folders of Hugging \
+                Face or as Maskroom's own files";
     Error::data(&listing.path, format!("its network is not understood: {reason}; {found}"), cure)
 }

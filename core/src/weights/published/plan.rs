@@ -7,6 +7,9 @@ use super::site::Site;
 use crate::error::Result;
 use crate::weights::safetensors_file::HostTensor;
 
+/// How many batches a normalization has seen in training, in PyTorch.
+pub(super) const BATCHES: &str = "num_batches_tracked";
+
 /// A tensor of Maskroom's and how it is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Take {
@@ -169,9 +172,11 @@ impl Network<'_> {
         }
     }
 
-    /// What is part of the encoder, as its names begin, and neither known nor computed from sizes makes it another network.
+    /// What is part of the encoder, as its names begin, and neither known nor computed from sizes makes it another network. Counts of batches
+    /// are of no part.
     pub fn refuse_strangers(&mut self, parts: &[&str]) {
-        let is_part = |own: &str| parts.iter().any(|part| own.starts_with(part)) && !is_computed(own);
+        let is_known = |own: &str| is_computed(own) || own.ends_with(BATCHES);
+        let is_part = |own: &str| parts.iter().any(|part| own.starts_with(part)) && !is_known(own);
         let strangers = self.site.names().filter(|(own, name)| is_part(own) && !self.plan.used.contains(*name));
         let wrong: Vec<String> = strangers.map(|(_, name)| format!("{name} is unknown")).collect();
         self.plan.wrong.extend(wrong);

@@ -24,7 +24,25 @@ pub(super) struct Sites {
 }
 
 /// Words that stand before names of running averages.
-const AVERAGES: [&str; 7] = ["teacher", "momentum_encoder", "target_encoder", "ema", "model_ema", "state_dict_ema", "teacher_model"];
+const AVERAGES: [&str; 17] = [
+    "teacher",
+    "teacher_model",
+    "teacher_backbone",
+    "momentum_encoder",
+    "encoder_momentum",
+    "encoder_k",
+    "momentum_backbone",
+    "backbone_momentum",
+    "target_encoder",
+    "target_backbone",
+    "target_network",
+    "target_network_state_dict",
+    "target_net",
+    "ema",
+    "model_ema",
+    "ema_model",
+    "state_dict_ema",
+];
 
 impl Sites {
     /// Finds them by a tensor that each of them has; `None` if there is none.
@@ -53,7 +71,8 @@ impl Sites {
     }
 }
 
-fn is_average(prefix: &str) -> bool {
+/// Whether what stands before names has a word of running averages in it.
+pub(super) fn is_average(prefix: &str) -> bool {
     prefix.split('.').any(|word| AVERAGES.contains(&word))
 }
 

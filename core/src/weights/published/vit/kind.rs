@@ -1,16 +1,16 @@
 //! Whose network a file has, and the recipe that would train such a one here.
 
+use super::super::dino_head::HeadSizes;
 use super::super::listing::Listing;
 use super::super::site::Sites;
-use super::head::HeadSizes;
+use super::super::{IMAGENET, resolved};
 use super::predictor::Predictor;
 use super::sizes::{DecoderSizes, Sizes};
 use crate::backbone::pos_embed::sincos_2d;
 use crate::backbone::vit::Relative;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::recipe::Recipe;
-use crate::weights::hugging_face::{exact_ratio, resolve};
-use crate::weights::torch_file::Setting;
+use crate::weights::hugging_face::exact_ratio;
 
 /// Whose network it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Kind {
         if (sizes.layer_scale.is_some() && has("mask_token")) || name.contains("dinov2") {
             return Ok(Self::DinoV2);
         }
-        if name.contains("dino") || beside("head.last_layer.weight_v") || says(listing, "arch", "dino") || sites.have_word("teacher") {
+        if name.contains("dino") || beside("head.last_layer.weight_v") || listing.says("arch", "dino") || sites.have_word("teacher") {
             return Ok(Self::Dino);
         }
         if has("dist_token") || name.contains("deit") {
@@ -160,13 +160,6 @@ impl Kind {
     }
 }
 
-fn says(listing: &Listing, key: &str, word: &str) -> bool {
-    let is_so = |(path, setting): (&String, &Setting)| {
-        path.rsplit('.').next() == Some(key) && matches!(setting, Setting::Word(text) if text.to_lowercase().contains(word))
-    };
-    listing.settings.iter().any(is_so)
-}
-
 /// Whether the file says so, or it has the settings of data2vec's training.
 pub(super) fn is_data2vec(listing: &Listing) -> bool {
     listing.file_name().contains("data2vec") || listing.number("l1_beta").is_some()
@@ -178,8 +171,6 @@ fn is_sincos(table: &[f32], sizes: &Sizes) -> bool {
     fixed.len() == table.len() && fixed.iter().zip(table).all(|(fixed, value)| (fixed - value).abs() < 2e-3)
 }
 
-/// What nearly all papers here normalize images by.
-const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 /// What BEiT does, unless it is told not to.
 const HALF: ([f64; 3], [f64; 3]) = ([0.5; 3], [0.5; 3]);
 /// What norms of plain transformers add to the variance, in timm and in the papers' own code.
@@ -190,7 +181,7 @@ const LAYER_SCALE: f64 = 1e-5;
 /// The recipe that would train such a network.
 ///
 /// # Errors
-/// [`Error::Data`] if there can be none of such sizes.
+/// [`Error::Data`](crate::error::Error::Data) if there can be none of such sizes.
 pub(super) fn recipe(kind: Kind, sizes: &Sizes, heads: (Option<HeadSizes>, Option<&Predictor>), listing: &Listing) -> Result<Recipe> {
     let (head, predictor) = heads;
     let mut sets = Vec::new();
@@ -252,13 +243,7 @@ pub(super) fn recipe(kind: Kind, sizes: &Sizes, heads: (Option<HeadSizes>, Optio
         set("decoder.batch_norm", &head.batch_norm);
         set("decoder.lengths", &if listing.flag("norm_last_layer") == Some(false) { "free" } else { "one" });
     }
-    resolve(kind.method(predictor), sets).map_err(|error| match error {
-        Error::Recipe(problems) => {
-            let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            Error::data(&listing.path, format!("its network is of sizes that Maskroom has none of: {all}"), "use a model of other sizes")
-        }
-        other => other,
-    })
+    resolved(kind.method(predictor), sets, listing)
 }
 
 /// Mean and deviation of each of three channels.

@@ -4,7 +4,6 @@
 mod beit_parity;
 #[cfg(test)]
 mod beit_tests;
-mod head;
 mod kind;
 mod network;
 #[cfg(test)]
@@ -18,6 +17,7 @@ use kind::Kind;
 use predictor::Predictor;
 use sizes::Sizes;
 
+use super::dino_head;
 use super::listing::Listing;
 use super::site::{Site, Sites};
 use super::{Found, left_over, unknown};
@@ -41,7 +41,7 @@ pub(super) fn recognize(listing: &mut Listing) -> Result<Option<Found>> {
         return Err(unknown(listing, &listed(&plan.wrong)));
     }
     let kind = Kind::of(&sites, &sizes, predictor.as_ref(), listing)?;
-    let head = if matches!(kind, Kind::Dino | Kind::Ibot) { head::take(&sites, listing, sizes.width, &mut plan) } else { None };
+    let head = if matches!(kind, Kind::Dino | Kind::Ibot) { dino_head::take(&sites, listing, sizes.width, &mut plan) } else { None };
     let recipe = kind::recipe(kind, &sizes, (head, predictor.as_ref()), listing)?;
     let has_head = head.is_some() || predictor.is_some() || sizes.decoder.is_some();
     let has_decoder = sizes.decoder.is_some() || matches!(predictor, Some(Predictor::Blocks(_)));

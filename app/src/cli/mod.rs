@@ -31,6 +31,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use maskroom_core::error::Error;
 
 use context::{Common, Context};
+pub use weights::sizes_in_words;
 
 /// Interrupted after a checkpoint was written.
 const INTERRUPTED: u8 = 130;

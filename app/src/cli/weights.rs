@@ -46,7 +46,8 @@ fn say(context: &Context, found: &Inspection) {
     found.notes.iter().for_each(|note| context.say(format!("note       {note}")));
 }
 
-fn sizes_in_words(recipe: &Recipe) -> String {
+/// The sizes of a recipe's network and its images.
+pub fn sizes_in_words(recipe: &Recipe) -> String {
     let (encoder, [height, width]) = (encoder_sizes(recipe), recipe.data.image);
     let settings = &recipe.backbone.sizes;
     let own: Vec<String> = settings.knobs.iter().map(|(key, value)| format!("{key} {value}")).collect();

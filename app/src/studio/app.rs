@@ -14,6 +14,7 @@ use super::dialogs::Dialogs;
 use super::draft::{Draft, Edit};
 use super::engines::Engines;
 use super::errands::Errands;
+use super::imported::{Imported, are_weights};
 use super::job::PANICKED;
 use super::layout::Layout;
 use super::notices::Notices;
@@ -31,6 +32,7 @@ pub struct Studio {
     project: Project,
     draft: Draft,
     mask_choice: Option<AttentionChoice>,
+    imported: Imported,
     engines: Engines,
     errands: Errands,
     dialogs: Box<dyn Dialogs>,
@@ -59,6 +61,7 @@ impl Studio {
             project: Project::closed(),
             draft: Draft::default(),
             mask_choice: None,
+            imported: Imported::default(),
             errands: Errands::default(),
             dialogs: setup.dialogs,
             notices: Notices::default(),
@@ -67,6 +70,7 @@ impl Studio {
             asks,
             title: String::new(),
         };
+        studio.imported.look_for(studio.preferences.recent_weights.clone(), context);
         studio.act(context);
         studio
     }
@@ -80,17 +84,25 @@ impl Studio {
         }
         self.engines.receive(&self.preferences, &mut self.notices, context);
         self.errands.receive(&self.asks, &mut self.draft, &mut self.notices);
+        if let Some(known) = self.imported.receive() {
+            self.preferences.remember_weights(&known.path);
+            if self.imported.explored().is_some_and(|explored| explored.path == known.path) && self.imported.opening().is_none() {
+                self.show_explored();
+            }
+        }
         worker::take_broken(context).into_iter().for_each(|name| self.notices.tell(Tone::Bad, format!("{name}: {PANICKED}")));
         self.overlays.tell(self.notices.take_fresh());
         let dropped: Vec<PathBuf> = context.input(|input| input.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).collect());
-        if let Some(path) = dropped.into_iter().next() {
+        // Of a model's files that are dropped together, its weights tell what they are.
+        let weights = dropped.iter().find(|path| are_weights(path)).cloned();
+        if let Some(path) = weights.or_else(|| dropped.into_iter().next()) {
             self.asks.push(Ask::Open(path));
         }
     }
 
     fn draw(&mut self, ui: &mut Ui) {
         let tokens = Tokens::of(ui);
-        let usable = |command| usable(command, &self.project, &self.draft, &self.engines);
+        let usable = |command| usable(command, &self.project, &self.draft, &self.engines, &self.imported);
         let bar = |fill| egui::Frame::new().fill(fill).inner_margin(egui::Margin::symmetric(tokens.sizes.gap as i8, 2));
         Panel::top("menu").frame(bar(tokens.surface_raised)).show_separator_line(false).show(ui, |ui| {
             menu::bar(ui, &self.asks, &usable, &self.title);
@@ -99,6 +111,7 @@ impl Studio {
             project: &self.project,
             draft: &self.draft,
             runs: self.engines.runs(),
+            imported: &self.imported,
             preferences: &self.preferences,
             mask_choice: self.mask_choice.as_ref(),
             engine: self.engines.engine(),
@@ -131,18 +144,32 @@ impl Studio {
     fn fulfil(&mut self, ask: Ask, context: &Context) -> anyhow::Result<()> {
         match ask {
             Ask::Command(command) => return self.command(command, context),
+            Ask::Open(path) if are_weights(&path) => self.imported.open(&path, context),
             Ask::Open(path) => self.open(&path, context),
+            Ask::OpenWeights(path) => self.imported.open(&path, context),
+            Ask::CloseWeights => self.imported.close(),
+            Ask::Explore(None) => self.imported.leave(),
+            Ask::Explore(Some(path)) => {
+                if self.imported.explore(&path, context) {
+                    self.show_explored();
+                }
+            }
+            Ask::ExportWeights { weights, name } => self.overlays.export_weights(weights, name),
             Ask::SelectImage(index) => self.project.select(index),
             Ask::Edit(edit) => self.draft.apply(edit),
             Ask::Start { name } => {
                 let run = self.engines.start(&self.project, &self.draft, &name, &self.preferences)?;
                 self.notices.tell(Tone::Info, run);
                 self.draft.apply(Edit::Name(String::new()));
+                self.imported.leave();
                 self.show("train");
             }
             Ask::Continue { run, steps } => self.engines.proceed(&run, steps, &self.preferences)?,
             Ask::Control { run, action } => self.engines.control(&run, action)?,
-            Ask::SelectRun(run) => self.engines.runs_mut().select(run),
+            Ask::SelectRun(run) => {
+                self.imported.leave();
+                self.engines.runs_mut().select(run);
+            }
             Ask::Compare { run, shown } => self.engines.runs_mut().compare(run, shown),
             Ask::Describe { run, name, notes } => self.engines.describe(&run, name, notes)?,
             Ask::Clone(run) => {
@@ -166,16 +193,24 @@ impl Studio {
     }
 
     fn command(&mut self, command: Command, context: &Context) -> anyhow::Result<()> {
-        if usable(command, &self.project, &self.draft, &self.engines).is_err() {
+        if usable(command, &self.project, &self.draft, &self.engines, &self.imported).is_err() {
             return Ok(());
         }
         match command {
-            Command::OpenFolder | Command::OpenRecipe | Command::SaveRecipe | Command::ChooseWeights => {
+            Command::OpenFolder | Command::OpenWeights | Command::OpenRecipe | Command::SaveRecipe | Command::ChooseWeights => {
                 self.errands.ask(command, &*self.dialogs, self.project.path(), &self.draft, context);
+            }
+            Command::ExportWeights => {
+                let exported = self.imported.explored().map(|known| (known.path.clone(), known.name()));
+                let of_run = || self.engines.runs().selected().map(|run| (run.folder.root.clone(), run.name()));
+                if let Some((weights, name)) = exported.or_else(of_run) {
+                    self.overlays.export_weights(weights, name);
+                }
             }
             Command::TryToyScenes => self.errands.make_toy_scenes(context),
             Command::CloseProject => {
                 self.project = Project::closed();
+                self.imported.leave();
                 self.engines.close();
             }
             Command::Quit => context.send_viewport_cmd(ViewportCommand::Close),
@@ -209,7 +244,17 @@ impl Studio {
     fn open(&mut self, path: &Path, context: &Context) {
         self.project = Project::open(path, context);
         self.mask_choice = None;
+        self.imported.look_for(self.preferences.recent_weights.clone(), context);
         self.engines.watch(self.project.runs_folder(), context);
+    }
+
+    /// Brings the panel to the front that looks through the weights, or says what is missing for that.
+    fn show_explored(&mut self) {
+        let Some(known) = self.imported.explored() else { return };
+        if self.project.path().is_none() {
+            self.notices.tell(Tone::Info, format!("open a folder of images to look at them through {}", known.name()));
+        }
+        self.show("attention");
     }
 
     fn show(&mut self, panel: &str) {
@@ -274,13 +319,17 @@ impl eframe::App for Studio {
 }
 
 /// Whether a command can be used just now, or why it cannot.
-fn usable(command: Command, project: &Project, draft: &Draft, engines: &Engines) -> Result<(), &'static str> {
+fn usable(command: Command, project: &Project, draft: &Draft, engines: &Engines, imported: &Imported) -> Result<(), &'static str> {
     let open = project.path().is_some();
     let (undo, redo) = draft.can_undo_redo();
     let need = |holds: bool, otherwise: &'static str| if holds { Ok(()) } else { Err(otherwise) };
     match command {
         Command::Undo => need(undo, "nothing to take back"),
         Command::Redo => need(redo, "nothing to make again"),
+        Command::ExportWeights => {
+            let has_checkpoint = engines.runs().selected().is_some_and(|run| !run.view.checkpoints.is_empty());
+            need(imported.explored().is_some() || has_checkpoint, "train a network or open weights first")
+        }
         Command::CloseProject => need(open, "no folder is open"),
         Command::StartRun => need(project.dataset().is_some(), "open a folder of images first")
             .and_then(|()| need(draft.is_valid(), "the recipe has problems: see the recipe panel")),

@@ -70,6 +70,19 @@ pub enum Ask {
     Path(Kind, Question, PathSlot),
     /// Make masks of this attention.
     UseForMasks(AttentionChoice),
+    /// Look into a file or folder of weights, and tell what it is.
+    OpenWeights(PathBuf),
+    /// No longer tell of weights that are being opened, or have been.
+    CloseWeights,
+    /// Let panels look through these weights from elsewhere; `None` for those of runs again.
+    Explore(Option<PathBuf>),
+    /// Ask how the weights of a run, a file or a folder are to be exported.
+    ExportWeights {
+        /// The run folder, or the file or folder of weights.
+        weights: PathBuf,
+        /// What people call it.
+        name: String,
+    },
     /// Prefer something else.
     Prefer(Box<Preferences>),
     /// Show a file or folder in the file manager.

@@ -1,6 +1,6 @@
 //! Which attention makes masks: chosen by looking, used by whoever makes them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use maskroom_core::evaluate::attention::Where;
 use maskroom_core::inspect::encoder::Query;
@@ -18,13 +18,26 @@ pub enum Checkpoint {
     Untrained,
 }
 
-/// The weights of a run.
+/// The weights that are looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct WeightsChoice {
-    /// The run folder.
-    pub run: PathBuf,
-    /// Which of its weights.
-    pub checkpoint: Checkpoint,
+pub enum WeightsChoice {
+    /// Those of a run.
+    OfRun {
+        /// The run folder.
+        run: PathBuf,
+        /// Which of its weights.
+        checkpoint: Checkpoint,
+    },
+    /// Those of a file, or of a folder of Hugging Face.
+    Imported(PathBuf),
+}
+
+impl WeightsChoice {
+    /// The run folder, or the file or folder of weights.
+    pub fn path(&self) -> &Path {
+        let (Self::OfRun { run: path, .. } | Self::Imported(path)) = self;
+        path
+    }
 }
 
 /// Attention of the class token, as the Attention panel hands it to the Masks panel.

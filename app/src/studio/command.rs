@@ -11,6 +11,10 @@ pub enum Command {
     OpenFolder,
     /// Open a path that is typed or pasted.
     OpenPath,
+    /// Ask for a file of weights and tell what it is.
+    OpenWeights,
+    /// Ask how the weights that are looked through are to be exported.
+    ExportWeights,
     /// Make toy scenes and open them.
     TryToyScenes,
     /// Back to the welcome screen.
@@ -127,6 +131,8 @@ static PLAIN: &[About] = &[
     about(C::OpenFolder, M::File, "Open folder…", "a folder of images becomes the project", Some((CTRL, Key::O))),
     about(C::OpenPath, M::File, "Open path…", "type or paste where the images are", Some((CTRL_SHIFT, Key::O))),
     about(C::TryToyScenes, M::File, "Try the toy scenes", "makes small scenes with known masks, and opens them", None),
+    about(C::OpenWeights, M::File, "Open weights…", "says what a checkpoint is, and looks through it", Some((CTRL, Key::I))),
+    about(C::ExportWeights, M::File, "Export weights…", "for timm, Hugging Face, ONNX or Maskroom", Some((CTRL, Key::E))),
     about(C::OpenRecipe, M::File, "Open recipe…", "reads a recipe from a TOML file", None),
     about(C::SaveRecipe, M::File, "Save recipe…", "writes the recipe to a TOML file", Some((CTRL, Key::S))),
     about(C::CloseProject, M::File, "Close project", "back to the welcome screen; runs go on", Some((CTRL, Key::W))),

@@ -5,6 +5,8 @@ use std::path::Path;
 use super::ask::{Ask, Asks};
 use super::attention_choice::AttentionChoice;
 use super::draft::Draft;
+use super::imported::Imported;
+use super::looked_at::LookedAt;
 use super::preferences::Preferences;
 use super::project::Project;
 use super::runs::Runs;
@@ -18,6 +20,8 @@ pub struct Desk<'a> {
     pub draft: &'a Draft,
     /// The runs of the project.
     pub runs: &'a Runs,
+    /// Weights from elsewhere.
+    pub imported: &'a Imported,
     /// What the person prefers.
     pub preferences: &'a Preferences,
     /// The attention that was chosen to make masks.
@@ -28,7 +32,13 @@ pub struct Desk<'a> {
     pub asks: &'a Asks,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    /// Whose network is looked through: weights from elsewhere that were chosen for that, else the selected run.
+    pub fn looked_at(&self) -> Option<LookedAt<'a>> {
+        let imported = self.imported.explored().map(|known| LookedAt::Imported(known));
+        imported.or_else(|| self.runs.selected().map(LookedAt::Run))
+    }
+
     /// Asks for something, to be done after the frame.
     pub fn ask(&self, ask: impl Into<Ask>) {
         self.asks.push(ask);

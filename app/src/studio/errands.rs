@@ -31,8 +31,8 @@ enum Asker {
 /// Enough for a first run, made in seconds.
 const TOY_SCENES: usize = 1200;
 const TOY_SIZE_PX: (usize, usize) = (64, 64);
-/// What files of weights end in.
-const WEIGHTS_ENDINGS: [&str; 6] = ["safetensors", "pth", "pt", "bin", "ckpt", "tar"];
+/// What file dialogs take for weights: of `.pth.tar` they know only the end, and `config.json` stands for its folder.
+const WEIGHTS_ENDINGS: [&str; 7] = ["safetensors", "pth", "pt", "bin", "ckpt", "tar", "json"];
 
 impl Errands {
     /// Opens the dialog of a command.
@@ -44,9 +44,10 @@ impl Errands {
                 let name = format!("{}.toml", draft.recipe().method);
                 (Kind::Save, Question { title: "Save recipe".into(), name, filter: recipe(), ..Question::default() })
             }
-            Command::ChooseWeights => {
+            Command::ChooseWeights | Command::OpenWeights => {
                 let filter = Some(("Weights".to_owned(), WEIGHTS_ENDINGS.map(str::to_owned).to_vec()));
-                (Kind::File, Question { title: "Start from weights".into(), filter, ..Question::default() })
+                let title = if command == Command::OpenWeights { "Open weights" } else { "Start from weights" };
+                (Kind::File, Question { title: title.into(), filter, ..Question::default() })
             }
             _ => (Kind::Folder, Question { title: "Open a folder of images".into(), ..Question::default() }),
         };
@@ -111,6 +112,7 @@ fn fulfil(command: Command, path: &Path, asks: &Asks, draft: &mut Draft, notices
             notices.tell(Tone::Good, format!("the recipe is in {}", path.display()));
         }
         Command::ChooseWeights => draft.apply(Edit::StartFrom(Some(path.to_path_buf()))),
+        Command::OpenWeights => asks.push(Ask::OpenWeights(path.to_path_buf())),
         _ => asks.push(Ask::Open(path.to_path_buf())),
     }
     Ok(())

@@ -24,8 +24,10 @@ pub mod engine_question;
 pub mod engines;
 mod errands;
 pub mod explorer;
+pub mod imported;
 pub mod job;
 pub mod layout;
+pub mod looked_at;
 pub mod menu;
 pub mod notices;
 mod overlays;
@@ -40,6 +42,7 @@ pub mod session;
 pub mod shelf;
 mod status;
 pub mod watcher;
+pub mod weights_out;
 mod welcome;
 pub mod worker;
 

@@ -27,6 +27,8 @@ pub struct Preferences {
     pub keep_awake: bool,
     /// Projects opened lately, the latest first.
     pub recent: Vec<PathBuf>,
+    /// Weights from elsewhere that were opened lately, the latest first.
+    pub recent_weights: Vec<PathBuf>,
     /// How strongly curves are smoothed, 0 to 1.
     pub smoothing: f32,
 }
@@ -42,6 +44,7 @@ impl Default for Preferences {
             notify: true,
             keep_awake: true,
             recent: Vec::new(),
+            recent_weights: Vec::new(),
             smoothing: 0.6,
         }
     }
@@ -52,10 +55,26 @@ const MAX_RECENT: usize = 12;
 impl Preferences {
     /// Puts a project at the head of the recent ones.
     pub fn remember(&mut self, project: &Path) {
-        self.recent.retain(|known| known != project);
-        self.recent.insert(0, project.to_path_buf());
-        self.recent.truncate(MAX_RECENT);
+        put_first(&mut self.recent, project);
     }
+
+    /// Puts weights at the head of the recent ones.
+    pub fn remember_weights(&mut self, weights: &Path) {
+        put_first(&mut self.recent_weights, weights);
+    }
+
+    /// The same without these weights.
+    pub fn without_weights(&self, weights: &Path) -> Self {
+        let mut preferences = self.clone();
+        preferences.recent_weights.retain(|known| known != weights);
+        preferences
+    }
+}
+
+fn put_first(recent: &mut Vec<PathBuf>, path: &Path) {
+    recent.retain(|known| known != path);
+    recent.insert(0, path.to_path_buf());
+    recent.truncate(MAX_RECENT);
 }
 
 /// Reads one of the window's own files; the default when there is none. A file that cannot be read is kept aside as `.bad`.
@@ -124,6 +143,9 @@ mod tests {
         preferences.remember(Path::new("/a"));
         preferences.remember(Path::new("/b"));
         preferences.remember(Path::new("/a"));
+        preferences.remember_weights(Path::new("/weights.pth"));
+        preferences.remember_weights(Path::new("/others.pth"));
+        assert_eq!(preferences.without_weights(Path::new("/others.pth")).recent_weights, [PathBuf::from("/weights.pth")]);
         save(&path, &preferences).unwrap();
         assert_eq!(load::<Preferences>(&path), preferences);
         assert_eq!(preferences.recent, [PathBuf::from("/a"), PathBuf::from("/b")]);

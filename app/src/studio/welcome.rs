@@ -41,6 +41,11 @@ pub fn screen(ui: &mut Ui, preferences: &Preferences, failed: Option<&str>, asks
                         .color(tokens.text_muted)
                         .small(),
                 );
+                ui.label(
+                    RichText::new("Or weights: .pth, .pt, .safetensors and the like, a Hugging Face folder")
+                        .color(tokens.text_muted)
+                        .small(),
+                );
             });
         if let Some(reason) = failed {
             ui.add_space(tokens.sizes.gap);

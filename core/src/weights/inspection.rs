@@ -82,6 +82,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
         (Some(_), None) => ("a folder of Hugging Face", weights.recipe.method.clone()),
         (None, _) => ("Maskroom's own", weights.recipe.method.clone()),
     };
+    let part = if weights.recipe.compares_views() { "head" } else { "decoder" };
     let why = || "the model has none: a training that starts from it begins with a new one".to_owned();
     Ok(Inspection {
         mapped: weights
@@ -89,7 +90,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
             .map(|take| Mapped { ours: take.ours.clone(), theirs: take.made.in_words(), shape: take.shape.clone() })
             .collect(),
         left_over: Vec::new(),
-        missing: alone.map(|_| Missing { name: "decoder".into(), why: why() }).into_iter().collect(),
+        missing: alone.map(|_| Missing { name: part.into(), why: why() }).into_iter().collect(),
         notes: Vec::new(),
         format: format.into(),
         what,

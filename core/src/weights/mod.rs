@@ -2,6 +2,7 @@
 //! checkpoints that the papers' own code and timm wrote.
 
 mod dtype;
+pub mod export;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
@@ -9,6 +10,8 @@ pub mod golden;
 mod hugging_face;
 pub mod inspection;
 pub mod model_file;
+mod narrow;
+mod onnx;
 pub mod parameters;
 pub mod precision;
 mod published;

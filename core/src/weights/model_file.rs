@@ -231,6 +231,18 @@ impl Weights {
         Ok(fresh)
     }
 
+    /// The tensors of weights of a kind, under the names of parameters.
+    ///
+    /// # Errors
+    /// If there is no running average, and that is asked for.
+    pub(super) fn tensors_of_kind(&self, kind: WeightsKind) -> Result<TensorMap> {
+        let prefix = self.prefix(kind)?;
+        let is_other = |name: &str| [EMA, TEACHER, TARGET].iter().any(|other| name.starts_with(other));
+        let mut tensors = self.tensors.read_below(prefix)?;
+        tensors.retain(|name, _| !is_other(name));
+        Ok(tensors)
+    }
+
     /// What stands before the names of weights of a kind.
     fn prefix(&self, kind: WeightsKind) -> Result<&'static str> {
         Ok(match (kind, self.average_prefix()) {
@@ -266,7 +278,7 @@ impl Weights {
 }
 
 /// Whether a parameter serves training alone, and is no part of the encoder.
-fn is_of_training(name: &str) -> bool {
+pub(super) fn is_of_training(name: &str) -> bool {
     ["decoder.", "head.", "patch_head."].iter().any(|part| name.starts_with(part)) || name == "mask_token"
 }
 

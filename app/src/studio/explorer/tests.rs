@@ -69,7 +69,7 @@ fn run_of(folder: &Path, recipe: &Recipe) -> RunFolder {
 }
 
 fn ask(dataset: &Arc<Dataset>, run: &RunFolder, checkpoint: Checkpoint, layer: i64) -> Question {
-    let weights = vec![WeightsChoice { run: run.root.clone(), checkpoint }];
+    let weights = vec![WeightsChoice::OfRun { run: run.root.clone(), checkpoint }];
     Question { dataset: Arc::clone(dataset), sample: 0, weights, stage: -1, layer, newest: None, gently: false }
 }
 
@@ -123,6 +123,29 @@ fn the_same_question_costs_nothing_and_another_layer_only_its_rows() {
     assert_eq!((earlier.overview.step, earlier.layer), (Some(10), 2));
     assert!(!Arc::ptr_eq(&first.overview, &earlier.overview));
     assert!(look(Checkpoint::Step(30), -1).is_err());
+}
+
+#[test]
+fn weights_from_elsewhere_are_looked_through_like_those_of_a_run() {
+    let folder = folder("elsewhere");
+    let (dataset, run) = (dataset(&folder.0, 16, 16), run(&folder.0));
+    let mut explorer = Explorer::default();
+    let file = folder.0.join("weights.safetensors");
+    std::fs::copy(run.checkpoint_path(10).join("model.safetensors"), &file).unwrap();
+    let imported = |path: &Path| {
+        let weights = vec![WeightsChoice::Imported(path.to_path_buf())];
+        Question { weights, ..ask(&dataset, &run, Checkpoint::Latest, -1) }
+    };
+    let answer = explorer.answer(imported(&file));
+    let theirs = answer.looks[0].as_ref().unwrap();
+    let own = explorer.answer(ask(&dataset, &run, Checkpoint::Step(10), -1)).looks.remove(0).unwrap();
+    assert!(answer.checkpoints.is_empty());
+    for head in 0..2 {
+        let value = |look: &Look| look.overview.class_rows.value(2, head, [1, 3]);
+        assert_eq!(value(theirs), value(&own));
+    }
+    let reason = explorer.answer(imported(&folder.0.join("gone.pth"))).looks.remove(0).err().unwrap();
+    assert!(reason.contains("gone.pth") && reason.contains("no such file"), "{reason}");
 }
 
 #[test]

@@ -48,17 +48,20 @@ impl WeightsShelf {
     /// # Errors
     /// If there are no such weights, or they are damaged.
     pub fn open(&mut self, choice: &WeightsChoice) -> Result<(WeightsKey, Arc<OpenedWeights>)> {
-        let run = RunFolder { root: choice.run.clone() };
-        let file = match choice.checkpoint {
-            Checkpoint::Latest => run.checkpoint_path(self.last_good(&run)?).join("model.safetensors"),
-            Checkpoint::Step(step) => run.checkpoint_path(step).join("model.safetensors"),
-            Checkpoint::Untrained => run.recipe_path(),
+        let run = RunFolder { root: choice.path().to_path_buf() };
+        let (file, is_trained) = match choice {
+            WeightsChoice::Imported(path) => (path.clone(), true),
+            WeightsChoice::OfRun { checkpoint: Checkpoint::Latest, .. } => {
+                (run.checkpoint_path(self.last_good(&run)?).join("model.safetensors"), true)
+            }
+            WeightsChoice::OfRun { checkpoint: Checkpoint::Step(step), .. } => (run.checkpoint_path(*step).join("model.safetensors"), true),
+            WeightsChoice::OfRun { checkpoint: Checkpoint::Untrained, .. } => (run.recipe_path(), false),
         };
         let key = WeightsKey { written: std::fs::metadata(&file).and_then(|meta| meta.modified()).ok(), file };
         let place = self.opened.iter().position(|(known, _)| *known == key);
         let entry = match place.and_then(|place| self.opened.remove(place)) {
             Some(known) => known,
-            None => (key.clone(), Arc::new(opened(&key.file, choice.checkpoint)?)),
+            None => (key.clone(), Arc::new(opened(&key.file, is_trained)?)),
         };
         let weights = Arc::clone(&entry.1);
         self.opened.push_front(entry);
@@ -80,9 +83,9 @@ impl WeightsShelf {
     }
 }
 
-fn opened(file: &Path, checkpoint: Checkpoint) -> Result<OpenedWeights> {
+fn opened(file: &Path, is_trained: bool) -> Result<OpenedWeights> {
     let device = OpenDevice::cpu("for looking").device;
-    if checkpoint == Checkpoint::Untrained {
+    if !is_trained {
         let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let recipe = Recipe::from_toml(&text)?;
         return Ok(OpenedWeights { network: Network::new(&recipe, &device)?, recipe, step: None });
@@ -92,7 +95,10 @@ fn opened(file: &Path, checkpoint: Checkpoint) -> Result<OpenedWeights> {
     Ok(OpenedWeights { network, step: Some(weights.step), recipe: weights.recipe })
 }
 
-/// Steps of the checkpoints that lie on the disk.
+/// Steps of the checkpoints that lie on the disk; none of weights from elsewhere.
 pub fn steps_of(choice: &WeightsChoice) -> Vec<u64> {
-    RunFolder { root: choice.run.clone() }.checkpoints().into_iter().map(|(step, _)| step).collect()
+    match choice {
+        WeightsChoice::OfRun { run, .. } => RunFolder { root: run.clone() }.checkpoints().into_iter().map(|(step, _)| step).collect(),
+        WeightsChoice::Imported(_) => Vec::new(),
+    }
 }

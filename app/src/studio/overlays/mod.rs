@@ -1,8 +1,13 @@
-//! What lies over the panels for a moment: palette, cheat sheet, notifications, preferences, a path to type, and the question before closing.
+//! What lies over the panels for a moment: palette, cheat sheet, notifications, preferences, a path to type, what weights are and how they
+//! are exported, and the question before closing.
 
 mod about;
 mod open_path;
 mod preferences_dialog;
+mod weights_card;
+mod weights_export;
+
+use std::path::PathBuf;
 
 use egui::{Context, ViewportCommand, vec2};
 use maskroom_core::run::Action;
@@ -27,6 +32,8 @@ pub struct Overlays {
     preferences: Option<preferences_dialog::PreferencesDialog>,
     open_path: Option<open_path::OpenPath>,
     about: bool,
+    weights_card: weights_card::WeightsCard,
+    weights_export: weights_export::WeightsExport,
     toasts: Toasts,
     closing: Closing,
 }
@@ -55,6 +62,11 @@ impl Overlays {
             Command::About => self.about ^= true,
             _ => {}
         }
+    }
+
+    /// Asks how weights are to be exported.
+    pub fn export_weights(&mut self, weights: PathBuf, name: String) {
+        self.weights_export.open(weights, name);
     }
 
     /// Asks whether the run shall go on without the window.
@@ -100,6 +112,8 @@ impl Overlays {
         if self.about && about::show(context) {
             self.about = false;
         }
+        self.weights_card.show(context, desk);
+        self.weights_export.show(context, desk);
         if self.closing == Closing::Asked {
             self.closing_question(context, desk);
         }

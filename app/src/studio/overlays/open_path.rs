@@ -22,7 +22,7 @@ impl OpenPath {
         let mut done = false;
         let response = Dialog::new("Open path").width(480.0).show(context, |ui| {
             let tokens = Tokens::of(ui);
-            ui.label(RichText::new("A folder of images, or a zip or tar archive").color(tokens.text_muted));
+            ui.label(RichText::new("A folder of images, a zip or tar archive, or weights").color(tokens.text_muted));
             ui.add_space(tokens.sizes.gap);
             let field = ui.add(TextEdit::singleline(&mut self.text).hint_text("~/pictures").desired_width(f32::INFINITY));
             field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Path"));

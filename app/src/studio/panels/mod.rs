@@ -3,6 +3,8 @@
 mod attention;
 mod controls;
 mod data;
+mod elsewhere;
+mod image_strip;
 mod knob_field;
 mod masking;
 mod masks;

@@ -7,13 +7,17 @@ mod names;
 mod normalization;
 #[cfg(test)]
 mod parity;
+mod resnet;
 mod shards;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
+use fields::Fields;
+
 pub(super) use config::{exact_ratio, num_classes, resolve};
+pub(super) use names::unshuffled;
 
 use super::safetensors_file::read_metadata;
 use super::tensors::Tensors;
@@ -49,7 +53,15 @@ pub(super) fn folder_of(path: &Path) -> Option<&Path> {
 /// # Errors
 /// [`Error::Data`] naming the field that is missing, wrong or not supported.
 pub(super) fn recipe(folder: &Path) -> Result<Recipe> {
-    Ok(config::read(folder)?.recipe)
+    Ok(match residual(folder)? {
+        Some(model) => model.recipe,
+        None => config::read(folder)?.recipe,
+    })
+}
+
+/// The settings of a residual network, if they are of one.
+fn residual(folder: &Path) -> Result<Option<resnet::Model>> {
+    resnet::read(folder, &Fields::read(&folder.join(config::FILE))?)
 }
 
 /// Opens a folder.
@@ -57,14 +69,21 @@ pub(super) fn recipe(folder: &Path) -> Result<Recipe> {
 /// # Errors
 /// As [`recipe`], and naming the tensors that are missing, of another shape, or left over.
 pub(super) fn open(folder: &Path) -> Result<Folder> {
+    let strange = |path: &Path, wrong: &[String]| {
+        let cure = "these weights do not belong to the config.json beside them: use both as `save_pretrained` wrote them";
+        Error::data(path, super::model_file::listed(wrong), cure)
+    };
+    if let Some(model) = residual(folder)? {
+        let listing = shards::read(folder)?;
+        let path = listing.path.clone();
+        let takes = model.takes(listing.shapes.clone()).map_err(|wrong| strange(&path, &wrong))?;
+        return Ok(Folder { path, tensors: Tensors::new(listing, takes), encoder_alone: Some(model.class), recipe: model.recipe });
+    }
     let model = config::read(folder)?;
     let listing = shards::read(folder)?;
     let path = listing.path.clone();
     let sizes = method::sizes(&model.recipe)?;
-    let takes = names::takes(&sizes, &model, listing.shapes.clone()).map_err(|wrong| {
-        let cure = "these weights do not belong to the config.json beside them: use both as `save_pretrained` wrote them";
-        Error::data(&path, super::model_file::listed(&wrong), cure)
-    })?;
+    let takes = names::takes(&sizes, &model, listing.shapes.clone()).map_err(|wrong| strange(&path, &wrong))?;
     let tensors = Tensors::new(listing, takes);
     Ok(Folder { path, tensors, encoder_alone: model.has_no_head().then_some(model.architecture.name), recipe: model.recipe })
 }

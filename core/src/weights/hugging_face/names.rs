@@ -1,6 +1,8 @@
 //! From Hugging Face's names and layouts to Maskroom's. Both the names that files have and those that the library's newest classes have
 //! are known, with and without the name of the encoder in front.
 
+mod pvt;
+
 use std::collections::BTreeMap;
 
 use super::config::{Family, Head, Model};
@@ -20,18 +22,24 @@ pub(super) fn takes(sizes: &MaskedConfig, model: &Model, theirs: BTreeMap<String
     let family = model.architecture.family;
     let base = match family {
         Family::Vit | Family::VitMae => "vit",
+        Family::IJepa => "ijepa",
+        Family::Beit if model.architecture.name.starts_with("Data2Vec") => "data2vec_vision",
         Family::Beit => "beit",
         Family::Swin => "swin",
+        Family::Pvt => "pvt",
     };
     let mut conversion = Conversion { base, bias: model.bias, theirs, ours: Vec::new(), wrong: Vec::new() };
     let width = sizes.encoder.first_width();
     let patches = [sizes.encoder.channels(), sizes.encoder.patch()];
-    conversion.layer("patch_embed.proj", &["embeddings.patch_embeddings.projection"], &[width, patches[0], patches[1], patches[1]]);
+    if family != Family::Pvt {
+        conversion.layer("patch_embed.proj", &["embeddings.patch_embeddings.projection"], &[width, patches[0], patches[1], patches[1]]);
+    }
     conversion.norm("norm", &[model.last_norm], sizes.encoder.last_width());
     match &sizes.encoder {
         EncoderConfig::Vit(vit) => conversion.vit(vit),
         EncoderConfig::Swin(swin) => conversion.swin(swin),
-        EncoderConfig::Pvt(_) | EncoderConfig::ResNet(_) => {}
+        EncoderConfig::Pvt(pvt) => conversion.pvt(pvt),
+        EncoderConfig::ResNet(_) => {}
     }
     match model.architecture.head {
         Head::Absent => conversion.drop_heads(),
@@ -144,10 +152,13 @@ impl Conversion {
 
     fn vit(&mut self, vit: &VitConfig) {
         let (width, [rows, cols]) = (vit.width, vit.grid);
-        self.copy("cls_token", &["embeddings.cls_token"], &[1, 1, width]);
+        if vit.has_class_token {
+            self.copy("cls_token", &["embeddings.cls_token"], &[1, 1, width]);
+        }
         match vit.positions {
             Positions::Absent => self.zeros("pos_embed", &[1, 1 + rows * cols, width]),
-            _ => self.copy("pos_embed", &["embeddings.position_embeddings"], &[1, 1 + rows * cols, width]),
+            _ if vit.has_class_token => self.copy("pos_embed", &[POSITIONS], &[1, 1 + rows * cols, width]),
+            _ => self.positions_of_patches([1, rows * cols, width]),
         }
         let (table, gamma) = ([(2 * rows - 1) * (2 * cols - 1) + 3, vit.heads], [width]);
         if vit.relative == Relative::Shared {
@@ -171,6 +182,14 @@ impl Conversion {
             for (ours, names, shape) in more {
                 self.copy(&ours, &names.iter().map(String::as_str).collect::<Vec<_>>(), shape);
             }
+        }
+    }
+
+    /// Positions of patches alone; the class token's row is nobody's.
+    fn positions_of_patches(&mut self, shape: [usize; 3]) {
+        if let Some(table) = self.take(&[POSITIONS.to_owned()], &shape) {
+            let [_, count, width] = shape;
+            self.ours.insert("pos_embed".to_owned(), HostTensor::new([1, 1 + count, width], [vec![0.0; width], table.values].concat()));
         }
     }
 
@@ -220,7 +239,7 @@ impl Conversion {
         let order = unshuffled(stride, sizes.encoder.patch(), sizes.encoder.channels());
         for (kind, shape) in [("weight", &[outputs, inputs, 1, 1][..]), ("bias", &[outputs])] {
             if let Some(name) = self.find(&[format!("decoder.0.{kind}")], shape) {
-                self.take(&format!("decoder.pred.{kind}"), &shape[..shape.len().min(2)], Made::Rows(name, order.clone()));
+                self.take(&format!("decoder.pred.{kind}"), &shape[..shape.len().min(2)], Made::Reordered(name, order.clone()));
             }
         }
     }
@@ -248,6 +267,7 @@ impl Conversion {
 }
 
 const TABLE: &str = "relative_position_bias_table";
+const POSITIONS: &str = "embeddings.position_embeddings";
 
 /// Every name in every place.
 fn within(places: Names<'_>, names: Names<'_>) -> Vec<String> {
@@ -256,7 +276,7 @@ fn within(places: Names<'_>, names: Names<'_>) -> Vec<String> {
 
 /// For each number that Maskroom predicts of a token of the last stage - patches of its square in raster order, in each (row, column,
 /// channel) - the channel that a shuffle of channels to places (PixelShuffle) takes it from: (channel, row, column) of the whole square.
-fn unshuffled(stride: usize, patch: usize, channels: usize) -> Vec<usize> {
+pub(in crate::weights) fn unshuffled(stride: usize, patch: usize, channels: usize) -> Vec<usize> {
     let side = stride * patch;
     (0..side * side * channels)
         .map(|place| {

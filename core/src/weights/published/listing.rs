@@ -134,6 +134,14 @@ impl Listing {
         }
     }
 
+    /// Whether the file says a word, in small letters, such as `dino` as its `arch`.
+    pub fn says(&self, key: &str, word: &str) -> bool {
+        let is_so = |(path, setting): (&String, &Setting)| {
+            path.rsplit('.').next() == Some(key) && matches!(setting, Setting::Word(text) if text.to_lowercase().contains(word))
+        };
+        self.settings.iter().any(is_so)
+    }
+
     /// The file's own name, in small letters.
     pub fn file_name(&self) -> String {
         self.path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default()

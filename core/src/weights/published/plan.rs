@@ -7,6 +7,9 @@ use super::site::Site;
 use crate::error::Result;
 use crate::weights::safetensors_file::HostTensor;
 
+/// How many batches a normalization has seen in training, in PyTorch.
+pub(super) const BATCHES: &str = "num_batches_tracked";
+
 /// A tensor of Maskroom's and how it is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Take {
@@ -29,12 +32,17 @@ pub enum Made {
     WithoutClass(String),
     /// Positions of class token, distillation token and patches, without that of the distillation token.
     WithoutDistilled(String),
+    /// Its rows in another order, by their places in the file.
+    Reordered(String, Vec<usize>),
     /// A distillation token with its position added, and the table of positions: a register, which has none.
     Distilled(String, String),
     /// Parts of the same size below one another; zeros for one that the network does without.
     Stacked(Vec<Option<String>>),
-    /// Its rows in another order: for each row here, the one that it is there.
-    Rows(String, Vec<usize>),
+}
+
+/// Which pairs of tokens share a number follows from the sizes, and files have it all the same.
+pub(super) fn is_computed(name: &str) -> bool {
+    name.ends_with("relative_position_index")
 }
 
 /// All that becomes of a file.
@@ -52,7 +60,7 @@ impl Plan {
     /// Adds a tensor that was found.
     pub fn take(&mut self, ours: String, shape: Vec<usize>, made: Made) {
         match &made {
-            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) | Made::Rows(name, _) => {
+            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) | Made::Reordered(name, _) => {
                 self.used.insert(name.clone());
             }
             Made::Distilled(token, table) => self.used.extend([token.clone(), table.clone()]),
@@ -71,9 +79,9 @@ impl Made {
             Self::Zeros => "zeros".into(),
             Self::WithoutClass(name) => format!("{name}, and nothing for the class token"),
             Self::WithoutDistilled(name) => format!("{name} without the place of the distillation token"),
+            Self::Reordered(name, _) => format!("{name}, its rows in the order of pixels"),
             Self::Distilled(token, table) => format!("{token} + its place in {table}"),
             Self::Stacked(parts) => parts.iter().map(|part| part.as_deref().unwrap_or("zeros")).collect::<Vec<_>>().join(", then "),
-            Self::Rows(name, _) => format!("{name}, its rows in another order"),
         }
     }
 }
@@ -93,6 +101,11 @@ impl Take {
                 let table = listing.tensor(name)?.values;
                 [&table[..width], &table[2 * width..]].concat()
             }
+            Made::Reordered(name, order) => {
+                let values = listing.tensor(name)?.values;
+                let row = values.len() / order.len().max(1);
+                order.iter().flat_map(|&from| values[from * row..][..row].iter().copied()).collect()
+            }
             Made::Distilled(token, table) => {
                 let (token, table) = (listing.tensor(token)?.values, listing.tensor(table)?.values);
                 token.iter().zip(&table[width..]).map(|(token, place)| token + place).collect()
@@ -107,11 +120,6 @@ impl Take {
                     }
                 }
                 values
-            }
-            Made::Rows(name, order) => {
-                let values = listing.tensor(name)?.values;
-                let width = values.len() / order.len();
-                order.iter().flat_map(|&row| &values[row * width..(row + 1) * width]).copied().collect()
             }
         };
         Ok(HostTensor::new(self.shape.clone(), values))
@@ -148,6 +156,14 @@ impl Network<'_> {
         }
     }
 
+    /// Makes sure that one of the file's tensors has the shape.
+    pub fn check(&mut self, name: &str, shape: &[usize]) {
+        match self.listing.shapes.get(name) {
+            Some(found) if found == shape => {}
+            found => self.plan.wrong.push(format!("{name} is {:?} instead of {shape:?}", found.cloned().unwrap_or_default())),
+        }
+    }
+
     /// A weight of the given shape and a bias as long as its first side.
     pub fn layer(&mut self, ours: &str, theirs: &[&str], shape: &[usize]) {
         for (kind, shape) in [("weight", shape), ("bias", &shape[..1])] {
@@ -156,10 +172,12 @@ impl Network<'_> {
         }
     }
 
-    /// What is part of the encoder, as its names begin, and not known makes it another network.
+    /// What is part of the encoder, as its names begin, and neither known nor computed from sizes makes it another network. Counts of batches
+    /// are of no part.
     pub fn refuse_strangers(&mut self, parts: &[&str]) {
-        let strangers =
-            self.site.names().filter(|(own, name)| parts.iter().any(|part| own.starts_with(part)) && !self.plan.used.contains(*name));
+        let is_known = |own: &str| is_computed(own) || own.ends_with(BATCHES);
+        let is_part = |own: &str| parts.iter().any(|part| own.starts_with(part)) && !is_known(own);
+        let strangers = self.site.names().filter(|(own, name)| is_part(own) && !self.plan.used.contains(*name));
         let wrong: Vec<String> = strangers.map(|(_, name)| format!("{name} is unknown")).collect();
         self.plan.wrong.extend(wrong);
     }

@@ -18,6 +18,8 @@ mod snapshots;
 mod speed;
 /// A window over a folder, and waiting for what it shows.
 mod stage;
+/// Weights from elsewhere: dropped, recognized, looked through, exported.
+mod weights;
 /// Pictures of the whole window.
 mod windows;
 /// The real program under Xvfb.

@@ -10,19 +10,21 @@ use egui::Context;
 use maskroom_app::studio::ask::{Ask, Asks};
 use maskroom_app::studio::desk::Desk;
 use maskroom_app::studio::draft::{Draft, Edit};
+use maskroom_app::studio::imported::Imported;
 use maskroom_app::studio::preferences::Preferences;
 use maskroom_app::studio::project::{Listing, Project};
 use maskroom_app::studio::runs::Runs;
 use maskroom_app::studio::watcher::{Update, Watcher};
 
 use super::sketch::{self, network};
-use crate::harness::maskroom;
+use crate::harness::{maskroom, workspace};
 
 /// A desk of its own, without the window around it.
 pub struct Scene {
     project: Project,
     draft: Draft,
     runs: Runs,
+    imported: Imported,
     watcher: Option<Watcher>,
     preferences: Preferences,
     asks: Asks,
@@ -40,6 +42,7 @@ impl Scene {
             project: Project::closed(),
             draft: Draft::default(),
             runs,
+            imported: Imported::default(),
             watcher: None,
             preferences: Preferences { device: "cpu".into(), threads: 2, ..Preferences::default() },
             asks: Asks::default(),
@@ -119,6 +122,7 @@ impl Scene {
             project: &self.project,
             draft: &self.draft,
             runs: &self.runs,
+            imported: &self.imported,
             preferences: &self.preferences,
             mask_choice: None,
             engine: Path::new("no such engine"),
@@ -221,6 +225,15 @@ fn solving_folder() -> &'static Path {
         sketch::solving(&runs_in(&folder));
         folder
     })
+}
+
+/// A file of weights at a place that is the same on every machine; nothing is there unless such weights are kept.
+pub fn weights(name: &str) -> PathBuf {
+    let (kept, path) = (workspace().join("tests/golden/torch").join(name), shelf().join(name));
+    if kept.exists() && !path.exists() {
+        std::fs::copy(kept, &path).expect("weights at their place");
+    }
+    path
 }
 
 /// A plain folder of images with long names.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use egui::{ColorImage, ViewportCommand};
+use egui::{ColorImage, DroppedFile, ViewportCommand};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use maskroom_app::studio::dialogs::Scripted;
@@ -26,6 +26,21 @@ pub struct Stage {
     engine: PathBuf,
     answers: Vec<PathBuf>,
     recent: Vec<PathBuf>,
+    recent_weights: Vec<PathBuf>,
+}
+
+/// A file or folder that is let go over the window.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
 }
 
 /// A window, and the folder that holds its preferences and its project.
@@ -48,6 +63,7 @@ impl Stage {
             engine: binary().to_path_buf(),
             answers: Vec::new(),
             recent: Vec::new(),
+            recent_weights: Vec::new(),
         }
     }
 
@@ -72,6 +88,12 @@ impl Stage {
     /// Projects that were opened before.
     pub fn recent<P: Into<PathBuf>>(mut self, recent: impl IntoIterator<Item = P>) -> Self {
         self.recent = recent.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Weights that were opened before.
+    pub fn recent_weights<P: Into<PathBuf>>(mut self, recent: impl IntoIterator<Item = P>) -> Self {
+        self.recent_weights = recent.into_iter().map(Into::into).collect();
         self
     }
 
@@ -104,7 +126,8 @@ impl Stage {
         std::fs::create_dir_all(&state).expect("a folder for preferences");
         let theme = if self.theme == egui::Theme::Dark { "Dark" } else { "Light" };
         let preferences = json!({
-            "theme": theme, "device": "cpu", "notify": false, "keep_awake": false, "threads": 1, "recent": self.recent
+            "theme": theme, "device": "cpu", "notify": false, "keep_awake": false, "threads": 1, "recent": self.recent,
+            "recent_weights": self.recent_weights
         });
         std::fs::write(state.join("preferences.json"), preferences.to_string()).expect("preferences");
         let setup =
@@ -159,6 +182,13 @@ impl Window {
     /// Presses keys, as a person does.
     pub fn press(&mut self, modifiers: egui::Modifiers, key: egui::Key) {
         self.harness.key_press_modifiers(modifiers, key);
+        self.step();
+        self.step();
+    }
+
+    /// Lets go of a file or folder over the window.
+    pub fn drop_file(&mut self, path: &Path) {
+        self.harness.input_mut().dropped_files.push(Arc::new(Dropped(path.to_path_buf())));
         self.step();
         self.step();
     }

@@ -7,7 +7,7 @@ use egui::{Key, Modifiers, Theme, ViewportEvent};
 use egui_kittest::{Harness, SnapshotResult, SnapshotResults};
 use maskroom_app::studio::Studio;
 
-use super::scene::typical_folder;
+use super::scene::{typical_folder, weights};
 use super::snapshots::{compare, places_of};
 use super::stage::{Stage, Window};
 
@@ -98,6 +98,30 @@ fn what_lies_over_the_panels() {
         input.viewports.entry(egui::ViewportId::ROOT).or_default().events.push(ViewportEvent::Close);
         window.harness.step();
         window.wait_for("Tonight is still training");
+    });
+}
+
+#[test]
+fn what_weights_from_elsewhere_are() {
+    let mut results = SnapshotResults::new();
+    windows_at_work(&mut results, "weights", |window| {
+        window.drop_file(&weights("dino_full.pth"));
+        window.wait_for("Explore");
+    });
+    windows_at_work(&mut results, "weights_refused", |window| {
+        window.drop_file(&weights("no such file.pth"));
+        window.wait_for("cannot be used");
+    });
+    windows_at_work(&mut results, "weights_export", |window| {
+        window.drop_file(&weights("mae_full.pth"));
+        window.click("Export…");
+        window.wait_for("Choose a folder");
+    });
+    windows_at_work(&mut results, "weights_explored", |window| {
+        window.drop_file(&weights("dino_backbone.pth"));
+        window.click("Explore");
+        window.press(CTRL, Key::Num5);
+        window.wait_for("Original of");
     });
 }
 

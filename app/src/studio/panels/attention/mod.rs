@@ -1,4 +1,4 @@
-//! The Attention panel: what each head looks at, on any image, with any of a run's weights.
+//! The Attention panel: what each head looks at, on any image, with any of a run's weights or with those from elsewhere.
 
 mod controls;
 mod export;
@@ -16,15 +16,15 @@ use maskroom_core::inspect::colormap::ColorMap;
 use maskroom_widgets::format::count;
 use maskroom_widgets::{Button, ElidedLabel, EmptyState, ImageCanvas, Legend, PictureTextures, Role, Section, Tokens, icon};
 
-use super::Panel;
 use super::save_as::SaveAs;
+use super::{Panel, elsewhere, image_strip};
 use crate::studio::ask::Ask;
 use crate::studio::attention_choice::{AttentionChoice, Checkpoint, WeightsChoice};
 use crate::studio::desk::Desk;
 use crate::studio::explorer::{Answer, Explorer, Look, Overview, Question};
 use crate::studio::job::PANICKED;
+use crate::studio::looked_at::LookedAt;
 use crate::studio::project::Listing;
-use crate::studio::runs::Run;
 use crate::studio::worker::Worker;
 use controls::Folds;
 use export::Wish;
@@ -99,7 +99,7 @@ impl AttentionPanel {
     }
 
     /// Asks the explorer, unless it has been asked just that.
-    fn ask(&mut self, desk: Desk<'_>, run: &Run) {
+    fn ask(&mut self, desk: Desk<'_>, looked_at: LookedAt<'_>) {
         let Some(dataset) = desk.project.dataset() else { return };
         let question = Question {
             dataset: Arc::clone(dataset),
@@ -107,7 +107,7 @@ impl AttentionPanel {
             weights: self.source.weights(),
             stage: self.view.stage,
             layer: self.view.layer,
-            newest: run.view.checkpoints.last().copied().filter(|_| self.source.follows_latest()),
+            newest: looked_at.checkpoints().last().copied().filter(|_| self.source.follows_latest()),
             gently: desk.runs.active().is_some(),
         };
         if self.asked.as_ref() != Some(&question) {
@@ -116,9 +116,9 @@ impl AttentionPanel {
         }
     }
 
-    /// The answer, if it is about this run.
-    fn answer_about(&self, run: &Run) -> Option<&Answer> {
-        let is_about = |choice: &WeightsChoice| choice.run == run.folder.root;
+    /// The answer, if it is about this network.
+    fn answer_about(&self, looked_at: LookedAt<'_>) -> Option<&Answer> {
+        let is_about = |choice: &WeightsChoice| choice.path() == looked_at.path();
         self.answer.as_ref().filter(|answer| answer.question.weights.first().is_some_and(is_about))
     }
 
@@ -311,18 +311,23 @@ impl Panel for AttentionPanel {
                 if is_reading { "The folder is still being read" } else { "Open a folder, and see what each head looks at in its images" };
             return EmptyState::new(icon::IMAGE, "No images yet", hint).show(ui);
         };
-        let Some(run) = desk.runs.selected() else {
-            let hint = "Train a network first; then every head of it can be looked at, on any image";
+        let Some(looked_at) = desk.looked_at() else {
+            let hint = "Train a network first, or open weights; then every head can be looked at, on any image";
             return EmptyState::new(icon::ATTENTION, "No run yet", hint).show_with_actions(ui, |ui| {
                 super::train::start_button(ui, desk);
+                elsewhere::instead_of_a_run(ui, desk);
             });
         };
-        self.source.follow(run);
-        let on_disk = self.answer_about(run).map(|answer| answer.checkpoints.clone()).unwrap_or_default();
-        let can_export = self.answer_about(run).is_some_and(|answer| answer.looks.iter().any(Result::is_ok));
-        let wish = source_bar::show(ui, desk, run, &mut self.source, &on_disk, can_export);
-        source_bar::images(ui, desk, dataset);
-        if self.source.checkpoint == Checkpoint::Latest && run.view.checkpoints.is_empty() && on_disk.is_empty() {
+        self.source.follow(looked_at);
+        let on_disk = self.answer_about(looked_at).map(|answer| answer.checkpoints.clone()).unwrap_or_default();
+        let can_export = self.answer_about(looked_at).is_some_and(|answer| answer.looks.iter().any(Result::is_ok));
+        let wish = source_bar::show(ui, desk, looked_at, &mut self.source, &on_disk, can_export);
+        image_strip::show(ui, desk, dataset);
+        if let LookedAt::Run(run) = looked_at
+            && self.source.checkpoint == Checkpoint::Latest
+            && run.view.checkpoints.is_empty()
+            && on_disk.is_empty()
+        {
             let every = run.recipe.as_ref().map_or(0, |recipe| recipe.train.checkpoint_every_steps);
             let hint = format!("The first one comes at step {}. The weights before training can be looked at now", count(every as u64));
             return EmptyState::new(icon::CHECKPOINT, "No checkpoint yet", &hint).show_with_actions(ui, |ui| {
@@ -331,11 +336,11 @@ impl Panel for AttentionPanel {
                 }
             });
         }
-        self.ask(desk, run);
+        self.ask(desk, looked_at);
         let looks = if self.worker.has_failed() {
             vec![Err(PANICKED.to_owned())]
         } else {
-            self.answer_about(run).map(|answer| answer.looks.clone()).unwrap_or_default()
+            self.answer_about(looked_at).map(|answer| answer.looks.clone()).unwrap_or_default()
         };
         if let Some(wish) = wish {
             self.export(desk, dataset, wish, looks.iter().flatten().cloned().collect(), Tokens::of(ui));

@@ -1,25 +1,25 @@
-//! Whose attention is looked at: a run, one of its checkpoints, and perhaps another one beside it; and which image.
+//! Whose attention is looked at: a run, one of its checkpoints, and perhaps another one beside it; or weights from elsewhere.
 
 use std::path::PathBuf;
 
-use egui::{Align, Align2, Layout, Pos2, Rect, Sense, Stroke, StrokeKind, TextStyle, Ui, Vec2, WidgetInfo};
-use maskroom_core::dataset::Dataset;
+use egui::Ui;
 use maskroom_widgets::format::count;
-use maskroom_widgets::{Button, ElidedLabel, Role, Tokens, icon};
+use maskroom_widgets::{Button, Tokens, icon};
 
 use super::export::{self, Wish};
 use crate::studio::ask::Ask;
 use crate::studio::attention_choice::{Checkpoint, WeightsChoice};
 use crate::studio::desk::Desk;
+use crate::studio::looked_at::LookedAt;
 use crate::studio::panels::controls::menu;
-use crate::studio::runs::Run;
-use crate::studio::shelf::Thumbnail;
+use crate::studio::panels::elsewhere;
 
-/// Which weights of the selected run.
+/// Which weights of what is looked at.
 #[derive(Default)]
 pub struct Source {
-    /// The run that the choices below are about.
-    run: PathBuf,
+    /// The run that the choices below are about, or the weights from elsewhere.
+    of: PathBuf,
+    is_imported: bool,
     /// The weights.
     pub checkpoint: Checkpoint,
     /// Others beside them.
@@ -27,16 +27,20 @@ pub struct Source {
 }
 
 impl Source {
-    /// Begins anew when another run is selected.
-    pub fn follow(&mut self, run: &Run) {
-        if self.run != run.folder.root {
-            *self = Self { run: run.folder.root.clone(), ..Self::default() };
+    /// Begins anew when another run is selected, or other weights.
+    pub fn follow(&mut self, looked_at: LookedAt<'_>) {
+        let is_imported = matches!(looked_at, LookedAt::Imported(_));
+        if self.of != looked_at.path() || self.is_imported != is_imported {
+            *self = Self { of: looked_at.path().to_path_buf(), is_imported, ..Self::default() };
         }
     }
 
     /// What the explorer is asked.
     pub fn weights(&self) -> Vec<WeightsChoice> {
-        let choice = |checkpoint| WeightsChoice { run: self.run.clone(), checkpoint };
+        if self.is_imported {
+            return vec![WeightsChoice::Imported(self.of.clone())];
+        }
+        let choice = |checkpoint| WeightsChoice::OfRun { run: self.of.clone(), checkpoint };
         std::iter::once(self.checkpoint).chain(self.compared).map(choice).collect()
     }
 
@@ -48,20 +52,19 @@ impl Source {
 
 /// Run, checkpoint, comparison, and the way out of the window for what `can_export`. `on_disk` are the steps of checkpoints, as far as they
 /// are known.
-pub fn show(ui: &mut Ui, desk: Desk<'_>, run: &Run, source: &mut Source, on_disk: &[u64], can_export: bool) -> Option<Wish> {
+pub fn show(ui: &mut Ui, desk: Desk<'_>, looked_at: LookedAt<'_>, source: &mut Source, on_disk: &[u64], can_export: bool) -> Option<Wish> {
     let tokens = Tokens::of(ui);
     let mut wish = None;
-    let steps = steps(on_disk, &run.view.checkpoints);
+    let steps = steps(on_disk, looked_at.checkpoints());
     ui.horizontal_wrapped(|ui| {
         let room = ui.available_width() - 3.0 * tokens.sizes.gap - tokens.sizes.row;
         let width = (room / 3.0).clamp(3.0 * tokens.sizes.row, 7.0 * tokens.sizes.row);
-        menu(ui, "Run", &run.name(), width, |ui| {
-            for other in desk.runs.list() {
-                if ui.selectable_label(desk.runs.is_selected(&other.folder.root), other.name()).clicked() {
-                    desk.ask(Ask::SelectRun(other.folder.root.clone()));
-                }
-            }
-        });
+        menu(ui, "Run", &looked_at.name(), width, |ui| whose(ui, desk, looked_at));
+        if let LookedAt::Imported(known) = looked_at {
+            elsewhere::buttons(ui, desk, known);
+            wish = export::button(ui, can_export);
+            return;
+        }
         let words = words_of(source.checkpoint, &steps);
         menu(ui, "Weights", &words, width, |ui| checkpoints(ui, &mut source.checkpoint, &steps));
         match &mut source.compared {
@@ -94,6 +97,16 @@ pub fn show(ui: &mut Ui, desk: Desk<'_>, run: &Run, source: &mut Source, on_disk
     wish
 }
 
+/// The runs, and weights from elsewhere.
+fn whose(ui: &mut Ui, desk: Desk<'_>, looked_at: LookedAt<'_>) {
+    for other in desk.runs.list() {
+        if ui.selectable_label(looked_at.path() == other.folder.root, other.name()).clicked() {
+            desk.ask(Ask::SelectRun(other.folder.root.clone()));
+        }
+    }
+    elsewhere::entries(ui, desk, |path| looked_at.path() == path, |path| desk.ask(Ask::Explore(Some(path.to_path_buf()))));
+}
+
 /// What lies on the disk, and what the run has written since it was looked at.
 fn steps(on_disk: &[u64], told: &[u64]) -> Vec<u64> {
     let seen = on_disk.last().copied().unwrap_or(0);
@@ -116,62 +129,6 @@ fn checkpoints(ui: &mut Ui, chosen: &mut Checkpoint, steps: &[u64]) {
         if ui.selectable_label(*chosen == checkpoint, words_of(checkpoint, steps)).clicked() {
             *chosen = checkpoint;
         }
-    }
-}
-
-/// The images around the selected one, small, to go from one to the next.
-pub fn images(ui: &mut Ui, desk: Desk<'_>, dataset: &Dataset) {
-    let (tokens, selected, num_images) = (Tokens::of(ui), desk.project.selected(), dataset.items.len());
-    let cell = 2.0 * tokens.sizes.row_small;
-    let row = Vec2::new(ui.available_width(), cell);
-    ui.allocate_ui_with_layout(row, Layout::left_to_right(Align::Center), |ui| {
-        ui.spacing_mut().item_spacing.x = tokens.sizes.gap_small;
-        let before = Button::icon_only(icon::CHEVRON_LEFT, "Previous image").enabled(selected > 0).show(ui);
-        if before.clicked() {
-            desk.ask(Ask::SelectImage(selected - 1));
-        }
-        let room = ui.available_width() - tokens.sizes.row - tokens.sizes.gap_small;
-        let fitting = ((room / (cell + tokens.sizes.gap_small)) as usize).max(1);
-        let first = selected.saturating_sub(fitting / 2).min(num_images.saturating_sub(fitting));
-        let visible = first..(first + fitting).min(num_images);
-        desk.project.shelf().show_first(visible.clone());
-        for index in visible {
-            let (rect, response) = ui.allocate_exact_size(Vec2::splat(cell), Sense::click());
-            let name = &dataset.items[index].name;
-            response.widget_info(|| WidgetInfo::selected(egui::Role::ListBoxOption, ui.is_enabled(), index == selected, name));
-            paint_thumbnail(ui, rect, &desk.project.shelf().thumbnail(index));
-            let painter = ui.painter();
-            if response.hovered() {
-                painter.rect_filled(rect, tokens.sizes.radius, tokens.hover_fill);
-            }
-            if index == selected || response.has_focus() {
-                let color = if response.has_focus() { tokens.focus_ring } else { tokens.accent };
-                painter.rect_stroke(rect, tokens.sizes.radius, Stroke::new(tokens.sizes.focus_ring, color), StrokeKind::Inside);
-            }
-            if response.clicked() {
-                desk.ask(Ask::SelectImage(index));
-            }
-            response.on_hover_text(name);
-        }
-        let after = Button::icon_only(icon::CHEVRON_RIGHT, "Next image").enabled(selected + 1 < num_images).show(ui);
-        if after.clicked() {
-            desk.ask(Ask::SelectImage(selected + 1));
-        }
-    });
-    if let Some(item) = dataset.items.get(selected) {
-        ElidedLabel::new(&item.name).style(TextStyle::Small).role(Role::TextMuted).keep_end().show(ui);
-    }
-}
-
-fn paint_thumbnail(ui: &Ui, cell: Rect, thumbnail: &Thumbnail) {
-    let (painter, tokens) = (ui.painter(), Tokens::of(ui));
-    if let Thumbnail::Ready(texture) = thumbnail {
-        let size = texture.size_vec2().max(Vec2::splat(1.0));
-        let rect = Align2::CENTER_CENTER.align_size_within_rect(size * (cell.size() / size).min_elem(), cell);
-        let whole = Rect::from_min_max(Pos2::ZERO, Pos2::new(1.0, 1.0));
-        painter.image(texture.id(), rect, whole, egui::ImageOptions::default().tint);
-    } else {
-        painter.rect_filled(cell, tokens.sizes.radius, tokens.surface_field);
     }
 }
 

@@ -12,12 +12,12 @@ use maskroom_core::export::ExportReport;
 use maskroom_core::inspect::look::Fit;
 use maskroom_widgets::{Banner, Button, ElidedLabel, EmptyState, Progress, Role, Segmented, Tone, format, icon};
 
-use super::Panel;
+use super::{Panel, elsewhere};
 use crate::studio::ask::Ask;
 use crate::studio::attention_choice::{AttentionChoice, Checkpoint, WeightsChoice};
 use crate::studio::desk::Desk;
 use crate::studio::job::Job;
-use crate::studio::runs::Run;
+use crate::studio::looked_at::LookedAt;
 use export_form::ExportForm;
 use making::{Making, Order, Outcome};
 use review::{Review, Shown};
@@ -63,15 +63,18 @@ impl MasksPanel {
     }
 
     /// The step of the checkpoint that was chosen in the attention panel; none for the run's last one.
-    fn chosen_step(&self, run: &Run) -> Option<u64> {
+    fn chosen_step(&self, looked_at: LookedAt<'_>) -> Option<u64> {
         match &self.adopted.as_ref()?.weights {
-            WeightsChoice { run: chosen, checkpoint: Checkpoint::Step(step) } if *chosen == run.folder.root => Some(*step),
+            WeightsChoice::OfRun { run, checkpoint: Checkpoint::Step(step) } if *run == looked_at.path() => Some(*step),
             _ => None,
         }
     }
 
-    fn weights(&self, run: &Run) -> PathBuf {
-        self.chosen_step(run).map_or_else(|| run.folder.root.clone(), |step| run.folder.checkpoint_path(step))
+    fn weights(&self, looked_at: LookedAt<'_>) -> PathBuf {
+        match (looked_at, self.chosen_step(looked_at)) {
+            (LookedAt::Run(run), Some(step)) => run.folder.checkpoint_path(step),
+            _ => looked_at.path().to_path_buf(),
+        }
     }
 
     fn receive(&mut self, desk: Desk<'_>) {
@@ -102,12 +105,12 @@ impl MasksPanel {
     }
 
     fn make(&mut self, ui: &Ui, desk: Desk<'_>) {
-        let (Some(run), Some(dataset)) = (desk.runs.selected(), desk.project.dataset()) else { return };
+        let (Some(looked_at), Some(dataset)) = (desk.looked_at(), desk.project.dataset()) else { return };
         match self.settings.source() {
             Ok(source) => {
                 self.review = Review::default();
                 self.outcome = None;
-                let order = Order { weights: self.weights(run), dataset: dataset.clone(), source, fit: Fit::Keep };
+                let order = Order { weights: self.weights(looked_at), dataset: dataset.clone(), source, fit: Fit::Keep };
                 self.making = Some(Making::start(order, ui.ctx()));
             }
             Err(problem) => desk.ask(Ask::Tell(Tone::Bad, problem)),
@@ -116,15 +119,15 @@ impl MasksPanel {
 
     /// What can be done: begin, and take out what was accepted.
     fn actions_ui(&mut self, ui: &mut Ui, desk: Desk<'_>, [all, accepted, _]: [usize; 3]) {
-        let run = desk.runs.selected();
-        let has_checkpoint = run.is_some_and(|run| !run.view.checkpoints.is_empty());
+        let looked_at = desk.looked_at();
+        let has_weights = looked_at.is_some_and(LookedAt::has_weights);
         let mut wanted = false;
         ui.horizontal(|ui| {
             let mut button = Button::new(if all > 0 { "Make them again" } else { "Make masks" }).icon(icon::LAYERS);
             if all == 0 {
                 button = button.primary();
             }
-            wanted = button.enabled(has_checkpoint && self.making.is_none()).show(ui).clicked();
+            wanted = button.enabled(has_weights && self.making.is_none()).show(ui).clicked();
             if all > 0 {
                 let mut export = Button::new("Export…").icon(icon::EXPORT).enabled(accepted > 0 && self.exporting.is_none());
                 if self.making.is_none() {
@@ -134,9 +137,9 @@ impl MasksPanel {
                     self.form = Some(ExportForm::default());
                 }
             }
-            if let Some(run) = run {
+            if let Some(run) = looked_at.filter(|looked_at| matches!(looked_at, LookedAt::Run(_))) {
                 let words = match self.chosen_step(run) {
-                    _ if !has_checkpoint => format!("{} has no checkpoint yet", run.name()),
+                    _ if !has_weights => format!("{} has no checkpoint yet", run.name()),
                     Some(step) => format!("With step {} of {}", format::count(step), run.name()),
                     None => format!("With the latest weights of {}", run.name()),
                 };
@@ -209,12 +212,17 @@ impl Panel for MasksPanel {
             EmptyState::new(icon::LAYERS, "No images yet", "Open a folder: its images become masks here").show(ui);
             return;
         }
-        if desk.runs.selected().is_none() {
+        let Some(looked_at) = desk.looked_at() else {
             let state = EmptyState::new(icon::LAYERS, "No weights yet", "Masks are made of what a trained network looks at");
-            state.show_with_actions(ui, |ui| super::train::start_button(ui, desk));
-            return;
+            return state.show_with_actions(ui, |ui| {
+                super::train::start_button(ui, desk);
+                elsewhere::instead_of_a_run(ui, desk);
+            });
+        };
+        if let LookedAt::Imported(known) = looked_at {
+            elsewhere::line(ui, desk, known);
         }
-        self.settings.ui(ui, desk.runs.selected());
+        self.settings.ui(ui, looked_at.recipe());
         let counts = self.review.counts();
         self.actions_ui(ui, desk, counts);
         self.progress_ui(ui);

@@ -4,13 +4,13 @@ use egui::Ui;
 use maskroom_core::evaluate::attention::Where;
 use maskroom_core::inspect::encoder::Query;
 use maskroom_core::method::encoder_sizes;
+use maskroom_core::recipe::Recipe;
 use maskroom_core::segment::DEFAULT_MASS;
 use maskroom_core::segment::attention::{HeadChoice, MaskRule};
 use maskroom_core::segment::folder::MaskSource;
 use maskroom_widgets::{Field, Section, Tokens};
 
 use crate::studio::attention_choice::AttentionChoice;
-use crate::studio::runs::Run;
 
 /// What is chosen.
 pub struct Settings {
@@ -54,9 +54,9 @@ impl Settings {
         (self.layer, self.rollout, self.mass) = (choice.layer as i64, choice.rollout, choice.mass);
     }
 
-    /// Draws the fields; layers and heads are those of `run`.
-    pub fn ui(&mut self, ui: &mut Ui, run: Option<&Run>) {
-        let backbone = run.and_then(|run| run.recipe.as_ref()).map(|recipe| {
+    /// Draws the fields; layers and heads are those of the recipe's network.
+    pub fn ui(&mut self, ui: &mut Ui, recipe: Option<&Recipe>) {
+        let backbone = recipe.map(|recipe| {
             let sizes = encoder_sizes(recipe);
             (sizes.num_blocks(), sizes.heads_of(self.layer_of(sizes.num_blocks()) as usize), sizes.num_stages() > 1)
         });

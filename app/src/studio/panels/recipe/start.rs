@@ -15,6 +15,7 @@ use crate::studio::command::Command;
 use crate::studio::desk::Desk;
 use crate::studio::draft::Edit;
 use crate::studio::panels::controls::menu;
+use crate::studio::panels::elsewhere;
 use crate::studio::project::name_of;
 use crate::studio::worker::Worker;
 
@@ -87,6 +88,7 @@ impl Start {
                     desk.ask(Edit::StartFrom(Some(path.clone())));
                 }
             }
+            elsewhere::recent(ui, desk, |path| chosen == Some(path), |path| desk.ask(Edit::StartFrom(Some(path.to_path_buf()))));
             if ui.selectable_label(false, "a file…").clicked() {
                 desk.ask(Command::ChooseWeights);
             }

@@ -1,6 +1,6 @@
 //! Preview files on their way from the disk to the graphics card: read and drawn on a thread, kept as textures within a budget.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use egui::{ColorImage, Context, TextureFilter, TextureHandle, TextureOptions};
@@ -56,9 +56,11 @@ pub struct LoadedImage {
     pub pictures: Vec<TextureHandle>,
 }
 
-type Decoded = Result<DecodedPreview, String>;
+/// A preview as pictures, or why there are none.
+pub type Decoded = Result<DecodedPreview, String>;
 
-struct DecodedPreview {
+/// A preview before it is on the graphics card.
+pub struct DecodedPreview {
     columns: Vec<String>,
     names: Vec<String>,
     losses: Vec<f64>,
@@ -84,7 +86,8 @@ impl Loader {
     /// Nothing read yet.
     pub fn new(context: &Context) -> Self {
         let worker = Worker::start("preview reader", context, |key: Key| {
-            let decoded = decode(&key);
+            let path = RunFolder { root: key.run.clone() }.preview_path(key.step);
+            let decoded = decode(&path, key.brightness);
             (key, decoded)
         });
         Self { worker, asked: None, kept: ByteCache::new(KEPT_BYTES) }
@@ -114,10 +117,13 @@ impl Loader {
     }
 }
 
-fn decode(key: &Key) -> Decoded {
-    let path = RunFolder { root: key.run.clone() }.preview_path(key.step);
+/// Reads a preview file.
+///
+/// # Errors
+/// In words, if it is damaged.
+pub fn decode(path: &Path, brightness: Brightness) -> Decoded {
     let in_words = |error: maskroom_core::error::Error| error.to_string();
-    if let Some(HeadsPreview { columns, names, pictures, said, num_solved }) = HeadsPreview::open(&path).map_err(in_words)? {
+    if let Some(HeadsPreview { columns, names, pictures, said, num_solved }) = HeadsPreview::open(path).map_err(in_words)? {
         let pictures = pictures.iter().map(|pictures| pictures.iter().map(color_image).collect()).collect();
         return Ok(DecodedPreview {
             columns,
@@ -132,8 +138,8 @@ fn decode(key: &Key) -> Decoded {
             solved: num_solved,
         });
     }
-    let preview = Preview::open(&path).map_err(in_words)?;
-    let draw = |image| Ok(preview.pictures(image, key.brightness).map_err(in_words)?.iter().map(color_image).collect());
+    let preview = Preview::open(path).map_err(in_words)?;
+    let draw = |image| Ok(preview.pictures(image, brightness).map_err(in_words)?.iter().map(color_image).collect());
     let errors = HeatRows::from_values(preview.patch_errors(), 1, preview.len(), preview.shape.grid());
     Ok(DecodedPreview {
         columns: preview.columns().into_iter().map(str::to_owned).collect(),
@@ -153,7 +159,8 @@ fn color_image(picture: &Picture) -> ColorImage {
     ColorImage::from_rgb([picture.width, picture.height], &picture.rgb)
 }
 
-fn upload(context: &Context, decoded: DecodedPreview) -> Loaded {
+/// Brings a preview to the graphics card.
+pub fn upload(context: &Context, decoded: DecodedPreview) -> Loaded {
     // Small pictures are enlarged pixel by pixel: what was predicted is not smoothed over.
     let options = TextureOptions { magnification: TextureFilter::Nearest, ..TextureOptions::LINEAR };
     let DecodedPreview { columns, names, losses, said, pictures, errors, brightness_borrowed, depicted_as, hides, solved } = decoded;

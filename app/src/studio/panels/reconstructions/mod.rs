@@ -1,24 +1,30 @@
-//! The Reconstructions panel: what the network draws where it was hidden, over the whole run, and where its brightness comes from; of
-//! networks that draw nothing, where they look, and how they solve puzzles.
+//! The Reconstructions panel: what the network draws where it was hidden, over the whole run or by weights from elsewhere, and where its
+//! brightness comes from; of networks that draw nothing, where they look, and how they solve puzzles.
 
+mod drawing;
 mod loader;
 mod pictures;
 mod preview_images;
 mod timeline;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use egui::{Context, Label, RichText, ScrollArea, TextStyle, Ui};
 use maskroom_core::inspect::colormap::ColorMap;
 use maskroom_core::inspect::preview::{Brightness, NORMALIZED_RANGE};
 use maskroom_core::inspect::puzzles;
 use maskroom_widgets::format::count;
-use maskroom_widgets::{ElidedLabel, EmptyState, Legend, Ramp, Role, Segmented, Tokens, fonts, icon};
+use maskroom_widgets::{Banner, ElidedLabel, EmptyState, Legend, Ramp, Role, Segmented, Tokens, Tone, fonts, icon};
 
-use super::Panel;
+use super::{Panel, elsewhere, image_strip};
 use crate::guesses::Guesses;
 use crate::studio::desk::Desk;
+use crate::studio::imported::Known;
+use crate::studio::job::PANICKED;
+use crate::studio::looked_at::LookedAt;
 use crate::studio::runs::{Run, RunState};
+use drawing::{Drawing, Question};
 use loader::{Key, Loaded, Loader};
 use pictures::Enlarged;
 use preview_images::PreviewImages;
@@ -27,7 +33,8 @@ use timeline::{Moment, Timeline, moments};
 /// What the panel shows now.
 pub struct ReconstructionsPanel {
     loader: Loader,
-    /// The run that the choices below are about.
+    drawing: Drawing,
+    /// The run that the choices below are about, or the weights from elsewhere.
     run: PathBuf,
     timeline: Timeline,
     images: PreviewImages,
@@ -43,6 +50,7 @@ impl ReconstructionsPanel {
     pub fn new(context: &Context) -> Self {
         Self {
             loader: Loader::new(context),
+            drawing: Drawing::new(context),
             run: PathBuf::new(),
             timeline: Timeline::default(),
             images: PreviewImages::default(),
@@ -51,10 +59,10 @@ impl ReconstructionsPanel {
         }
     }
 
-    /// Begins anew when another run is selected.
-    fn follow(&mut self, run: &Run) {
-        if self.run != run.folder.root {
-            self.run.clone_from(&run.folder.root);
+    /// Begins anew when another run is selected, or other weights.
+    fn follow(&mut self, path: &Path) {
+        if self.run != path {
+            self.run = path.to_path_buf();
             (self.timeline, self.images, self.enlarged) = (Timeline::default(), PreviewImages::default(), None);
         }
     }
@@ -82,7 +90,7 @@ impl ReconstructionsPanel {
                 let room = ui.available_height();
                 ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
                     ui.spacing_mut().item_spacing.y = tokens.sizes.gap_small;
-                    self.pictures(ui, run, &loaded, room);
+                    self.pictures(ui, guess_of(run), &loaded, room);
                     ui.add_space(tokens.sizes.gap);
                     let names: Vec<String> = loaded.images.iter().map(|image| image.name.clone()).collect();
                     self.images.show(ui, desk, run, &names);
@@ -104,12 +112,45 @@ impl ReconstructionsPanel {
         });
     }
 
-    fn pictures(&mut self, ui: &mut Ui, run: &Run, loaded: &Loaded, room: f32) {
+    /// What weights from elsewhere draw on the selected image, or why they draw nothing.
+    fn by_imported(&mut self, ui: &mut Ui, desk: Desk<'_>, known: &Known) {
+        elsewhere::line(ui, desk, known);
+        let Some(dataset) = desk.project.dataset() else {
+            return EmptyState::new(icon::IMAGE, "No images yet", "Open a folder, and see what these weights draw on its images").show(ui);
+        };
+        image_strip::show(ui, desk, dataset);
+        let draws_nothing = known.draws_nothing();
+        if let Some(words) = &draws_nothing {
+            Banner::new(Tone::Info, "Nothing can be reconstructed").body(words).show(ui);
+        }
+        self.drawing.ask(Question {
+            dataset: Arc::clone(dataset),
+            sample: desk.project.selected(),
+            weights: known.path.clone(),
+            predicts: draws_nothing.is_none(),
+            brightness: self.brightness,
+        });
+        match self.drawing.by(&known.path) {
+            _ if self.drawing.has_failed() => EmptyState::new(icon::WARNING, "This image cannot be drawn", PANICKED).show(ui),
+            None => EmptyState::new(icon::COMPARE, "Drawing", "The network is shown the image for the first time").show(ui),
+            Some(Err(reason)) => EmptyState::new(icon::WARNING, "This image cannot be drawn", &reason).show(ui),
+            Some(Ok(loaded)) => {
+                self.choose_brightness(ui, &loaded);
+                let room = ui.available_height();
+                ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                    ui.spacing_mut().item_spacing.y = Tokens::of(ui).sizes.gap_small;
+                    self.pictures(ui, None, &loaded, room);
+                });
+            }
+        }
+    }
+
+    /// `guess` is what a simple guess scores, and that guess in words.
+    fn pictures(&mut self, ui: &mut Ui, guess: Option<(f64, &str)>, loaded: &Loaded, room: f32) {
         let tokens = Tokens::of(ui);
-        let guess = guess_of(run);
         let errors = loaded.errors.iter().flat_map(|errors| (0..errors.num_heads()).map(|image| errors.maximum(0, image)));
         let largest = errors.fold(f32::MIN_POSITIVE, f32::max);
-        let error_top = guess.map_or(largest, |guess| 2.0 * guess as f32);
+        let error_top = guess.map_or(largest, |(guess, _)| 2.0 * guess as f32);
         match &mut self.enlarged {
             Some(enlarged) => {
                 // The buttons above it and the legend below stay in sight.
@@ -134,8 +175,7 @@ impl ReconstructionsPanel {
                 Legend::new("Normalized brightness", Ramp::from_rgb(&ColorMap::Gray.table())).range(NORMALIZED_RANGE).show(ui);
             }
         });
-        if guess.is_some() {
-            let guess = if run.target() == "pixels" { "the mean of the visible patches" } else { Guesses::of(run.target()).mean[1] };
+        if let Some((_, guess)) = guess {
             note(ui, &format!("The middle of the scale is what {guess} scores: darker is better than that guess."));
         }
     }
@@ -155,9 +195,10 @@ fn headline(ui: &mut Ui, run: &Run, moment: Moment, place: usize, num_moments: u
 }
 
 /// What predicting the mean of the visible patches scores on fixed images: a scale that stays the same over the run.
-fn guess_of(run: &Run) -> Option<f64> {
+fn guess_of(run: &Run) -> Option<(f64, &'static str)> {
     let guess = run.view.validations.last()?.baseline_patch_mean;
-    (guess.is_finite() && guess > 0.0).then_some(guess)
+    let words = if run.target() == "pixels" { "the mean of the visible patches" } else { Guesses::of(run.target()).mean[1] };
+    (guess.is_finite() && guess > 0.0).then_some((guess, words))
 }
 
 /// What must be known to read the pictures.
@@ -221,11 +262,19 @@ fn no_preview(run: &Run) -> String {
 impl Panel for ReconstructionsPanel {
     fn ui(&mut self, ui: &mut Ui, desk: Desk<'_>) {
         self.loader.receive(ui.ctx());
-        let Some(run) = desk.runs.selected() else {
+        self.drawing.receive(ui.ctx());
+        let Some(looked_at) = desk.looked_at() else {
             let hint = "Start training, and see here what the network draws in the places it was not shown";
-            return EmptyState::new(icon::COMPARE, "No run yet", hint).show_with_actions(ui, |ui| super::train::start_button(ui, desk));
+            return EmptyState::new(icon::COMPARE, "No run yet", hint).show_with_actions(ui, |ui| {
+                super::train::start_button(ui, desk);
+                elsewhere::instead_of_a_run(ui, desk);
+            });
         };
-        self.follow(run);
+        self.follow(looked_at.path());
+        let run = match looked_at {
+            LookedAt::Run(run) => run,
+            LookedAt::Imported(known) => return self.by_imported(ui, desk, known),
+        };
         let moments = moments(&run.view.previews);
         if moments.is_empty() {
             return EmptyState::new(icon::COMPARE, "No preview yet", &no_preview(run)).show(ui);

@@ -111,6 +111,11 @@ fn buttons(ui: &mut Ui, desk: Desk<'_>, run: &Run) -> Option<Action> {
         if longer.tooltip("Trains it up to another step").show(ui).clicked() {
             action = Some(Action::Longer(folder.clone()));
         }
+        let has_weights = !run.view.checkpoints.is_empty();
+        let tip = if has_weights { "Export weights…" } else { "It has no checkpoint yet" };
+        if Button::icon_only(icon::EXPORT, "Export weights…").enabled(has_weights).tooltip(tip).show(ui).clicked() {
+            desk.ask(Ask::ExportWeights { weights: folder.clone(), name: run.name() });
+        }
         if Button::icon_only(icon::FOLDER_OPEN, "Show its folder").show(ui).clicked() {
             desk.ask(Ask::Reveal(folder.clone()));
         }

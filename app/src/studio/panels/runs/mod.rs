@@ -208,6 +208,9 @@ fn menu(ui: &mut Ui, desk: Desk<'_>, runs: &[&Run]) -> Option<Action> {
         if item(ui, "Clone recipe", run.recipe.is_some()) {
             desk.ask(Ask::Clone(run.folder.root.clone()));
         }
+        if item(ui, "Export weights…", !run.view.checkpoints.is_empty()) {
+            desk.ask(Ask::ExportWeights { weights: run.folder.root.clone(), name: run.name() });
+        }
     }
     if item(ui, if all_compared { "No longer compare" } else { "Compare" }, true) {
         runs.iter().for_each(|run| desk.ask(Ask::Compare { run: run.folder.root.clone(), shown: !all_compared }));

@@ -238,9 +238,7 @@ impl Weights {
     pub(super) fn tensors_of_kind(&self, kind: WeightsKind) -> Result<TensorMap> {
         let prefix = self.prefix(kind)?;
         let is_other = |name: &str| [EMA, TEACHER, TARGET].iter().any(|other| name.starts_with(other));
-        let mut tensors = self.tensors.read_below(prefix)?;
-        tensors.retain(|name, _| !is_other(name));
-        Ok(tensors)
+        self.tensors.read_as(|name| name.strip_prefix(prefix).filter(|name| !is_other(name)))
     }
 
     /// What stands before the names of weights of a kind.

@@ -38,8 +38,16 @@ impl Tensors {
     /// # Errors
     /// If one of them cannot be read.
     pub fn read_below(&self, prefix: &str) -> Result<TensorMap> {
-        let below = self.iter().filter_map(|take| Some((take.ours.strip_prefix(prefix)?.to_owned(), take)));
-        below.map(|(name, take)| Ok((name, take.read(&self.listing)?))).collect()
+        self.read_as(|name| name.strip_prefix(prefix))
+    }
+
+    /// Those that are given a name, under that name.
+    ///
+    /// # Errors
+    /// If one of them cannot be read.
+    pub fn read_as(&self, name_of: impl Fn(&str) -> Option<&str>) -> Result<TensorMap> {
+        let named = self.iter().filter_map(|take| Some((name_of(&take.ours)?.to_owned(), take)));
+        named.map(|(name, take)| Ok((name, take.read(&self.listing)?))).collect()
     }
 }
 

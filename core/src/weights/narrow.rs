@@ -32,7 +32,7 @@ fn nearest(value: u32, shift: u32) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::safetensors_file::f32_from_f16;
+    use super::super::dtype::f32_from_f16;
     use super::*;
 
     #[test]

@@ -45,7 +45,13 @@ pub(super) fn folder_of(path: &Path) -> Option<&Path> {
         _ => path,
     };
     let has_config = folder.join(config::FILE).is_file() && !folder.join("recipe.toml").is_file();
-    (has_config && !is_ours(&folder.join(shards::WHOLE))).then_some(folder)
+    (has_config && !is_timms(folder) && !is_ours(&folder.join(shards::WHOLE))).then_some(folder)
+}
+
+/// Whether a folder's settings are those of timm, whose tensors have other names: they are read as a file's.
+fn is_timms(folder: &Path) -> bool {
+    let has = |fields: &Fields, key: &str| fields.get(key).is_some();
+    Fields::read(&folder.join(config::FILE)).is_ok_and(|fields| has(&fields, "pretrained_cfg") && !has(&fields, "architectures"))
 }
 
 /// The recipe of a folder, without reading the weights.

@@ -30,11 +30,11 @@ pub enum Made {
     Zeros,
     /// Positions of patches alone; the class token has none.
     WithoutClass(String),
-    /// Positions of class token, distillation token and patches, without that of the distillation token.
+    /// Positions of class token, distillation token or registers, and patches, without those of the tokens between.
     WithoutDistilled(String),
     /// Its rows in another order, by their places in the file.
     Reordered(String, Vec<usize>),
-    /// A distillation token with its position added, and the table of positions: a register, which has none.
+    /// A distillation token, or registers, with their positions added, and the table of positions: registers have none here.
     Distilled(String, String),
     /// Parts of the same size below one another; zeros for one that the network does without.
     Stacked(Vec<Option<String>>),
@@ -78,9 +78,9 @@ impl Made {
             Self::Copied(name) => name.clone(),
             Self::Zeros => "zeros".into(),
             Self::WithoutClass(name) => format!("{name}, and nothing for the class token"),
-            Self::WithoutDistilled(name) => format!("{name} without the place of the distillation token"),
+            Self::WithoutDistilled(name) => format!("{name} without the places of tokens between class token and patches"),
             Self::Reordered(name, _) => format!("{name}, its rows in the order of pixels"),
-            Self::Distilled(token, table) => format!("{token} + its place in {table}"),
+            Self::Distilled(token, table) => format!("{token} + their places in {table}"),
             Self::Stacked(parts) => parts.iter().map(|part| part.as_deref().unwrap_or("zeros")).collect::<Vec<_>>().join(", then "),
         }
     }
@@ -99,7 +99,8 @@ impl Take {
             Made::WithoutClass(name) => [vec![0.0; width], listing.tensor(name)?.values].concat(),
             Made::WithoutDistilled(name) => {
                 let table = listing.tensor(name)?.values;
-                [&table[..width], &table[2 * width..]].concat()
+                let between = table.len() - self.shape.iter().product::<usize>();
+                [&table[..width], &table[width + between..]].concat()
             }
             Made::Reordered(name, order) => {
                 let values = listing.tensor(name)?.values;

@@ -65,18 +65,18 @@ fn encoder(network: &mut Network<'_>, sizes: &Sizes) {
         network.copy("cls_token", &["cls_token"], &[1, 1, width]);
     }
     let (table, there) = ([1, 1 + rows * cols, width], [1, placed.unwrap_or_default() + rows * cols, width]);
-    match (placed, network.site.name("dist_token").cloned(), network.site.name("pos_embed").cloned()) {
-        (None, ..) => network.plan.take(format!("{}pos_embed", network.ours), table.to_vec(), Made::Zeros),
-        (Some(0), ..) => network.take("pos_embed", &["pos_embed"], &table, &there, Made::WithoutClass),
-        (Some(2), Some(_), Some(positions)) => {
+    let (names, tokens) = (["dist_token", "register_tokens", "reg_token"], [1, registers, width]);
+    match (placed, network.site.name("pos_embed").cloned()) {
+        (None, _) => network.plan.take(format!("{}pos_embed", network.ours), table.to_vec(), Made::Zeros),
+        (Some(0), _) => network.take("pos_embed", &["pos_embed"], &table, &there, Made::WithoutClass),
+        (Some(2..), Some(positions)) => {
             network.take("pos_embed", &["pos_embed"], &table, &there, Made::WithoutDistilled);
-            let token = [1, 1, width];
-            network.take("reg_token", &["dist_token"], &token, &token, |name| Made::Distilled(name, positions));
+            network.take("reg_token", &names, &tokens, &tokens, |name| Made::Distilled(name, positions));
         }
         _ => network.take("pos_embed", &["pos_embed"], &table, &there, Made::Copied),
     }
-    if registers > 0 && placed != Some(2) {
-        network.copy("reg_token", &["register_tokens", "reg_token"], &[1, registers, width]);
+    if registers > 0 && placed.unwrap_or_default() < 2 {
+        network.copy("reg_token", &names, &tokens);
     }
     blocks(network, "blocks", "blocks", [depth, width, hidden]);
     let distances = [(2 * rows - 1) * (2 * cols - 1) + 3, sizes.heads];

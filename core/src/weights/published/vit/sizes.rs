@@ -28,7 +28,7 @@ pub(super) struct Sizes {
     pub has_class_token: bool,
     /// Tokens between the class token and the patches.
     pub registers: usize,
-    /// What is in the position table before the patches: 0, 1 for the class token, or 2. There may be no table.
+    /// What is in the position table before the patches: 0, 1 for the class token, 2, or 1 and the registers. There may be no table.
     pub placed: Option<usize>,
     /// Tables of numbers for distances.
     pub relative: Relative,
@@ -99,7 +99,7 @@ impl Sizes {
         }
         let (placed, side) = match (shape("pos_embed"), table) {
             (Some(&[1, places, own]), _) if own == width && places <= MOST => {
-                let (placed, side) = in_table(places, has_class_token, distilled)?;
+                let (placed, side) = in_table(places, has_class_token, [distilled, registers])?;
                 (Some(placed), side)
             }
             (Some(other), _) => return Err(format!("`pos_embed` is {other:?}")),
@@ -155,14 +155,14 @@ impl Sizes {
 }
 
 /// Places in front of the patches in a table of positions, and patches along a side.
-fn in_table(places: usize, has_class_token: bool, distilled: usize) -> Result<(usize, usize), String> {
+fn in_table(places: usize, has_class_token: bool, [distilled, registers]: [usize; 2]) -> Result<(usize, usize), String> {
     let square = |placed: usize| places.checked_sub(placed).map(usize::isqrt).filter(|&side| side > 0 && side * side + placed == places);
-    let (most, lead) = if has_class_token {
-        (1 + distilled, "no class token and a square of patches")
+    let (usual, lead) = if has_class_token {
+        ([1 + distilled, 0, 1 + registers], "no class token and a square of patches")
     } else {
-        (0, "no square of patches, without a class token")
+        ([0; 3], "no square of patches, without a class token")
     };
-    let found = [most, 0].into_iter().find_map(|placed| Some((placed, square(placed)?)));
+    let found = usual.into_iter().find_map(|placed| Some((placed, square(placed)?)));
     found.ok_or_else(|| format!("`pos_embed` has {places} places, which are {lead}"))
 }
 

@@ -187,9 +187,9 @@ impl Conversion {
 
     /// Positions of patches alone; the class token's row is nobody's.
     fn positions_of_patches(&mut self, shape: [usize; 3]) {
-        if let Some(table) = self.take(&[POSITIONS.to_owned()], &shape) {
+        if let Some(name) = self.find(&[POSITIONS.to_owned()], &shape) {
             let [_, count, width] = shape;
-            self.ours.insert("pos_embed".to_owned(), HostTensor::new([1, 1 + count, width], [vec![0.0; width], table.values].concat()));
+            self.take("pos_embed", &[1, 1 + count, width], Made::WithoutClass(name));
         }
     }
 

@@ -18,11 +18,13 @@ use crate::run::RunFolder;
 
 /// The layout version of `model.safetensors`.
 const FORMAT: &str = "1";
+/// Metadata of a file of imported weights without anything that predicts or compares: what they were.
+pub(super) const ENCODER_ALONE: &str = "encoder_alone";
 /// Prefix of the running average's tensors: where it teaches by comparing views, it is the teacher.
 const EMA: &str = "ema.";
 const TEACHER: &str = "teacher.";
 /// Prefix of what the target was measured to be.
-const TARGET: &str = "target.";
+pub(super) const TARGET: &str = "target.";
 
 /// Which of a file's weights to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -123,8 +125,9 @@ impl Weights {
         }
         let opened = SafetensorsFile::open(&file)?;
         let (recipe, step) = origin(&file, opened.metadata())?;
+        let encoder_alone = opened.metadata().contains_key(ENCODER_ALONE).then_some("imported encoder");
         let tensors = Tensors::of_own(Listing::of_parts(&file, vec![opened])?);
-        Ok(Self { recipe, step, path: file, encoder_alone: None, tensors })
+        Ok(Self { recipe, step, path: file, encoder_alone, tensors })
     }
 
     /// The recipe that weights were trained with, and the training steps behind them, without reading the weights. Takes what
@@ -239,6 +242,20 @@ impl Weights {
         let prefix = self.prefix(kind)?;
         let is_other = |name: &str| [EMA, TEACHER, TARGET].iter().any(|other| name.starts_with(other));
         self.tensors.read_as(|name| name.strip_prefix(prefix).filter(|name| !is_other(name)))
+    }
+
+    /// All tensors by the names that Maskroom's own files have for them: the trained weights, their average, what a target was measured to
+    /// be.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(super) fn all_tensors(&self) -> Result<TensorMap> {
+        self.tensors.read_below("")
+    }
+
+    /// Whether there is a running average beside the trained weights.
+    pub(super) fn has_average(&self) -> bool {
+        self.average_prefix().is_some()
     }
 
     /// What stands before the names of weights of a kind.

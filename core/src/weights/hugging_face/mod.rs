@@ -22,7 +22,9 @@ pub(super) use names::unshuffled;
 use super::safetensors_file::read_metadata;
 use super::tensors::Tensors;
 use crate::error::{Error, Result};
-use crate::method;
+use crate::method::decoder::DecoderConfig;
+use crate::method::masked_model::{Hidden, MaskedConfig};
+use crate::method::{self, encoder_sizes};
 use crate::recipe::Recipe;
 
 /// An opened folder.
@@ -45,7 +47,13 @@ pub(super) fn folder_of(path: &Path) -> Option<&Path> {
         _ => path,
     };
     let has_config = folder.join(config::FILE).is_file() && !folder.join("recipe.toml").is_file();
-    (has_config && !is_ours(&folder.join(shards::WHOLE))).then_some(folder)
+    (has_config && !is_timms(folder) && !is_ours(&folder.join(shards::WHOLE))).then_some(folder)
+}
+
+/// Whether a folder's settings are those of timm, whose tensors have other names: they are read as a file's.
+fn is_timms(folder: &Path) -> bool {
+    let has = |fields: &Fields, key: &str| fields.get(key).is_some();
+    Fields::read(&folder.join(config::FILE)).is_ok_and(|fields| has(&fields, "pretrained_cfg") && !has(&fields, "architectures"))
 }
 
 /// The recipe of a folder, without reading the weights.
@@ -82,16 +90,29 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
     let model = config::read(folder)?;
     let listing = shards::read(folder)?;
     let path = listing.path.clone();
-    let sizes = method::sizes(&model.recipe)?;
+    let sizes = sizes(&model.recipe)?;
     let takes = names::takes(&sizes, &model, listing.shapes.clone()).map_err(|wrong| strange(&path, &wrong))?;
     let tensors = Tensors::new(listing, takes);
     Ok(Folder { path, tensors, encoder_alone: model.has_no_head().then_some(model.architecture.name), recipe: model.recipe })
 }
 
-/// Whether settings, or an index of parts, that are in memory can be read.
+/// The sizes of a model's network; of one that compares views, whose folders have an encoder alone, nothing follows the encoder.
+fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
+    if !recipe.compares_views() {
+        return method::sizes(recipe);
+    }
+    let (encoder, decoder, hidden) = (encoder_sizes(recipe), DecoderConfig::Linear, Hidden::MaskTokens);
+    Ok(MaskedConfig { encoder, decoder, prediction_width: 0, hidden, secondary_masking: false })
+}
+
+/// Whether settings, or an index of parts, that are in memory can be read. One in sixteen becomes a recipe, which takes as long as reading the
+/// others.
 #[cfg(test)]
 pub(super) fn reads(text: &[u8]) -> bool {
-    let folder = Path::new("nowhere");
-    let config = config::read_by(folder, |path| fields::Fields::of(path, text));
-    config.is_ok() || fields::Fields::of(folder, text).is_ok_and(|index| shards::parts(&index).is_ok())
+    let nowhere = Path::new("nowhere");
+    let Ok(fields) = fields::Fields::of(nowhere, text) else { return false };
+    match config::settings(nowhere, &fields) {
+        Ok(settings) => !text.len().is_multiple_of(16) || config::of_settings(nowhere, &fields, settings).is_ok(),
+        Err(_) => shards::parts(&fields).is_ok(),
+    }
 }

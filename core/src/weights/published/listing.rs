@@ -117,6 +117,8 @@ impl Listing {
     pub fn number(&self, key: &str) -> Option<f64> {
         match self.setting(key) {
             Some(&Setting::Number(number)) => Some(number),
+            // Metadata of safetensors knows nothing but words.
+            Some(Setting::Word(word)) => word.parse().ok(),
             _ => None,
         }
     }

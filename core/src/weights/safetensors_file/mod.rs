@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub use read::{SafetensorsFile, read, read_metadata};
 pub use write::{to_bytes, write, write_to};
 
+pub(super) use write::write_as;
+
 /// A tensor on the host: its shape and its values in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostTensor {

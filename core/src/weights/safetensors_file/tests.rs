@@ -1,8 +1,9 @@
 //! Files that come back as they were, and files that were made to do harm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{HostTensor, SafetensorsFile, TensorMap, read, read_metadata, to_bytes, write};
+use super::{HostTensor, SafetensorsFile, TensorMap, read, read_metadata, to_bytes, write, write_as};
+use crate::weights::precision::Precision;
 
 #[test]
 fn a_file_comes_back_and_equal_inputs_give_equal_bytes() {
@@ -24,6 +25,28 @@ fn a_file_comes_back_and_equal_inputs_give_equal_bytes() {
         error.exit_status() == 3 && error.to_string().contains("x.safetensors") && error.to_string().contains("another copy"),
         "{error}"
     );
+}
+
+#[test]
+fn counters_stand_before_the_numbers_of_sixteen_bits() {
+    let tensors = TensorMap::from([("a".to_owned(), HostTensor::new([3], vec![1.0, 0.1, -2.0]))]);
+    let counters = BTreeSet::from(["b.num_batches_tracked".to_owned()]);
+    let written = |counters: &BTreeSet<String>, precision| {
+        let mut bytes = Vec::new();
+        write_as(&mut bytes, &tensors, counters, precision, &BTreeMap::new()).expect("written bytes");
+        bytes
+    };
+    for (precision, tenth) in [(Precision::F16, 0.099_975_586), (Precision::Bf16, 0.100_097_656)] {
+        let bytes = written(&counters, precision);
+        let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"))).expect("a length");
+        let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+        let counter = &header["b.num_batches_tracked"];
+        assert_eq!(*counter, serde_json::json!({"dtype": "I64", "shape": [], "data_offsets": [0, 8]}));
+        assert!(length % 8 == 0 && bytes[8 + length..][..8] == [0; 8] && bytes.len() == 8 + length + 8 + 6);
+        let file = SafetensorsFile::new(bytes).expect("a readable file");
+        assert_eq!(file.tensor("a").expect("a tensor").expect("its numbers").values, [1.0, tenth, -2.0]);
+    }
+    assert_eq!(written(&BTreeSet::new(), Precision::F32), to_bytes(&tensors, &BTreeMap::new()));
 }
 
 /// A file of a header and of bytes that are the numbers.

@@ -110,7 +110,7 @@ fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
 #[cfg(test)]
 pub(super) fn reads(text: &[u8]) -> bool {
     let nowhere = Path::new("nowhere");
-    let Ok(fields) = fields::Fields::of(nowhere, text) else { return false };
+    let Ok(fields) = Fields::of(nowhere, text) else { return false };
     match config::settings(nowhere, &fields) {
         Ok(settings) => !text.len().is_multiple_of(16) || config::of_settings(nowhere, &fields, settings).is_ok(),
         Err(_) => shards::parts(&fields).is_ok(),

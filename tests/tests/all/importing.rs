@@ -85,8 +85,9 @@ fn watched<T>(work: impl FnOnce() -> T) -> (T, usize) {
     };
     let watcher = thread::Builder::new().name("memory".into()).spawn(watch).expect("a thread");
     let result = work();
+    let last = anonymous_bytes();
     is_done.store(true, Ordering::Release);
-    (result, watcher.join().expect("a figure"))
+    (result, watcher.join().expect("a figure").max(last))
 }
 
 #[test]

@@ -81,11 +81,7 @@ fn read_torch(bytes: &[u8]) -> bool {
 }
 
 /// What became of damaged files.
-<<<<<<< HEAD
-#[derive(Clone, Copy, Default)]
-=======
 #[derive(Default, Clone, Copy)]
->>>>>>> main
 struct Tally {
     readable: u64,
     refused: u64,

@@ -11,4 +11,4 @@ pub mod parameters;
 pub mod precision;
 mod published;
 pub mod safetensors_file;
-mod torch_file;
+pub(crate) mod torch_file;

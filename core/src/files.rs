@@ -38,6 +38,58 @@ fn write_synced(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 
+/// A folder beside a path, in which what belongs at the path is made and looked at before anybody sees it. Unless it is kept, it goes.
+#[derive(Debug)]
+pub struct Pending {
+    folder: PathBuf,
+    target: PathBuf,
+}
+
+impl Pending {
+    /// An empty folder beside `target`, whose own folder must exist.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with `target`.
+    pub fn beside(target: &Path) -> Result<Self> {
+        let made = temporary_beside(target).and_then(|(_, folder)| fs::create_dir(&folder).map(|()| folder));
+        Ok(Self { folder: made.map_err(Error::io("write", target))?, target: target.to_path_buf() })
+    }
+
+    /// Where to make it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder becomes the target, in the place of an empty one if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the target.
+    pub fn keep(self) -> Result<()> {
+        let replaced = if self.target.is_dir() { fs::remove_dir(&self.target) } else { Ok(()) };
+        replaced.and_then(|()| self.rename(&self.folder)).map_err(Error::io("write", &self.target))
+    }
+
+    /// The file of that name becomes the target.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the target.
+    pub fn keep_file(self, name: &str) -> Result<()> {
+        self.rename(&self.folder.join(name)).map_err(Error::io("write", &self.target))
+    }
+
+    fn rename(&self, made: &Path) -> io::Result<()> {
+        fs::rename(made, &self.target)?;
+        sync_folder(self.folder.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // What was kept is no longer there; of what was not, a leftover is harmless.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
 /// The folder of `path` and a name in it that no other write of this process or another uses.
 fn temporary_beside(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
     static WRITES: AtomicU64 = AtomicU64::new(0);
@@ -90,6 +142,27 @@ mod tests {
         assert!(error.to_string().contains("state.json") && error.to_string().contains("the disk is full"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["state.json"]);
+    }
+
+    #[test]
+    fn what_is_pending_appears_as_a_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, file) = (folder.path().join("whole"), folder.path().join("file.bin"));
+        let begin = |target: &Path| {
+            let pending = Pending::beside(target).unwrap();
+            write_atomic(&pending.folder().join("a"), b"1").unwrap();
+            pending
+        };
+        drop(begin(&whole));
+        assert!(names(folder.path()).is_empty());
+        fs::create_dir(&whole).unwrap();
+        begin(&whole).keep().unwrap();
+        begin(&file).keep_file("a").unwrap();
+        assert_eq!(names(folder.path()), ["file.bin", "whole"]);
+        assert_eq!((fs::read(whole.join("a")).unwrap(), fs::read(&file).unwrap()), (b"1".to_vec(), b"1".to_vec()));
+        assert!(begin(&whole).keep().is_err(), "it is not empty");
+        assert_eq!(names(folder.path()), ["file.bin", "whole"]);
+        assert!(Pending::beside(&folder.path().join("absent/x")).is_err());
     }
 
     #[test]

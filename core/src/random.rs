@@ -44,6 +44,7 @@ pub enum Purpose {
 #[derive(Debug, Clone)]
 pub struct Stream {
     state: u64,
+    is_blank: bool,
 }
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -65,7 +66,18 @@ impl Stream {
         let key = [seed, epoch, sample, purpose as u64]
             .iter()
             .fold(0x6D61_736B_726F_6F6D, |key, &part| mix(key ^ mix(part.wrapping_add(GOLDEN))));
-        Self { state: key }
+        Self { state: key, is_blank: false }
+    }
+
+    /// A stream for initial weights that are replaced before anybody looks at them: zeros take their places, as nobody draws millions of
+    /// numbers in vain.
+    pub fn blank() -> Self {
+        Self { state: 0, is_blank: true }
+    }
+
+    /// Whether what is drawn from it is for nobody.
+    pub fn is_blank(&self) -> bool {
+        self.is_blank
     }
 
     /// The next 64 bits.

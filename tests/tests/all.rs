@@ -31,6 +31,9 @@ mod fuzz;
 /// Folders of Hugging Face transformers as weights.
 #[path = "all/hugging_face.rs"]
 mod hugging_face;
+/// How soon large weights are ready, and how much memory they take.
+#[path = "all/importing.rs"]
+mod importing;
 /// `embed`, `attend` and `target`: looking inside.
 #[path = "all/looking.rs"]
 mod looking;

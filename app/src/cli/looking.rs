@@ -30,12 +30,26 @@ pub struct WeightsArguments {
     fit: bool,
 }
 
+/// Which of a file's weights.
 #[derive(Clone, Copy, ValueEnum)]
-enum Kind {
+pub enum Kind {
+    /// The running average where there is one, else the raw ones.
     Best,
+    /// What was trained.
     Raw,
+    /// The running average, the teacher.
     #[value(alias = "teacher")]
     Ema,
+}
+
+impl From<Kind> for WeightsKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Best => Self::Best,
+            Kind::Raw => Self::Raw,
+            Kind::Ema => Self::Ema,
+        }
+    }
 }
 
 /// A network ready to be shown images.
@@ -58,14 +72,9 @@ impl WeightsArguments {
     /// Opens the weights on the device for looking.
     pub fn open(&self, context: &Context) -> Result<Looking> {
         let weights = Weights::open(&self.weights)?;
-        let kind = match self.weights_kind {
-            Kind::Best => WeightsKind::Best,
-            Kind::Raw => WeightsKind::Raw,
-            Kind::Ema => WeightsKind::Ema,
-        };
-        let network = weights.network(kind, &context.looking_device()?.device)?;
+        let network = weights.network(self.weights_kind.into(), &context.looking_device()?.device)?;
         let fit = if self.fit { Fit::Stretch } else { Fit::Keep };
-        let (measured, encoder_alone) = (weights.measured(), weights.encoder_alone);
+        let (measured, encoder_alone) = (weights.measured()?, weights.encoder_alone);
         Ok(Looking { network, measured, encoder_alone, recipe: weights.recipe, step: weights.step, fit })
     }
 }

@@ -84,7 +84,7 @@ enum Command {
     Evaluate(evaluate::EvaluateCommand),
     /// A grid of recipes, seeds included, one table out.
     Sweep(sweep::Arguments),
-    /// What a file of weights is.
+    /// What a file of weights is; known checkpoints in, named layouts out.
     #[command(subcommand)]
     Weights(weights::WeightsCommand),
     /// Throughput on this machine.

@@ -49,8 +49,9 @@ fn write(order: &Order) -> Result<Exported> {
 
 /// What was written and verified, in one sentence.
 pub fn in_words(order: &Order, exported: &Exported) -> String {
-    let (tensors, size) = (maskroom_widgets::format::count(exported.tensors as u64), maskroom_widgets::format::bytes(exported.bytes));
-    let difference = exported.largest_difference;
+    let (place, size) = (order.to.display(), maskroom_widgets::format::bytes(exported.bytes));
+    let Some(difference) = exported.largest_difference else { return format!("{size} are in {place}; Maskroom does not read them back") };
+    let tensors = maskroom_widgets::format::count(exported.tensors.unwrap_or_default() as u64);
     let compared = if difference > 0.0 { format!("different by at most {difference:.1e}") } else { "equal".to_owned() };
-    format!("{tensors} tensors ({size}) are in {}, read back and {compared}", order.to.display())
+    format!("{tensors} tensors ({size}) are in {place}, read back and {compared}")
 }

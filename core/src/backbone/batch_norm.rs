@@ -30,7 +30,7 @@ pub struct BatchNorm {
 
 impl BatchNorm {
     /// PyTorch's.
-    const EPS: f64 = 1e-5;
+    pub const EPS: f64 = 1e-5;
 
     /// Ones and zeros.
     pub fn new(width: usize, affine: Affine, device: &Device) -> Self {

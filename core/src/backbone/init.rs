@@ -46,7 +46,7 @@ impl Init {
     fn scaled_linear(self, [inputs, outputs]: [usize; 2], factor: f32, stream: &mut Stream, device: &Device) -> Linear {
         let count = inputs * outputs;
         let mut weight = if self == Self::Mae { xavier_uniform(count, inputs, outputs, stream) } else { self.values(count, stream) };
-        if factor != 1.0 {
+        if factor != 1.0 && !stream.is_blank() {
             weight.iter_mut().for_each(|value| *value *= factor);
         }
         Linear { weight: parameter(weight, [outputs, inputs], device), bias: parameter(vec![self.bias(); outputs], [outputs], device) }
@@ -75,7 +75,7 @@ impl Init {
     /// `count` numbers of tokens, learned positions and matrices that are not Xavier's.
     pub fn values(self, count: usize, stream: &mut Stream) -> Vec<f32> {
         match self {
-            Self::Beit => (0..count).map(|_| cut_normal(stream)).collect(),
+            Self::Beit if !stream.is_blank() => (0..count).map(|_| cut_normal(stream)).collect(),
             _ => normal(count, NORMAL_DEVIATION, stream),
         }
     }

@@ -100,11 +100,17 @@ pub fn parameter<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &D
 
 /// `count` values uniform in ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
 pub fn xavier_uniform(count: usize, fan_in: usize, fan_out: usize, stream: &mut Stream) -> Vec<f32> {
+    if stream.is_blank() {
+        return vec![0.0; count];
+    }
     let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
     (0..count).map(|_| stream.range(-bound, bound) as f32).collect()
 }
 
 /// `count` normal values with mean 0 and the given deviation.
 pub fn normal(count: usize, deviation: f64, stream: &mut Stream) -> Vec<f32> {
+    if stream.is_blank() {
+        return vec![0.0; count];
+    }
     (0..count).map(|_| (stream.normal() * deviation) as f32).collect()
 }

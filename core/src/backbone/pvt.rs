@@ -43,6 +43,8 @@ pub struct PvtConfig {
     pub learned_pos: bool,
     /// A class token in front of the last stage's tokens.
     pub has_class_token: bool,
+    /// What norms of patch embeddings and of reduced maps add to the variance.
+    pub map_eps: f64,
     /// Drop-path rate of the last block.
     pub drop_path: f64,
     /// Blocks are computed again in the backward pass.
@@ -99,6 +101,7 @@ impl PvtConfig {
             reduce_by: Reduction::Convolution,
             learned_pos: true,
             has_class_token: true,
+            map_eps: LayerNorm::EPS,
             drop_path: 0.0,
             recompute: false,
         })
@@ -137,10 +140,11 @@ impl PvtConfig {
                 mlp_ratio: self.mlp_ratios[stage],
                 reduction: self.reductions[stage],
                 reduce_by: self.reduce_by,
+                map_eps: self.map_eps,
                 recompute: self.recompute,
             };
             PvtStage {
-                patch_embed: NormedPatchEmbed::new([inputs, side, width], LayerNorm::EPS, stream, device),
+                patch_embed: NormedPatchEmbed::new([inputs, side, width], self.map_eps, stream, device),
                 pos_embed: self.positions(stage, grid, stream, device),
                 blocks: (0..self.depths[stage]).map(|_| block.init(stream, device)).collect(),
             }

@@ -99,6 +99,8 @@ pub struct PvtBlockConfig {
     pub reduction: usize,
     /// How they do.
     pub reduce_by: Reduction,
+    /// What the norm after that adds to the variance.
+    pub map_eps: f64,
     /// A block without reduction is computed again in the backward pass.
     pub recompute: bool,
 }
@@ -106,7 +108,7 @@ pub struct PvtBlockConfig {
 impl PvtBlockConfig {
     /// PVT's initialization, a function of the stream.
     pub fn init(&self, stream: &mut Stream, device: &Device) -> PvtBlock {
-        let Self { width, heads, mlp_ratio, reduction, reduce_by, recompute } = *self;
+        let Self { width, heads, mlp_ratio, reduction, reduce_by, map_eps, recompute } = *self;
         let hidden = (width as f64 * mlp_ratio) as usize;
         let is_convolved = reduction > 1 && reduce_by == Reduction::Convolution;
         PvtBlock {
@@ -116,7 +118,7 @@ impl PvtBlockConfig {
                 kv: Linear::normal(width, 2 * width, stream, device),
                 proj: Linear::normal(width, width, stream, device),
                 sr: is_convolved.then(|| PatchProjection::new(width, reduction, width, stream, device)),
-                norm: (reduction > 1).then(|| LayerNorm::new(width, device)),
+                norm: (reduction > 1).then(|| LayerNorm::with_eps(width, map_eps, device)),
                 heads,
                 reduction,
             },

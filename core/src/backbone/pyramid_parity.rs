@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::encoder::{Attended, BlockView, Encoder};
-use super::linear::parameter;
+use super::linear::{LayerNorm, parameter};
 use super::patch_embed::patchify;
 use super::pvt::{Pvt, PvtConfig};
 use super::pvt_block::Reduction;
@@ -155,6 +155,7 @@ fn pvt_on_wide_images_is_hugging_faces() {
         reduce_by: Reduction::Convolution,
         learned_pos: true,
         has_class_token: true,
+        map_eps: LayerNorm::EPS,
         drop_path: 0.0,
         recompute: false,
     };

@@ -29,7 +29,8 @@ pub struct DistanceMlp {
 }
 
 impl DistanceMlp {
-    const HIDDEN: usize = 32;
+    /// Its hidden width.
+    pub const HIDDEN: usize = 32;
 
     /// For attention of `heads` heads.
     pub fn new(heads: usize, stream: &mut Stream, device: &Device) -> Self {
@@ -114,7 +115,7 @@ impl PairLayout {
 }
 
 /// The features of all distances up to `reach` in either direction, those down the image first.
-fn distances_within(reach: [usize; 2]) -> Vec<[f32; 2]> {
+pub fn distances_within(reach: [usize; 2]) -> Vec<[f32; 2]> {
     let [down, across] = reach.map(|reach| -(reach as i64)..=reach as i64);
     down.flat_map(|dy| across.clone().map(move |dx| [feature(dy), feature(dx)])).collect()
 }

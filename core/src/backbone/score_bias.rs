@@ -48,12 +48,13 @@ impl ScoreBias {
     }
 }
 
-fn num_rows([rows, cols]: [usize; 2]) -> usize {
+/// Rows of the table.
+pub fn num_rows([rows, cols]: [usize; 2]) -> usize {
     (2 * rows - 1) * (2 * cols - 1) + WITH_CLASS
 }
 
 /// The row of the table for each pair of tokens (query, key), the class token first: `[(1 + N)²]`.
-fn rows_of_pairs([rows, cols]: [usize; 2]) -> Vec<i32> {
+pub fn rows_of_pairs([rows, cols]: [usize; 2]) -> Vec<i32> {
     let (patches, num_rows) = (rows * cols, num_rows([rows, cols]));
     let row = |query: usize, key: usize| match (query.checked_sub(1), key.checked_sub(1)) {
         (None, None) => num_rows - 1,

@@ -1,4 +1,4 @@
-//! The plain vision transformer (Dosovitskiy et al., 2020) with class token and optional registers (Darcet et al., 2023), in timm's names.
+//! The plain vision transformer (Dosovitskiy et al., 2020) with or without a class token and registers (Darcet et al., 2023), in timm's names.
 
 use std::cell::OnceCell;
 
@@ -33,11 +33,13 @@ pub struct VitConfig {
     pub heads: usize,
     /// The MLP's hidden width over D.
     pub mlp_ratio: f64,
-    /// Register tokens: no position, dropped from every output.
+    /// There is a class token in front of the patches.
+    pub has_class_token: bool,
+    /// Register tokens: no position, dropped from every output; none without a class token.
     pub registers: usize,
     /// What is added to tokens for their place.
     pub positions: Positions,
-    /// What is added to attention scores for the distance of two patches; not with registers.
+    /// What is added to attention scores for the distance of two patches; with a class token and without registers.
     pub relative: Relative,
     /// Start of the learned factors of every branch; 0 for none.
     pub layer_scale: f64,
@@ -75,14 +77,14 @@ pub enum Relative {
     Own,
 }
 
-/// A plain vision transformer. Token order: class token, R registers, patches.
+/// A plain vision transformer. Token order: class token, if there is one, R registers, patches.
 #[derive(Module, Debug)]
 pub struct Vit {
     /// `[1, 1, D]`
-    pub cls_token: Param<Tensor<3>>,
+    pub cls_token: Option<Param<Tensor<3>>>,
     /// `[1, R, D]`
     pub reg_token: Option<Param<Tensor<3>>>,
-    /// `[1, 1 + N, D]`; not trained when it is the sine-cosine code.
+    /// `[1, 1 + N, D]`; not trained when it is the sine-cosine code. The first row is the class token's, and nobody's where there is none.
     pub pos_embed: Param<Tensor<3>>,
     /// Patches to tokens.
     pub patch_embed: PatchEmbed,
@@ -107,6 +109,7 @@ impl VitConfig {
             depth,
             heads,
             mlp_ratio: 4.0,
+            has_class_token: true,
             registers: 0,
             positions: Positions::Fixed,
             relative: Relative::Absent,
@@ -119,6 +122,11 @@ impl VitConfig {
         }
     }
 
+    /// Tokens in front of the patches: the class token and the registers.
+    pub fn num_prefix(&self) -> usize {
+        usize::from(self.has_class_token) + self.registers
+    }
+
     /// Its initialization, a function of the stream.
     pub fn init(&self, stream: &mut Stream, device: &Device) -> Vit {
         let (width, [rows, cols], init) = (self.width, self.grid, self.init);
@@ -129,7 +137,7 @@ impl VitConfig {
             Positions::Absent => parameter(vec![0.0; shape[1] * width], shape, device).set_require_grad(false),
         };
         Vit {
-            cls_token: parameter(init.values(width, stream), [1, 1, width], device),
+            cls_token: self.has_class_token.then(|| parameter(init.values(width, stream), [1, 1, width], device)),
             reg_token: (self.registers > 0)
                 .then(|| parameter(normal(self.registers * width, 1e-6, stream), [1, self.registers, width], device)),
             pos_embed,
@@ -150,7 +158,7 @@ impl Vit {
 
     /// Tokens in front of the patches: the class token and the registers.
     pub fn num_prefix(&self) -> usize {
-        1 + self.config.registers
+        self.config.num_prefix()
     }
 
     /// Patch tokens with their positions. Shapes: `patches [B, V, P·P·C]`, `places [B·V]` (each patch's raster index) to `[B, V, D]`.
@@ -161,11 +169,14 @@ impl Vit {
         self.patch_embed.forward(patches) + positions.reshape([batch, visible, width])
     }
 
-    /// Puts class token and registers in front. Shapes: `[B, V, D]` to `[B, 1 + R + V, D]`.
+    /// Puts class token and registers in front. Shapes: `[B, V, D]` to `[B, prefix + V, D]`.
     pub fn with_prefix(&self, tokens: Tensor<3>) -> Tensor<3> {
         let [batch, _, width] = tokens.dims();
-        let cls = self.cls_token.val() + self.pos_embed.val().slice([0..1, 0..1, 0..width]);
-        let mut parts = vec![cls.expand([batch, 1, width])];
+        let mut parts = Vec::new();
+        if let Some(cls_token) = &self.cls_token {
+            let cls = cls_token.val() + self.pos_embed.val().slice([0..1, 0..1, 0..width]);
+            parts.push(cls.expand([batch, 1, width]));
+        }
         if let Some(reg_token) = &self.reg_token {
             parts.push(reg_token.val().expand([batch, self.config.registers, width]));
         }
@@ -214,7 +225,7 @@ impl Vit {
         Ok(())
     }
 
-    /// The keys of block `layer`, of which there are more. Shapes: `tokens [B, 1 + R + N, D]` to the same.
+    /// The keys of block `layer`, of which there are more. Shapes: `tokens [B, prefix + N, D]` to the same.
     pub fn keys(&self, tokens: Tensor<3>, layer: usize) -> Tensor<3> {
         let (shared, last) = (self.shared_bias(), &self.blocks[layer]);
         let blocks = self.blocks[..layer].iter().enumerate();
@@ -230,7 +241,7 @@ impl Vit {
         block.attn.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid)).or_else(|| shared.clone())
     }
 
-    /// Tokens of whole images, ready for the blocks. Shapes: `patches [B, N, P·P·C]` to `[B, 1 + R + N, D]`.
+    /// Tokens of whole images, ready for the blocks. Shapes: `patches [B, N, P·P·C]` to `[B, prefix + N, D]`.
     pub fn tokens(&self, patches: Tensor<3>) -> Tensor<3> {
         let [_, count, _] = patches.dims();
         self.with_prefix(self.patch_embed.forward(patches) + self.pos_embed.val().narrow(1, 1, count))
@@ -238,7 +249,7 @@ impl Vit {
 
     /// Tokens of whole images of any size. Where it is not the table's own, positions are drawn from the learned table by its resizing as a
     /// product, so that small views train it too; fixed ones are those of the size. Shapes: `patches [B, N, P·P·C]` of `grid` to
-    /// `[B, 1 + R + N, D]`.
+    /// `[B, prefix + N, D]`.
     pub fn tokens_on(&self, patches: Tensor<3>, grid: [usize; 2]) -> Tensor<3> {
         let (from, [rows, cols], width) = (self.config.grid, grid, self.config.width);
         if grid == from {

@@ -52,7 +52,7 @@ pub struct AttentionMaps {
     pub heads: usize,
     /// Prefix and N.
     pub tokens: usize,
-    /// 1 + R; 0 for pyramids, but for the last stage of a PVT.
+    /// Class token and registers; 0 for pyramids, but for the last stage of a PVT.
     pub prefix: usize,
     /// Patches down and across.
     pub grid: [usize; 2],

@@ -164,23 +164,23 @@ impl TransformerDecoder {
         blocks.fold(tokens, |x, (index, block)| block.forward(x, None, index, None))
     }
 
-    /// What the blocks get: class token, shown patches, and the mask token in each place where a patch is missing, with their positions.
-    /// Shapes: `y [B, prefix + shown, W]` to `[B, 1 + N, W]`.
+    /// What the blocks get: the class token if the encoder has one, shown patches, and the mask token in each place where a patch is
+    /// missing, with their positions. Shapes: `y [B, prefix + shown, W]` to `[B, 1 + N, W]`, or `[B, N, W]` without a class token.
     fn tokens(&self, y: Tensor<3>, prefix: usize, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
         let (table, shown) = (self.pos_embed.val(), y.dims()[1] - prefix);
-        if let (Some(mask_token), true) = (&self.mask_token, kernel::is_fused_on_gpu(&y)) {
+        if let (Some(mask_token), true, 1..) = (&self.mask_token, kernel::is_fused_on_gpu(&y), prefix) {
             let order = batch.tokens(shown, Lead::Rows(prefix));
             if let Some(tokens) = kernel::cube::tokens(&y, &mask_token.val(), &table, &order) {
                 return tokens;
             }
         }
-        let cls = y.clone().narrow(1, 0, 1) + table.clone().narrow(1, 0, 1);
+        let cls = (prefix > 0).then(|| y.clone().narrow(1, 0, 1) + table.clone().narrow(1, 0, 1));
         let tokens = y.narrow(1, prefix, shown);
         let tokens = match &self.mask_token {
             Some(_) => self.completed(tokens, batch, device),
             None => tokens + table.narrow(1, 1, batch.num_patches),
         };
-        Tensor::cat(vec![cls, tokens], 1)
+        Tensor::cat(cls.into_iter().chain([tokens]).collect(), 1)
     }
 
     /// The same for a packed pyramid, which has no class token: each of its tokens becomes four, which lie in its place of the packed map

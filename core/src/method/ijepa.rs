@@ -4,7 +4,7 @@
 //! running average makes of a place when it sees the whole image. Masked: four blocks, a sixth of the image each; predicted: the average's
 //! features there, each normalized, scored by a smooth L1. No augmentation but crops.
 //!
-//! Unlike the paper's encoder, this one has a class token, which nothing is predicted from.
+//! Unlike the paper's encoder, this one has a class token, which nothing is predicted from; `backbone.class_token = false` leaves it out.
 
 use crate::recipe::Preset;
 

@@ -140,9 +140,9 @@ impl MaskedModel {
 
     /// The visible tokens with their positions, prefix in front: `[B, prefix + V, D]`.
     fn visible_tokens(&self, vit: &Vit, tokens: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
-        if kernel::is_fused_on_gpu(&tokens) && vit.num_prefix() == 1 {
+        if let (Some(cls_token), true, 1) = (&vit.cls_token, kernel::is_fused_on_gpu(&tokens), vit.num_prefix()) {
             let order = batch.tokens(batch.visible, Lead::Learned);
-            if let Some(tokens) = kernel::cube::tokens(&tokens, &vit.cls_token.val(), &vit.pos_embed.val(), &order) {
+            if let Some(tokens) = kernel::cube::tokens(&tokens, &cls_token.val(), &vit.pos_embed.val(), &order) {
                 return tokens;
             }
         }

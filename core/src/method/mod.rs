@@ -223,10 +223,21 @@ impl Network {
     /// # Errors
     /// If the recipe names a part that does not exist.
     pub fn new(recipe: &Recipe, device: &Device) -> Result<Self> {
-        let mut stream = Stream::new(recipe.seed, 0, 0, Purpose::Init);
+        Self::drawn(recipe, &mut Stream::new(recipe.seed, 0, 0, Purpose::Init), device)
+    }
+
+    /// The recipe's network for weights that are there already: zeros stand where initial weights would, and take neither time nor memory.
+    ///
+    /// # Errors
+    /// If the recipe names a part that does not exist.
+    pub fn blank(recipe: &Recipe, device: &Device) -> Result<Self> {
+        Self::drawn(recipe, &mut Stream::blank(), device)
+    }
+
+    fn drawn(recipe: &Recipe, stream: &mut Stream, device: &Device) -> Result<Self> {
         let model = match recipe.compares_views() {
-            true => Model::Views(view_sizes(recipe).init(&mut stream, device)),
-            false => Model::Masked(sizes(recipe)?.init(&mut stream, device)),
+            true => Model::Views(view_sizes(recipe).init(stream, device)),
+            false => Model::Masked(sizes(recipe)?.init(stream, device)),
         };
         Ok(Self { model, device: device.clone() })
     }

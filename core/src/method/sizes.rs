@@ -133,6 +133,7 @@ pub fn encoder_sizes(recipe: &Recipe) -> EncoderConfig {
             reduce_by: if sizes.word("reduce_by") == Some("mean") { Reduction::Average } else { Reduction::Convolution },
             learned_pos: sizes.word("pos") != Some("sincos"),
             has_class_token: sizes.flag("class_token").unwrap_or(true),
+            map_eps: sizes.number("map_eps").unwrap_or(LayerNorm::EPS),
             drop_path,
             recompute: recipe.optim.recompute,
         }),
@@ -154,6 +155,7 @@ pub fn encoder_sizes(recipe: &Recipe) -> EncoderConfig {
             depth: sizes.count("depth"),
             heads: sizes.count("heads"),
             mlp_ratio,
+            has_class_token: sizes.flag("class_token").unwrap_or(true),
             registers: sizes.count("registers"),
             positions: match sizes.word("pos") {
                 Some("learned") => Positions::Learned,

@@ -78,9 +78,11 @@ fn eight_images_are_learned_by_heart() {
 
 #[test]
 fn every_mode_learns() {
-    let modes: [&[(&str, &str)]; 7] = [
+    let modes: [&[(&str, &str)]; 9] = [
         &[("backbone.tokens", "mask")],
         &[("backbone.registers", "3"), ("backbone.pos", "learned")],
+        &[("backbone.class_token", "false")],
+        &[("backbone.class_token", "false"), ("backbone.tokens", "mask")],
         &[("objective.over", "all")],
         &[("target.norm_pix", "true")],
         &[("mask.kind", "block")],

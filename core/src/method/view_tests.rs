@@ -245,6 +245,21 @@ fn what_the_last_block_leaves_out_is_missed_by_nobody() {
 }
 
 #[test]
+fn without_a_class_token_the_mean_of_patches_is_compared() {
+    let network = Network::new(&recipe(&[("backbone.class_token", "false")]), &Device::flex()).unwrap();
+    let model = network.views().unwrap();
+    let patches = Tensor::<3>::random([2, 12, 192], burn::tensor::Distribution::Default, network.device());
+    let (feature, of_patches) = model.features_and_patches(patches.clone(), None, None).unwrap();
+    assert_eq!((network.encoder().num_prefix(), of_patches.dims()), (0, [2, 12, 32]));
+    let feature = to_host(feature).unwrap();
+    let [mean, same] = [of_patches.mean_dim(1).reshape([2, 32]), model.features(patches, [4, 3], None, Statistics::Running)];
+    for other in [mean, same].map(|other| to_host(other).unwrap()) {
+        assert!(feature.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-5), "{feature:?} {other:?}");
+    }
+    assert_eq!(Pool::usual(&network), Pool::Mean);
+}
+
+#[test]
 fn larger_images_are_looked_at() {
     let network = Network::new(&recipe(&[]), &Device::flex()).unwrap();
     let images = Images { values: vec![0.1; 40 * 64 * 3], batch: 1, height: 40, width: 64 };

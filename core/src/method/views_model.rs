@@ -64,7 +64,8 @@ impl ViewsModel {
     /// `patches [B, N, P·P·C]` of `grid` to `[B, D]`.
     pub fn features(&self, patches: Tensor<3>, grid: [usize; 2], drop_path: Option<&DropPath>, statistics: Statistics) -> Tensor<2> {
         let tokens = match &self.encoder {
-            Encoder::Vit(vit) => vit.encode_class(vit.tokens_on(patches, grid), drop_path),
+            Encoder::Vit(vit) if vit.cls_token.is_some() => vit.encode_class(vit.tokens_on(patches, grid), drop_path),
+            Encoder::Vit(vit) => vit.encode(vit.tokens_on(patches, grid), drop_path),
             Encoder::Swin(swin) => swin.encode(swin.tokens(patches), &swin.whole_map(), drop_path),
             Encoder::Pvt(pvt) => pvt.encode(pvt.tokens(patches), &pvt.whole_map(), drop_path),
             Encoder::ResNet(resnet) => resnet.encode(patches, grid, statistics),
@@ -74,8 +75,8 @@ impl ViewsModel {
         feature.reshape([batch, width])
     }
 
-    /// One feature of each image, its class token, and all of its patches. `hidden` is 1 where a patch is the mask token. Shapes: `patches
-    /// [B, N, P·P·C]` of the encoder's own grid, `hidden [B, N, 1]` to `[B, D]` and `[B, N, D]`.
+    /// One feature of each image, as [`ViewsModel::features`] gives it, and all of its patches. `hidden` is 1 where a patch is the mask
+    /// token. Shapes: `patches [B, N, P·P·C]` of the encoder's own grid, `hidden [B, N, 1]` to `[B, D]` and `[B, N, D]`.
     ///
     /// # Errors
     /// If the encoder is no plain transformer, whose patches keep their places.
@@ -95,8 +96,9 @@ impl ViewsModel {
         };
         let [batch, count, width] = tokens.dims();
         let tokens = vit.encode(vit.with_prefix(tokens + vit.pos_embed.val().narrow(1, 1, count)), drop_path);
-        let feature = tokens.clone().narrow(1, 0, 1).reshape([batch, width]);
-        Ok((feature, tokens.narrow(1, vit.num_prefix(), count)))
+        let patches = tokens.clone().narrow(1, vit.num_prefix(), count);
+        let feature = if vit.cls_token.is_some() { tokens.narrow(1, 0, 1) } else { patches.clone().mean_dim(1) };
+        Ok((feature.reshape([batch, width]), patches))
     }
 
     /// What patches are told by.

@@ -28,6 +28,7 @@ pub static BACKBONES: &[Kind] = &[
             Knob::int("depth", "blocks", "", (1, 256), 12),
             Knob::int("heads", "attention heads of a block", "", (1, 256), 3),
             MLP_RATIO,
+            Knob::flag("class_token", "whether there is a class token; without one, an image's feature is the mean of its patches", true),
             Knob::int("registers", "extra tokens that stand for no patch", "", (0, 64), 0),
             Knob::choice("pos", "position code added to tokens", &["sincos", "learned", "none"], "sincos"),
             Knob::choice(
@@ -74,6 +75,7 @@ pub static BACKBONES: &[Kind] = &[
             Knob::choice("reduce_by", "how they become one", &["convolution", "mean"], "convolution"),
             Knob::choice("pos", "position code", &["sincos", "learned"], "learned"),
             Knob::flag("class_token", "whether the last stage has a class token", true),
+            Knob::float("map_eps", "what norms of patch embeddings and of reduced maps add to the variance", "", (1e-12, 1e-3), 1e-6),
         ],
     },
     Kind {
@@ -214,7 +216,8 @@ fn pvt_knobs(pvt: &PvtConfig) -> Settings {
     .into()
 }
 
-fn resnet_knobs(resnet: &ResNetConfig) -> Settings {
+/// A residual network's sizes as settings of a recipe.
+pub(crate) fn resnet_knobs(resnet: &ResNetConfig) -> Settings {
     let word = |word: &str| Value::Text(word.into());
     [
         ("width", Value::Int(resnet.width as i64)),

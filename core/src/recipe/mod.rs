@@ -13,6 +13,7 @@ mod views;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use backbones::resnet_knobs;
 pub use backbones::{BACKBONES, DECODERS, Sizes, backbone_names, backbone_sizes};
 pub use preset::{METHODS, ON_SMALL_IMAGES, Preset, RESNET_ON_SMALL_IMAGES};
 pub use recommend::{Recommendation, recommend};

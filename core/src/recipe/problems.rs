@@ -94,6 +94,26 @@ fn heads(stage: &str, width: usize, heads: usize) -> Vec<Problem> {
     vec![Problem::new(format!("{stage}.heads"), format!("the width {width} does not divide into {heads} heads"), cure)]
 }
 
+/// What does not go together with a plain transformer's tokens that stand for no patch.
+fn extra_tokens(recipe: &Recipe) -> Vec<Problem> {
+    let sizes = &recipe.backbone.sizes;
+    let (has_distances, has_class_token) = (sizes.word("relative") != Some("none"), sizes.flag("class_token") != Some(false));
+    let mut found = Vec::new();
+    if has_distances && sizes.count("registers") > 0 {
+        let what = "registers have no place, and so no distance to patches";
+        found.push(Problem::new("backbone.registers", what, "use 0 registers, or `backbone.relative = \"none\"`"));
+    }
+    if !has_class_token && sizes.count("registers") > 0 {
+        let what = "registers come after a class token, and there is none";
+        found.push(Problem::new("backbone.registers", what, "use 0 registers, or `backbone.class_token = true`"));
+    }
+    if !has_class_token && has_distances {
+        let what = "tables of distances have numbers of the class token, and there is none";
+        found.push(Problem::new("backbone.relative", what, "use `none`, or `backbone.class_token = true`"));
+    }
+    found
+}
+
 /// What is wrong with the sizes of encoder and decoder.
 fn networks(recipe: &Recipe) -> Vec<Problem> {
     let (sizes, decoder) = (&recipe.backbone.sizes, &recipe.decoder);
@@ -102,10 +122,7 @@ fn networks(recipe: &Recipe) -> Vec<Problem> {
     if sizes.kind == "vit" {
         found.extend(heads("backbone", sizes.count("width"), sizes.count("heads")));
         widths.extend((sizes.word("pos") == Some("sincos")).then(|| ("backbone.width", sizes.count("width"))));
-        if sizes.word("relative") != Some("none") && sizes.count("registers") > 0 {
-            let what = "registers have no place, and so no distance to patches";
-            found.push(Problem::new("backbone.registers", what, "use 0 registers, or `backbone.relative = \"none\"`"));
-        }
+        found.extend(extra_tokens(recipe));
     } else {
         if sizes.kind == "resnet" && recipe.backbone.patch != 1 {
             found.push(Problem::new("backbone.patch", "a residual network sees pixels, not patches", "use 1, or leave the setting out"));

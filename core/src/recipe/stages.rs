@@ -251,6 +251,9 @@ impl Backbone {
                 let squares = reductions.map(|(stage, side)| (self.patch * side.max(1)) << (stage + last + 1 - self.num_stages())).max();
                 squares.unwrap_or(self.patch).next_multiple_of((self.patch << last).max(1))
             }
+            // Convolutions take any image, but a photograph in full would take all memory: what does not halve evenly is scaled.
+            "resnet" if self.sizes.word("stem") == Some("large") => 32 * self.patch,
+            "resnet" => 8 * self.patch,
             _ => self.patch,
         }
     }

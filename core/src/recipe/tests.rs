@@ -348,6 +348,10 @@ fn what_does_not_go_together_is_refused_with_its_cure() {
     starts("mae", &[("backbone.relative", "shared")], "backbone.tokens: distances between patches are those of whole images");
     let registers = [("backbone.preset", "vit-ti/16"), ("backbone.registers", "2")];
     starts("simmim", &registers, "backbone.registers: registers have no place");
+    let headless = [("backbone.preset", "vit-ti/16"), ("backbone.class_token", "false")];
+    starts("simmim", &headless, "backbone.relative: tables of distances have numbers of the class token");
+    starts("mae", &[&headless[..], &[("backbone.registers", "2")][..]].concat(), "backbone.registers: registers come after a class token");
+    assert_eq!(first_problem("mae", &headless), "");
     starts(
         "mae",
         &[("backbone.preset", "vit-ti/16"), ("backbone.kind", "swin")],

@@ -26,8 +26,13 @@ pub fn srgb_from_lab([lightness, a, b]: [f32; 3]) -> [f32; 3] {
 
 /// The level of red, green and blue of the gray that is as light as an sRGB color.
 pub fn gray_from_srgb(rgb: [f32; 3]) -> f32 {
+    level_from_linear(along(luminance_shares(), rgb.map(linear_from_level)))
+}
+
+/// The shares of linear red, green and blue in how light a color is.
+pub fn luminance_shares() -> [f32; 3] {
     // The weights of Y do not add up to one exactly as they are printed.
-    level_from_linear(along(TO_XYZ[1], rgb.map(linear_from_level)) / TO_XYZ[1].iter().sum::<f32>())
+    TO_XYZ[1].map(|weight| weight / TO_XYZ[1].iter().sum::<f32>())
 }
 
 fn along(row: [f32; 3], values: [f32; 3]) -> f32 {

@@ -106,10 +106,10 @@ impl Target for Labels {
         let weights = Weights::open(path)?;
         let mut tensors = teacher::tensors(&weights)?;
         for name in HEAD {
-            let tensor = weights.tensor(name).ok_or_else(|| {
+            let tensor = weights.tensor(name)?.ok_or_else(|| {
                 Error::Recipe(vec![no_classifier(&path.display().to_string(), &format!("it lacks `{name}`"))])
             })?;
-            tensors.insert(name.to_owned(), tensor.clone());
+            tensors.insert(name.to_owned(), tensor);
         }
         Ok(tensors)
     }
@@ -214,7 +214,7 @@ mod tests {
         };
         let images = Images { values: normalized(&teacher.recipe), batch: 1, height: 16, width: 16 };
         let features = features(&network, &images, -1, Pool::Patches).unwrap();
-        let [weight, bias] = HEAD.map(|name| teacher.tensor(name).unwrap().values.clone());
+        let [weight, bias] = HEAD.map(|name| teacher.tensor(name).unwrap().unwrap().values);
         let class = |feature: &[f32]| {
             let score = |class: usize| bias[class] + feature.iter().zip(&weight[class * 12..]).map(|(a, b)| a * b).sum::<f32>();
             (0..5).max_by(|&a, &b| score(a).total_cmp(&score(b))).unwrap() as f32

@@ -5,7 +5,7 @@ mod feature_colors;
 #[cfg(test)]
 mod features_tests;
 mod glyphs;
-mod lab;
+pub mod lab;
 mod normalization;
 pub(crate) mod principal_components;
 pub mod teacher;

@@ -11,7 +11,7 @@ use crate::backbone::linear::LayerNorm;
 use crate::error::{Error, Problem, Result};
 use crate::method::encoder_sizes;
 use crate::method::masked_batch::ImageShape;
-use crate::random::{Purpose, Stream};
+use crate::random::Stream;
 use crate::recipe::Recipe;
 use crate::weights::model_file::{Weights, WeightsKind, load_parameters, tensors_of};
 use crate::weights::safetensors_file::{HostTensor, TensorMap};
@@ -78,8 +78,8 @@ impl Teacher {
         if sizes.last_width() != width || reading.layers > sizes.num_blocks() {
             return Err(unfit(format!("{} numbers of {} blocks do not fit the recipe", sizes.last_width(), sizes.num_blocks())));
         }
-        let mut encoder = sizes.init(&mut Stream::new(0, 0, 0, Purpose::Init), &device.clone().without_autodiff());
-        load_parameters(&mut encoder, device, Path::new("target"), |name| measured.get(&format!("{WEIGHTS}{name}")), |_| false)?;
+        let mut encoder = sizes.init(&mut Stream::blank(), &device.clone().without_autodiff());
+        load_parameters(&mut encoder, device, Path::new("target"), measured, |name| Some(format!("{WEIGHTS}{name}")), |_| false)?;
         Ok(Self { normalization: Some(recipe.data.normalization()), ..Self::new(&encoder, reading, device) })
     }
 

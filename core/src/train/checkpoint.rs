@@ -158,7 +158,7 @@ fn read(path: &Path, learner: &mut Learner) -> Result<Restored> {
     let lesson = moments.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(LESSON)?.to_owned(), tensor.clone()))).collect();
     weights.load_into(learner.network.parameters_mut(), WeightsKind::Raw, &device)?;
     learner.lesson.restore(&lesson, &plain);
-    if let (Some(ema), Some(values)) = (&mut learner.ema, weights.ema(&plain)) {
+    if let (Some(ema), Some(values)) = (&mut learner.ema, weights.ema(&plain)?) {
         ema.values = values;
     }
     learner.follow_average();

@@ -31,7 +31,7 @@ pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, 
     let embed = 2.0 * embedded as f64 * values * encoder.first_width() as f64;
     let (encoded, leaving) = match encoder {
         EncoderConfig::Vit(vit) => {
-            let tokens = 1 + vit.registers + shown;
+            let tokens = vit.num_prefix() + shown;
             (vit_blocks_flops(vit, tokens), tokens)
         }
         EncoderConfig::Swin(swin) => (swin_flops(swin, embedded), embedded / (encoder.stride() * encoder.stride())),
@@ -46,7 +46,8 @@ pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, 
         DecoderConfig::Linear if encoder.stride() == 1 => matrix(predicted, inputs, config.prediction_width),
         DecoderConfig::Linear => matrix(leaving, inputs, encoder.stride() * encoder.stride() * config.prediction_width),
         DecoderConfig::Transformer { width, depth, mlp_ratio, .. } => {
-            let (per_token, lead) = if is_packed { (4, 0) } else { (1, 1) };
+            let has_class_token = matches!(encoder, EncoderConfig::Vit(vit) if vit.has_class_token);
+            let (per_token, lead) = (if is_packed { 4 } else { 1 }, usize::from(has_class_token));
             let decoding = match blocks {
                 Some(count) => count as f64 * blocks_flops(width, depth, mlp_ratio, visible + predicted / count.max(1)),
                 None => blocks_flops(width, depth, mlp_ratio, lead + patches),
@@ -59,8 +60,8 @@ pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, 
 }
 
 /// The same of an image whose views are compared: forward and backward for every view, forward alone for what the teacher is shown. Only the
-/// class token leaves a plain transformer, so that of its last block's other tokens nothing but keys and values is needed, unless hidden
-/// patches are told.
+/// class token leaves a plain transformer that has one, so that of its last block's other tokens nothing but keys and values is needed,
+/// unless hidden patches are told.
 pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
     let ViewsConfig { encoder, head, .. } = view_sizes(recipe);
     let hidden = recipe.hidden_patches();
@@ -73,10 +74,10 @@ pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
         let is_read = hidden.is_some() && place < recipe.augment.views;
         let encoded = match &encoder {
             EncoderConfig::Vit(vit) => {
-                let tokens = 1 + vit.registers + patches;
+                let tokens = vit.num_prefix() + patches;
                 let unread =
                     block_flops(vit.width, vit.mlp_ratio, tokens - 1, tokens as f64) - matrix(tokens - 1, vit.width, 2 * vit.width);
-                vit_blocks_flops(vit, tokens) - if vit.depth > 0 && !is_read { unread } else { 0.0 }
+                vit_blocks_flops(vit, tokens) - if vit.depth > 0 && !is_read && vit.has_class_token { unread } else { 0.0 }
             }
             EncoderConfig::Swin(swin) => swin_flops(swin, patches),
             EncoderConfig::Pvt(pvt) => pvt_flops(pvt, patches),

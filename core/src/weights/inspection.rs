@@ -80,13 +80,18 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     let (format, what) = match (folder, alone) {
         (Some(_), Some(class)) => ("a folder of Hugging Face", format!("{class}: an encoder alone")),
         (Some(_), None) => ("a folder of Hugging Face", weights.recipe.method.clone()),
-        (None, _) => ("Maskroom's own", weights.recipe.method.clone()),
+        (None, Some(class)) => ("Maskroom's own", format!("{class}, as of {}", weights.recipe.method)),
+        (None, None) => ("Maskroom's own", weights.recipe.method.clone()),
     };
+    let part = if weights.recipe.compares_views() { "head" } else { "decoder" };
     let why = || "the model has none: a training that starts from it begins with a new one".to_owned();
     Ok(Inspection {
-        mapped: weights.shapes().map(|(name, shape)| Mapped { ours: name.clone(), theirs: name.clone(), shape: shape.to_vec() }).collect(),
+        mapped: weights
+            .takes()
+            .map(|take| Mapped { ours: take.ours.clone(), theirs: take.made.in_words(), shape: take.shape.clone() })
+            .collect(),
         left_over: Vec::new(),
-        missing: alone.map(|_| Missing { name: "decoder".into(), why: why() }).into_iter().collect(),
+        missing: alone.map(|_| Missing { name: part.into(), why: why() }).into_iter().collect(),
         notes: Vec::new(),
         format: format.into(),
         what,

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::parameters::{Named, Parameters};
-use super::safetensors_file::{self, HostTensor, TensorMap};
+use super::published::listing::Listing;
+use super::published::plan::Take;
+use super::safetensors_file::{HostTensor, SafetensorsFile, TensorMap, read_metadata};
+use super::tensors::{ByName, Tensors};
 use super::{hugging_face, published};
 use crate::error::{Error, Result};
 use crate::method::Network;
@@ -15,11 +18,13 @@ use crate::run::RunFolder;
 
 /// The layout version of `model.safetensors`.
 const FORMAT: &str = "1";
+/// Metadata of a file of imported weights without anything that predicts or compares: what they were.
+pub(super) const ENCODER_ALONE: &str = "encoder_alone";
 /// Prefix of the running average's tensors: where it teaches by comparing views, it is the teacher.
 const EMA: &str = "ema.";
 const TEACHER: &str = "teacher.";
 /// Prefix of what the target was measured to be.
-const TARGET: &str = "target.";
+pub(super) const TARGET: &str = "target.";
 
 /// Which of a file's weights to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +38,7 @@ pub enum WeightsKind {
     Ema,
 }
 
-/// Opened weights.
+/// Opened weights. Their numbers are in memory when somebody asks for them, and not before: the files must stay where they are.
 pub struct Weights {
     /// The recipe they were trained with.
     pub recipe: Recipe,
@@ -44,7 +49,7 @@ pub struct Weights {
     /// What an encoder alone is called: the class of a Hugging Face model, or whose it is. It has nothing that predicts what is masked or
     /// compares views.
     pub encoder_alone: Option<&'static str>,
-    tensors: TensorMap,
+    tensors: Tensors,
 }
 
 /// All parameters of a model on the host.
@@ -118,9 +123,11 @@ impl Weights {
             let published::Published { recipe, tensors, encoder_alone } = published::open(&file)?;
             return Ok(Self { recipe, step: 0, path: file, encoder_alone, tensors });
         }
-        let (tensors, metadata) = safetensors_file::read(&file)?;
-        let (recipe, step) = origin(&file, &metadata)?;
-        Ok(Self { recipe, step, path: file, encoder_alone: None, tensors })
+        let opened = SafetensorsFile::open(&file)?;
+        let (recipe, step) = origin(&file, opened.metadata())?;
+        let encoder_alone = opened.metadata().contains_key(ENCODER_ALONE).then_some("imported encoder");
+        let tensors = Tensors::of_own(Listing::of_parts(&file, vec![opened])?);
+        Ok(Self { recipe, step, path: file, encoder_alone, tensors })
     }
 
     /// The recipe that weights were trained with, and the training steps behind them, without reading the weights. Takes what
@@ -136,7 +143,7 @@ impl Weights {
         if published::is_published(&file) {
             return Ok((published::recipe(&file)?, 0));
         }
-        origin(&file, &safetensors_file::read_metadata(&file)?)
+        origin(&file, &read_metadata(&file)?)
     }
 
     /// How many classes a Hugging Face folder's classifier tells apart, without reading the weights.
@@ -149,14 +156,17 @@ impl Weights {
         hugging_face::num_classes(folder)
     }
 
-    /// A tensor by its name in Maskroom.
-    pub fn tensor(&self, name: &str) -> Option<&HostTensor> {
-        self.tensors.get(name)
+    /// A tensor by its name in Maskroom, read anew each time; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn tensor(&self, name: &str) -> Result<Option<HostTensor>> {
+        self.tensors.read(name)
     }
 
-    /// Names and shapes of all tensors.
-    pub(super) fn shapes(&self) -> impl Iterator<Item = (&String, &[usize])> {
-        self.tensors.iter().map(|(name, tensor)| (name, tensor.shape.as_slice()))
+    /// All tensors, and how each is made of the file's.
+    pub(super) fn takes(&self) -> impl Iterator<Item = &Take> {
+        self.tensors.iter()
     }
 
     /// The file that a path stands for.
@@ -185,12 +195,12 @@ impl Weights {
         Ok(folder.join("model.safetensors"))
     }
 
-    /// The network with these weights, ready for looking.
+    /// The network with these weights, ready for looking. Of an encoder alone, everything else is zero.
     ///
     /// # Errors
     /// If parameters are missing or have other shapes than the recipe's network.
     pub fn network(&self, kind: WeightsKind, device: &Device) -> Result<Network> {
-        let mut network = Network::new(&self.recipe, device)?;
+        let mut network = Network::blank(&self.recipe, device)?;
         self.load_into(network.parameters_mut(), kind, device)?;
         Ok(network)
     }
@@ -203,7 +213,7 @@ impl Weights {
     pub fn load_into(&self, model: &mut dyn Parameters, kind: WeightsKind, device: &Device) -> Result<()> {
         let prefix = self.prefix(kind)?;
         let may_lack = |name: &str| self.encoder_alone.is_some() && is_of_training(name);
-        load_parameters(model, device, &self.path, |name| self.tensors.get(&format!("{prefix}{name}")), may_lack)
+        load_parameters(model, device, &self.path, &self.tensors, |name| Some(format!("{prefix}{name}")), may_lack)
     }
 
     /// Lets a network begin with these weights, whatever it is to be trained for: of decoder, head and mask token, what the weights do not have,
@@ -215,13 +225,39 @@ impl Weights {
         let prefix = self.prefix(WeightsKind::Best)?;
         let mut fresh = Vec::new();
         model.visit_parameters(&mut |name, shape, _| {
-            let fits = self.tensors.get(&format!("{prefix}{name}")).is_some_and(|tensor| tensor.shape == shape);
+            let fits = self.tensors.shape(&format!("{prefix}{name}")) == Some(shape);
             fresh.extend((!fits && is_of_training(name)).then(|| name.to_owned()));
         });
         let is_fresh = |name: &str| fresh.iter().any(|fresh| fresh == name);
-        let find = |name: &str| self.tensors.get(&format!("{prefix}{name}")).filter(|_| !is_fresh(name));
-        load_parameters(model, device, &self.path, find, is_fresh)?;
+        let name_of = |name: &str| (!is_fresh(name)).then(|| format!("{prefix}{name}"));
+        load_parameters(model, device, &self.path, &self.tensors, name_of, is_fresh)?;
         Ok(fresh)
+    }
+
+    /// The tensors of weights of a kind, under the names of parameters.
+    ///
+    /// # Errors
+    /// If there is no running average, and that is asked for.
+    pub(super) fn tensors_of_kind(&self, kind: WeightsKind) -> Result<TensorMap> {
+        let prefix = self.prefix(kind)?;
+        let is_other = |name: &str| [EMA, TEACHER, TARGET].iter().any(|other| name.starts_with(other));
+        let mut tensors = self.tensors.read_below(prefix)?;
+        tensors.retain(|name, _| !is_other(name));
+        Ok(tensors)
+    }
+
+    /// All tensors by the names that Maskroom's own files have for them: the trained weights, their average, what a target was measured to
+    /// be.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(super) fn all_tensors(&self) -> Result<TensorMap> {
+        self.tensors.read_below("")
+    }
+
+    /// Whether there is a running average beside the trained weights.
+    pub(super) fn has_average(&self) -> bool {
+        self.average_prefix().is_some()
     }
 
     /// What stands before the names of weights of a kind.
@@ -236,24 +272,30 @@ impl Weights {
     }
 
     /// What the target was measured to be, for [`Target::restore`](crate::target::Target::restore); empty for most targets.
-    pub fn measured(&self) -> TensorMap {
-        self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(TARGET)?.to_owned(), tensor.clone()))).collect()
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn measured(&self) -> Result<TensorMap> {
+        self.tensors.read_below(TARGET)
     }
 
     /// The running average, flat, if there is one.
-    pub fn ema(&self, device: &Device) -> Option<Named<Tensor<1>>> {
-        let prefix = self.average_prefix()?;
-        let of_average = |(name, tensor): (&String, &HostTensor)| Some((name.strip_prefix(prefix)?.to_owned(), flat(tensor, device)));
-        Some(self.tensors.iter().filter_map(of_average).collect())
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn ema(&self, device: &Device) -> Result<Option<Named<Tensor<1>>>> {
+        let Some(prefix) = self.average_prefix() else { return Ok(None) };
+        let average = self.tensors.read_below(prefix)?;
+        Ok(Some(average.into_iter().map(|(name, tensor)| (name, on_device(tensor.values, device))).collect()))
     }
 
     fn average_prefix(&self) -> Option<&'static str> {
-        [EMA, TEACHER].into_iter().find(|prefix| self.tensors.keys().any(|name| name.starts_with(prefix)))
+        [EMA, TEACHER].into_iter().find(|prefix| self.tensors.iter().any(|take| take.ours.starts_with(prefix)))
     }
 }
 
 /// Whether a parameter serves training alone, and is no part of the encoder.
-fn is_of_training(name: &str) -> bool {
+pub(super) fn is_of_training(name: &str) -> bool {
     ["decoder.", "head.", "patch_head."].iter().any(|part| name.starts_with(part)) || name == "mask_token"
 }
 
@@ -267,38 +309,49 @@ fn origin(file: &Path, metadata: &BTreeMap<String, String>) -> Result<(Recipe, u
 
 /// A flat tensor on the device.
 pub fn flat(tensor: &HostTensor, device: &Device) -> Tensor<1> {
-    Tensor::from_data(TensorData::new(tensor.values.clone(), [tensor.values.len()]), device)
+    on_device(tensor.values.clone(), device)
 }
 
-/// Gives parameters the values that `find` knows by name. What it does not know and `may_lack` excuses stays as it is.
+/// The same of numbers that nobody else needs; on the CPU they stay where they are.
+fn on_device(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+/// Gives parameters the values that `values` has under the names of `name_of`, one after the other: no two of them are in memory twice. What has
+/// no name or is not there and `may_lack` excuses stays as it is.
 ///
 /// # Errors
 /// [`Error::Data`] naming the parameters that are missing or of another shape.
-pub(crate) fn load_parameters<'a>(
+pub(crate) fn load_parameters(
     model: &mut dyn Parameters,
     device: &Device,
     path: &Path,
-    find: impl Fn(&str) -> Option<&'a HostTensor>,
+    values: &dyn ByName,
+    name_of: impl Fn(&str) -> Option<String>,
     may_lack: impl Fn(&str) -> bool,
 ) -> Result<()> {
     let device = device.clone().without_autodiff();
-    let mut wrong = Vec::new();
-    model.update_parameters(&mut |name, shape, value| match find(name) {
-        Some(tensor) if tensor.shape == shape => flat(tensor, &device),
-        Some(tensor) => {
-            wrong.push(format!("{name} is {:?} instead of {shape:?}", tensor.shape));
-            value
+    let (mut wrong, mut failed) = (Vec::new(), None);
+    model.update_parameters(&mut |name, shape, value| {
+        let there = name_of(name).and_then(|theirs| Some((values.shape(&theirs)?, theirs)));
+        match there {
+            Some((found, theirs)) if found == shape => match values.read(&theirs) {
+                Ok(Some(tensor)) => return on_device(tensor.values, &device),
+                Ok(None) => wrong.push(format!("{name} is missing")),
+                Err(error) => failed = Some(error),
+            },
+            Some((found, _)) => wrong.push(format!("{name} is {found:?} instead of {shape:?}")),
+            None if may_lack(name) => {}
+            None => wrong.push(format!("{name} is missing")),
         }
-        None if may_lack(name) => value,
-        None => {
-            wrong.push(format!("{name} is missing"));
-            value
-        }
+        value
     });
-    if wrong.is_empty() {
-        return Ok(());
+    match failed {
+        Some(error) => Err(error),
+        None if wrong.is_empty() => Ok(()),
+        None => Err(Error::data(path, listed(&wrong), "these weights belong to another network: use the recipe that made them")),
     }
-    Err(Error::data(path, listed(&wrong), "these weights belong to another network: use the recipe that made them"))
 }
 
 /// What is wrong with tensors, in one line: the first few of them in full.

@@ -24,4 +24,13 @@ impl Precision {
             Self::Bf16 => "bf16",
         }
     }
+
+    /// What safetensors calls it, and the bytes of a number.
+    pub(super) fn dtype(self) -> (&'static str, usize) {
+        match self {
+            Self::F32 => ("F32", 4),
+            Self::F16 => ("F16", 2),
+            Self::Bf16 => ("BF16", 2),
+        }
+    }
 }

@@ -170,7 +170,8 @@ impl Form {
 fn result(context: &Context, desk: Desk<'_>, order: &Order, exported: &Exported) -> bool {
     let response = Dialog::new("Weights exported").width(WIDTH).show(context, |ui| {
         let tokens = Tokens::of(ui);
-        Banner::new(Tone::Good, "Read back and compared").body(&weights_out::in_words(order, exported)).show(ui);
+        let title = if exported.largest_difference.is_some() { "Read back and compared" } else { "Written" };
+        Banner::new(Tone::Good, title).body(&weights_out::in_words(order, exported)).show(ui);
         ui.add_space(tokens.sizes.gap);
         for file in &exported.files {
             ElidedLabel::new(&file.display().to_string()).role(Role::TextMuted).keep_end().show(ui);

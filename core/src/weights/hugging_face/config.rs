@@ -1,5 +1,7 @@
 //! From `config.json` to a recipe: which method and network it describes, and a refusal of what Maskroom computes otherwise.
 
+mod pvt;
+
 use std::path::Path;
 
 use serde_json::Value;
@@ -39,8 +41,11 @@ pub(super) struct Architecture {
 pub(super) enum Family {
     Vit,
     VitMae,
+    /// BEiT, and data2vec, whose network is the same.
     Beit,
+    IJepa,
     Swin,
+    Pvt,
 }
 
 /// What is put on the encoder.
@@ -60,7 +65,7 @@ const fn class(name: &'static str, family: Family, head: Head) -> Architecture {
     Architecture { name, family, head }
 }
 
-const ARCHITECTURES: [Architecture; 11] = [
+const ARCHITECTURES: [Architecture; 17] = [
     class("ViTMAEForPreTraining", Family::VitMae, Head::Decoder),
     class("ViTMAEModel", Family::VitMae, Head::Absent),
     class("ViTForMaskedImageModeling", Family::Vit, Head::Pixels),
@@ -69,9 +74,15 @@ const ARCHITECTURES: [Architecture; 11] = [
     class("BeitForMaskedImageModeling", Family::Beit, Head::Classes),
     class("BeitModel", Family::Beit, Head::Absent),
     class("BeitForImageClassification", Family::Beit, Head::Absent),
+    class("Data2VecVisionModel", Family::Beit, Head::Absent),
+    class("Data2VecVisionForImageClassification", Family::Beit, Head::Absent),
+    class("IJepaModel", Family::IJepa, Head::Absent),
+    class("IJepaForImageClassification", Family::IJepa, Head::Absent),
     class("SwinForMaskedImageModeling", Family::Swin, Head::Pixels),
     class("SwinModel", Family::Swin, Head::Absent),
     class("SwinForImageClassification", Family::Swin, Head::Absent),
+    class("PvtModel", Family::Pvt, Head::Absent),
+    class("PvtForImageClassification", Family::Pvt, Head::Absent),
 ];
 
 impl Model {
@@ -93,8 +104,16 @@ fn set(sets: &mut Sets, key: &str, value: &impl ToString) {
 /// # Errors
 /// [`Error::Data`] naming the field that is missing, wrong or not supported.
 pub(super) fn read(folder: &Path) -> Result<Model> {
+    read_by(folder, Fields::read)
+}
+
+/// The same of what `fields` reads.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_by(folder: &Path, fields: impl FnOnce(&Path) -> Result<Fields>) -> Result<Model> {
     let path = folder.join(FILE);
-    let fields = Fields::read(&path)?;
+    let fields = fields(&path)?;
     let architecture = architecture(&fields)?;
     match fields.get("hidden_act") {
         None => {}
@@ -108,12 +127,22 @@ pub(super) fn read(folder: &Path) -> Result<Model> {
             swin(&fields, images, &mut sets)?;
             ("simmim", [fields.flag_or("qkv_bias", true)?; 3])
         }
+        Family::Pvt => {
+            pvt::sizes(&fields, &mut sets)?;
+            ("simmim", [fields.flag_or("qkv_bias", true)?; 3])
+        }
         Family::Vit => {
             plain(&fields, images, &mut sets)?;
             set(&mut sets, "backbone.pos", &"learned");
             set(&mut sets, "backbone.relative", &"none");
             set(&mut sets, "backbone.layer_scale", &0);
             ("simmim", [fields.flag_or("qkv_bias", true)?; 3])
+        }
+        Family::IJepa => {
+            plain(&fields, images, &mut sets)?;
+            set(&mut sets, "backbone.class_token", &false);
+            set(&mut sets, "backbone.pos", &"learned");
+            ("ijepa", [fields.flag_or("qkv_bias", true)?; 3])
         }
         Family::VitMae => {
             plain(&fields, images, &mut sets)?;
@@ -125,7 +154,7 @@ pub(super) fn read(folder: &Path) -> Result<Model> {
             (beit(&fields, architecture.head, &mut sets)?, [true, false, true])
         }
     };
-    if architecture.family != Family::Swin {
+    if !matches!(architecture.family, Family::Swin | Family::Pvt) {
         set(&mut sets, "backbone.key_bias", &bias[1]);
     }
     let recipe = resolve(method, sets).map_err(|error| in_their_words(error, &path, architecture.family))?;
@@ -175,7 +204,11 @@ struct Images {
 
 fn images(folder: &Path, fields: &Fields, family: Family, sets: &mut Sets) -> Result<Images> {
     let sides = fields.sides("image_size", 8192)?;
-    let patch = match fields.sides("patch_size", 256)? {
+    let patch = match family {
+        Family::Pvt => [pvt::patch(fields)?; 2],
+        _ => fields.sides("patch_size", 256)?,
+    };
+    let patch = match patch {
         [height, width] if height == width => height,
         _ => return Err(fields.misfit("patch_size", fields.get("patch_size"), "square")),
     };
@@ -316,6 +349,7 @@ fn last_norm(fields: &Fields, architecture: &Architecture) -> Result<&'static st
             Err(fields.refused("use_mean_pooling", why, "use a model with true there, as published ones have"))
         }
         (Family::Beit, Head::Absent) if pools_mean => Ok("pooler.layernorm"),
+        (Family::Pvt, _) => Ok("encoder.layer_norm"),
         _ => Ok("layernorm"),
     }
 }
@@ -345,7 +379,10 @@ fn in_their_words(error: Error, path: &Path, family: Family) -> Error {
             ("data.image" | "mask.ratio" | "mask.kind", _) => "image_size",
             ("data.channels", _) => "num_channels",
             ("data.mean" | "data.std", _) => "preprocessor_config.json",
+            ("backbone.patch", Family::Pvt) => "patch_sizes",
             ("backbone.patch", _) => "patch_size",
+            ("backbone.widths", _) => "hidden_sizes",
+            ("backbone.reductions", _) => "sequence_reduction_ratios",
             ("backbone.width", Family::Swin) => "embed_dim",
             ("backbone.width", _) => "hidden_size",
             ("backbone.depth", _) => "num_hidden_layers",

@@ -26,8 +26,16 @@ impl Fields {
     pub fn read(path: &Path) -> Result<Self> {
         let mut text = Vec::new();
         File::open(path).map_err(Error::io("read", path))?.take(MAX_BYTES).read_to_end(&mut text).map_err(Error::io("read", path))?;
+        Self::of(path, &text)
+    }
+
+    /// Reads what stands in a file.
+    ///
+    /// # Errors
+    /// As [`Fields::read`].
+    pub fn of(path: &Path, text: &[u8]) -> Result<Self> {
         let refused = |reason: String| Error::data(path, reason, "use the file as `save_pretrained` wrote it");
-        match serde_json::from_slice(&text) {
+        match serde_json::from_slice(text) {
             Ok(Value::Object(object)) => Ok(Self { path: path.to_path_buf(), object }),
             Ok(_) => Err(refused("not a JSON object".into())),
             Err(error) => {

@@ -1,6 +1,10 @@
 //! From Hugging Face's names and layouts to Maskroom's. Both the names that files have and those that the library's newest classes have
 //! are known, with and without the name of the encoder in front.
 
+mod pvt;
+
+use std::collections::BTreeMap;
+
 use super::config::{Family, Head, Model};
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::swin::SwinConfig;
@@ -8,28 +12,34 @@ use crate::backbone::vit::{Positions, Relative, VitConfig};
 use crate::backbone::window::side_within;
 use crate::method::decoder::DecoderConfig;
 use crate::method::masked_model::MaskedConfig;
-use crate::weights::safetensors_file::{HostTensor, TensorMap};
+use crate::weights::published::plan::{Made, Take};
 
-/// The weights of a network by Maskroom's names; those that the model does without are zero.
+/// How the weights of a network are made of tensors of these shapes; those that the model does without are zero.
 ///
 /// # Errors
 /// Every tensor that is missing, of another shape, or left over.
-pub(super) fn converted(sizes: &MaskedConfig, model: &Model, theirs: TensorMap) -> Result<TensorMap, Vec<String>> {
+pub(super) fn takes(sizes: &MaskedConfig, model: &Model, theirs: BTreeMap<String, Vec<usize>>) -> Result<Vec<Take>, Vec<String>> {
     let family = model.architecture.family;
     let base = match family {
         Family::Vit | Family::VitMae => "vit",
+        Family::IJepa => "ijepa",
+        Family::Beit if model.architecture.name.starts_with("Data2Vec") => "data2vec_vision",
         Family::Beit => "beit",
         Family::Swin => "swin",
+        Family::Pvt => "pvt",
     };
-    let mut conversion = Conversion { base, bias: model.bias, theirs, ours: TensorMap::new(), wrong: Vec::new() };
+    let mut conversion = Conversion { base, bias: model.bias, theirs, ours: Vec::new(), wrong: Vec::new() };
     let width = sizes.encoder.first_width();
     let patches = [sizes.encoder.channels(), sizes.encoder.patch()];
-    conversion.layer("patch_embed.proj", &["embeddings.patch_embeddings.projection"], &[width, patches[0], patches[1], patches[1]]);
+    if family != Family::Pvt {
+        conversion.layer("patch_embed.proj", &["embeddings.patch_embeddings.projection"], &[width, patches[0], patches[1], patches[1]]);
+    }
     conversion.norm("norm", &[model.last_norm], sizes.encoder.last_width());
     match &sizes.encoder {
         EncoderConfig::Vit(vit) => conversion.vit(vit),
         EncoderConfig::Swin(swin) => conversion.swin(swin),
-        EncoderConfig::Pvt(_) | EncoderConfig::ResNet(_) => {}
+        EncoderConfig::Pvt(pvt) => conversion.pvt(pvt),
+        EncoderConfig::ResNet(_) => {}
     }
     match model.architecture.head {
         Head::Absent => conversion.drop_heads(),
@@ -50,40 +60,45 @@ struct Conversion {
     base: &'static str,
     /// Whether queries, keys and values have a bias.
     bias: [bool; 3],
-    theirs: TensorMap,
-    ours: TensorMap,
+    /// Shapes of what nothing has been made of yet.
+    theirs: BTreeMap<String, Vec<usize>>,
+    ours: Vec<Take>,
     wrong: Vec<String>,
 }
 
 impl Conversion {
-    fn end(mut self) -> Result<TensorMap, Vec<String>> {
+    fn end(mut self) -> Result<Vec<Take>, Vec<String>> {
         // Which pairs of a window share a number is computed here.
         self.theirs.retain(|name, _| !name.ends_with("relative_position_index"));
         self.wrong.extend(self.theirs.keys().map(|name| format!("{name} is left over")));
         if self.wrong.is_empty() { Ok(self.ours) } else { Err(self.wrong) }
     }
 
-    /// Takes the tensor that has one of these names.
-    fn take(&mut self, names: &[String], shape: &[usize]) -> Option<HostTensor> {
+    /// Finds the tensor that has one of these names, and gives the name.
+    fn find(&mut self, names: &[String], shape: &[usize]) -> Option<String> {
         let all = names.iter().flat_map(|name| [format!("{}.{name}", self.base), name.clone()]);
         let found = all.into_iter().find_map(|name| self.theirs.remove_entry(&name));
         match found {
-            Some((_, tensor)) if tensor.shape == shape => return Some(tensor),
-            Some((name, tensor)) => self.wrong.push(format!("{name} is {:?} instead of {shape:?}", tensor.shape)),
+            Some((name, there)) if there == shape => return Some(name),
+            Some((name, there)) => self.wrong.push(format!("{name} is {there:?} instead of {shape:?}")),
             None => self.wrong.push(format!("{} is missing", names[0])),
         }
         None
     }
 
+    fn take(&mut self, ours: &str, shape: &[usize], made: Made) {
+        self.ours.push(Take { ours: ours.to_owned(), shape: shape.to_vec(), made });
+    }
+
     fn copy(&mut self, ours: &str, names: Names<'_>, shape: &[usize]) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        if let Some(tensor) = self.take(&names, shape) {
-            self.ours.insert(ours.to_owned(), tensor);
+        if let Some(name) = self.find(&names, shape) {
+            self.take(ours, shape, Made::Copied(name));
         }
     }
 
     fn zeros(&mut self, ours: &str, shape: &[usize]) {
-        self.ours.insert(ours.to_owned(), HostTensor::new(shape, vec![0.0; shape.iter().product()]));
+        self.take(ours, shape, Made::Zeros);
     }
 
     /// A weight of the given shape and a bias as long as its first side.
@@ -118,26 +133,32 @@ impl Conversion {
 
     /// Queries, keys and values one below the other, zeros for those that are not there.
     fn stacked(&mut self, ours: &str, at: Names<'_>, kind: &str, is_there: [bool; 3], shape: &[usize]) {
-        let mut values = Vec::new();
+        let shape_of_all = [&[3 * shape[0]], &shape[1..]].concat();
+        if is_there == [false; 3] {
+            return self.zeros(ours, &shape_of_all);
+        }
+        let mut parts = Vec::new();
         for (is_there, (old, new)) in is_there.into_iter().zip([("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj")]) {
             let names = ["attention.attention.", "attention.self.", "attention."].map(|place| format!("{place}{old}.{kind}"));
             let names = names.into_iter().chain([format!("attention.{new}.{kind}")]).collect::<Vec<_>>();
             let names = within(at, &names.iter().map(String::as_str).collect::<Vec<_>>());
-            let part = if is_there { self.take(&names, shape).map(|part| part.values) } else { Some(vec![0.0; shape.iter().product()]) };
-            values.extend(part.unwrap_or_default());
+            parts.extend(if is_there { self.find(&names, shape).map(Some) } else { Some(None) });
         }
-        let shape = [&[3 * shape[0]], &shape[1..]].concat();
-        if values.len() == shape.iter().product::<usize>() {
-            self.ours.insert(ours.to_owned(), HostTensor::new(shape, values));
+        // What is missing has been noted.
+        if parts.len() == 3 {
+            self.take(ours, &shape_of_all, Made::Stacked(parts));
         }
     }
 
     fn vit(&mut self, vit: &VitConfig) {
         let (width, [rows, cols]) = (vit.width, vit.grid);
-        self.copy("cls_token", &["embeddings.cls_token"], &[1, 1, width]);
+        if vit.has_class_token {
+            self.copy("cls_token", &["embeddings.cls_token"], &[1, 1, width]);
+        }
         match vit.positions {
             Positions::Absent => self.zeros("pos_embed", &[1, 1 + rows * cols, width]),
-            _ => self.copy("pos_embed", &["embeddings.position_embeddings"], &[1, 1 + rows * cols, width]),
+            _ if vit.has_class_token => self.copy("pos_embed", &[POSITIONS], &[1, 1 + rows * cols, width]),
+            _ => self.positions_of_patches([1, rows * cols, width]),
         }
         let (table, gamma) = ([(2 * rows - 1) * (2 * cols - 1) + 3, vit.heads], [width]);
         if vit.relative == Relative::Shared {
@@ -161,6 +182,14 @@ impl Conversion {
             for (ours, names, shape) in more {
                 self.copy(&ours, &names.iter().map(String::as_str).collect::<Vec<_>>(), shape);
             }
+        }
+    }
+
+    /// Positions of patches alone; the class token's row is nobody's.
+    fn positions_of_patches(&mut self, shape: [usize; 3]) {
+        if let Some(name) = self.find(&[POSITIONS.to_owned()], &shape) {
+            let [_, count, width] = shape;
+            self.take("pos_embed", &[1, 1 + count, width], Made::WithoutClass(name));
         }
     }
 
@@ -209,10 +238,9 @@ impl Conversion {
         let outputs = stride * stride * sizes.prediction_width;
         let order = unshuffled(stride, sizes.encoder.patch(), sizes.encoder.channels());
         for (kind, shape) in [("weight", &[outputs, inputs, 1, 1][..]), ("bias", &[outputs])] {
-            let Some(tensor) = self.take(&[format!("decoder.0.{kind}")], shape) else { continue };
-            let row = tensor.values.len() / outputs;
-            let values = order.iter().flat_map(|&from| tensor.values[from * row..(from + 1) * row].iter().copied()).collect();
-            self.ours.insert(format!("decoder.pred.{kind}"), HostTensor::new(&shape[..shape.len().min(2)], values));
+            if let Some(name) = self.find(&[format!("decoder.0.{kind}")], shape) {
+                self.take(&format!("decoder.pred.{kind}"), &shape[..shape.len().min(2)], Made::Reordered(name, order.clone()));
+            }
         }
     }
 
@@ -221,14 +249,14 @@ impl Conversion {
         let base = format!("{}.", self.base);
         let of_heads = ["pooler.", "classifier.", "decoder.", "lm_head."];
         let mask_token = ["embeddings.mask_token".to_owned(), format!("{base}embeddings.mask_token")];
-        if let Some(token) = mask_token.iter().find_map(|name| self.theirs.remove(name)) {
-            self.ours.insert("mask_token".to_owned(), token);
+        if let Some((name, shape)) = mask_token.iter().find_map(|name| self.theirs.remove_entry(name)) {
+            self.take("mask_token", &shape, Made::Copied(name));
         }
         // A classifier can say what is in a patch.
         for kind in ["weight", "bias"] {
             let name = format!("classifier.{kind}");
-            if let Some(tensor) = self.theirs.remove(&name) {
-                self.ours.insert(name, tensor);
+            if let Some(shape) = self.theirs.remove(&name) {
+                self.take(&name, &shape, Made::Copied(name.clone()));
             }
         }
         self.theirs.retain(|name, _| {
@@ -239,6 +267,7 @@ impl Conversion {
 }
 
 const TABLE: &str = "relative_position_bias_table";
+const POSITIONS: &str = "embeddings.position_embeddings";
 
 /// Every name in every place.
 fn within(places: Names<'_>, names: Names<'_>) -> Vec<String> {
@@ -247,7 +276,7 @@ fn within(places: Names<'_>, names: Names<'_>) -> Vec<String> {
 
 /// For each number that Maskroom predicts of a token of the last stage - patches of its square in raster order, in each (row, column,
 /// channel) - the channel that a shuffle of channels to places (PixelShuffle) takes it from: (channel, row, column) of the whole square.
-fn unshuffled(stride: usize, patch: usize, channels: usize) -> Vec<usize> {
+pub(in crate::weights) fn unshuffled(stride: usize, patch: usize, channels: usize) -> Vec<usize> {
     let side = stride * patch;
     (0..side * side * channels)
         .map(|place| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 
-use super::names::converted;
+use super::names::takes;
 use super::{config, folder_of};
 use crate::inspect::encoder::{Images, Pool, attention, features};
 use crate::inspect::reconstruct::reconstruct;
@@ -16,6 +16,7 @@ use crate::recipe::Recipe;
 use crate::weights::golden::{self, assert_close, assert_gradients};
 use crate::weights::model_file::{Weights, WeightsKind, to_host};
 use crate::weights::parameters::Named;
+use crate::weights::published::listing::Listing;
 use crate::weights::safetensors_file::{HostTensor, TensorMap};
 
 pub(super) fn folder(name: &str) -> PathBuf {
@@ -107,7 +108,9 @@ impl Case {
 
         let model = config::read(&folder(name)).unwrap();
         let theirs = self.expected.iter().filter_map(|(name, tensor)| Some((name.strip_prefix("gradient.")?.to_owned(), tensor.clone())));
-        let mut want = converted(&method::sizes(&model.recipe).unwrap(), &model, theirs.collect()).unwrap();
+        let theirs = Listing::of_tensors(theirs.collect());
+        let takes = takes(&method::sizes(&model.recipe).unwrap(), &model, theirs.shapes.clone()).unwrap();
+        let mut want: TensorMap = takes.into_iter().map(|take| (take.ours.clone(), take.read(&theirs).unwrap())).collect();
         // Positions that are not trained have none; biases that they do without are zero here, and would be trained.
         want.retain(|name, tensor| !name.ends_with("pos_embed") || tensor.values.iter().any(|&value| value != 0.0));
         if !model.bias[0] {

@@ -211,6 +211,19 @@ fn no_config_is_trusted() {
         ("swin", "window_size", json!(5), &["window_size", "larger than the map of 4x4"]),
         ("swin", "window_size", json!(3), &["window_size"]),
         ("swin", "mlp_ratio", json!("big"), &["mlp_ratio"]),
+        ("pvt", "layer_norm_eps", json!(1e-5), &["layer_norm_eps", "1e-6"]),
+        ("pvt", "patch_sizes", json!([4, 2, 4]), &["patch_sizes", "2 in every stage but the first"]),
+        ("pvt", "strides", json!([2, 2, 2]), &["strides", "do not overlap"]),
+        ("pvt", "depths", json!([2, 1]), &["patch_sizes", "as long as depths"]),
+        ("pvt", "depths", json!([2, 1, 2]), &["encoder.block.2.1.layer_norm_1.weight is missing"]),
+        ("pvt", "num_encoder_blocks", json!(4), &["num_encoder_blocks"]),
+        ("pvt", "hidden_sizes", json!([8, 12]), &["hidden_sizes", "2 entries"]),
+        ("pvt", "num_attention_heads", json!([3, 2, 4]), &["num_attention_heads", "3 heads"]),
+        ("pvt", "sequence_reduction_ratios", json!([3, 1, 1]), &["sequence_reduction_ratios", "squares of 3x3"]),
+        ("pvt", "mlp_ratios", json!([4, 2, 2]), &["mlp.dense1.weight is [24, 8] instead of [32, 8]"]),
+        ("pvt", "image_size", json!(18), &["image_size", "multiple of 16"]),
+        ("pvt", "image_size", json!(32), &["position_embeddings is [1, 16, 8] instead of [1, 64, 8]"]),
+        ("pvt", "qkv_bias", json!(false), &["key.bias is left over"]),
     ];
     for (name, key, value, words) in cases {
         let copy = changed(name, |config| config[*key] = value.clone(), |map| map);

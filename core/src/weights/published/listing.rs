@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::weights::safetensors_file::{self, HostTensor, TensorMap};
+#[cfg(test)]
+use crate::weights::safetensors_file::TensorMap;
+use crate::weights::safetensors_file::{HostTensor, SafetensorsFile};
 use crate::weights::torch_file::{self, Setting, TorchFile};
 
 /// What a file holds.
-pub(super) struct Listing {
+pub struct Listing {
     /// The file.
     pub path: PathBuf,
     /// Its format, in words.
@@ -20,9 +22,13 @@ pub(super) struct Listing {
     numbers: Numbers,
 }
 
+/// Where numbers are read when they are asked for.
 enum Numbers {
     Torch(Box<TorchFile>),
-    Read(TensorMap),
+    /// A file, or the parts of what would be too large for one.
+    Safetensors(Vec<SafetensorsFile>),
+    #[cfg(test)]
+    Held(TensorMap),
 }
 
 /// Endings of files that `torch.save` writes.
@@ -40,38 +46,66 @@ impl Listing {
     /// # Errors
     /// [`Error::Data`] if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
-        let of = |format, shapes, settings, numbers| Self { path: path.to_path_buf(), format, shapes, settings, numbers };
         if is_torch(path) {
             let mut file = torch_file::open(path)?;
             let settings = std::mem::take(&mut file.contents.settings);
             let shapes = file.contents.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
-            return Ok(of(file.format, shapes, settings, Numbers::Torch(Box::new(file))));
+            return Ok(Self { path: path.to_path_buf(), format: file.format, shapes, settings, numbers: Numbers::Torch(Box::new(file)) });
         }
-        let (tensors, metadata) = safetensors_file::read(path)?;
-        let shapes = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
-        let settings = metadata.into_iter().map(|(key, word)| (key, Setting::Word(word))).collect();
-        Ok(of("safetensors", shapes, settings, Numbers::Read(tensors)))
+        let file = SafetensorsFile::open(path)?;
+        let settings = file.metadata().iter().map(|(key, word)| (key.clone(), Setting::Word(word.clone()))).collect();
+        Ok(Self { settings, ..Self::of_parts(path, vec![file])? })
+    }
+
+    /// The tensors of files that are parts of one; `path` stands for all of them.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if two of them have a tensor of the same name.
+    pub fn of_parts(path: &Path, parts: Vec<SafetensorsFile>) -> Result<Self> {
+        let mut shapes = BTreeMap::new();
+        for (name, shape) in parts.iter().flat_map(SafetensorsFile::shapes) {
+            if shapes.insert(name.to_owned(), shape.to_vec()).is_some() {
+                return Err(Error::data(path, format!("{name} is in two of its parts"), "use another copy of the files"));
+            }
+        }
+        let numbers = Numbers::Safetensors(parts);
+        Ok(Self { path: path.to_path_buf(), format: "safetensors", shapes, settings: BTreeMap::new(), numbers })
+    }
+
+    /// The same without tensors of numbers that weights are not made of: counters and the like.
+    pub fn of_weights_alone(mut self) -> Self {
+        if let Numbers::Torch(file) = &self.numbers {
+            self.shapes.retain(|name, _| file.contents.tensors.get(name).is_some_and(torch_file::Tensor::is_real));
+        }
+        self
     }
 
     /// A listing of tensors whose numbers nobody asks for, for tests.
     #[cfg(test)]
     pub fn of_shapes(path: &str, shapes: BTreeMap<String, Vec<usize>>, settings: BTreeMap<String, Setting>) -> Self {
-        Self { path: path.into(), format: "nothing", shapes, settings, numbers: Numbers::Read(TensorMap::new()) }
+        Self { path: path.into(), format: "nothing", shapes, settings, numbers: Numbers::Held(TensorMap::new()) }
     }
 
-    /// The numbers of a tensor.
+    /// Tensors of no file, for tests.
+    #[cfg(test)]
+    pub fn of_tensors(tensors: TensorMap) -> Self {
+        let shapes = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect();
+        Self { numbers: Numbers::Held(tensors), ..Self::of_shapes("nowhere", shapes, BTreeMap::new()) }
+    }
+
+    /// The numbers of a tensor, read anew each time.
     ///
     /// # Errors
     /// [`Error::Data`] if there is none of that name, or it cannot be read.
-    pub fn tensor(&mut self, name: &str) -> Result<HostTensor> {
-        let found = match &mut self.numbers {
-            Numbers::Read(tensors) => tensors.get(name).cloned().ok_or_else(|| "it is missing".to_owned()),
-            Numbers::Torch(file) => match file.contents.tensors.get(name).cloned() {
-                Some(tensor) => file.read(&tensor),
-                None => Err("it is missing".to_owned()),
-            },
+    pub fn tensor(&self, name: &str) -> Result<HostTensor> {
+        let found = match &self.numbers {
+            Numbers::Torch(file) => file.contents.tensors.get(name).map(|tensor| file.read(tensor)),
+            Numbers::Safetensors(parts) => parts.iter().find_map(|part| part.tensor(name)),
+            #[cfg(test)]
+            Numbers::Held(tensors) => tensors.get(name).cloned().map(Ok),
         };
-        found.map_err(|reason| Error::data(&self.path, format!("{name}: {reason}"), "use another copy of the file"))
+        let read = found.unwrap_or_else(|| Err("it is missing".to_owned()));
+        read.map_err(|reason| Error::data(&self.path, format!("{name}: {reason}"), "use another copy of the file"))
     }
 
     /// The last part of whose path is `key`: settings lie below `args`, `config` and the like.
@@ -83,6 +117,8 @@ impl Listing {
     pub fn number(&self, key: &str) -> Option<f64> {
         match self.setting(key) {
             Some(&Setting::Number(number)) => Some(number),
+            // Metadata of safetensors knows nothing but words.
+            Some(Setting::Word(word)) => word.parse().ok(),
             _ => None,
         }
     }
@@ -98,6 +134,14 @@ impl Listing {
             Some(&Setting::Flag(flag)) => Some(flag),
             _ => None,
         }
+    }
+
+    /// Whether the file says a word, in small letters, such as `dino` as its `arch`.
+    pub fn says(&self, key: &str, word: &str) -> bool {
+        let is_so = |(path, setting): (&String, &Setting)| {
+            path.rsplit('.').next() == Some(key) && matches!(setting, Setting::Word(text) if text.to_lowercase().contains(word))
+        };
+        self.settings.iter().any(is_so)
     }
 
     /// The file's own name, in small letters.

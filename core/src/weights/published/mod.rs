@@ -1,18 +1,23 @@
 //! Weights as the papers' own code and the libraries timm and torchvision save them, in files of PyTorch or in safetensors without a recipe.
 //! Names tell which family of networks it is of and whose, shapes tell the sizes, and the tensors get Maskroom's names.
 
-mod listing;
-mod plan;
+mod dino_head;
+pub(super) mod listing;
+pub(super) mod plan;
+mod pyramid;
+mod resnet;
 mod site;
 mod vit;
 
 use std::path::Path;
 
 use listing::Listing;
-use plan::{Made, Plan};
+use plan::{BATCHES, Made, Plan, is_computed};
 
+use super::hugging_face;
 use super::inspection::{Inspection, LeftOver, Mapped, Missing};
-use super::safetensors_file::{TensorMap, read_metadata};
+use super::safetensors_file::read_metadata;
+use super::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 
@@ -21,7 +26,7 @@ pub(super) struct Published {
     /// What would train such a network here.
     pub recipe: Recipe,
     /// The weights by Maskroom's names.
-    pub tensors: TensorMap,
+    pub tensors: Tensors,
     /// What it is, if it is an encoder without anything that was put on it for training.
     pub encoder_alone: Option<&'static str>,
 }
@@ -49,7 +54,10 @@ struct Found {
 type Recognize = fn(&mut Listing) -> Result<Option<Found>>;
 
 /// The families of networks, the first that recognizes a file has it.
-const FAMILIES: [Recognize; 1] = [vit::recognize];
+const FAMILIES: [Recognize; 3] = [resnet::recognize, pyramid::recognize, vit::recognize];
+
+/// What most papers normalize images by.
+const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
 /// Whether a file is not one of Maskroom's own.
 pub(super) fn is_published(file: &Path) -> bool {
@@ -71,7 +79,7 @@ pub(super) fn recipe(file: &Path) -> Result<Recipe> {
 pub(super) fn open(file: &Path) -> Result<Published> {
     let mut listing = Listing::read(file)?;
     let found = recognize(&mut listing)?;
-    Ok(Published { encoder_alone: found.encoder_alone, tensors: found.plan.read(&mut listing)?, recipe: found.recipe })
+    Ok(Published { encoder_alone: found.encoder_alone, tensors: Tensors::new(listing, found.plan.takes), recipe: found.recipe })
 }
 
 /// Says what a file has and what becomes of it.
@@ -123,15 +131,33 @@ fn inspection(found: Found, listing: &Listing) -> Inspection {
 fn left_over(listing: &Listing, plan: &Plan, why: impl Fn(&str) -> &'static str) -> Vec<LeftOver> {
     let left = listing.shapes.iter().filter(|(name, _)| !plan.used.contains(*name));
     let reason = |name: &str| {
-        if name.split('.').any(|word| word.contains("optimizer") || word == "fp16_scaler") {
+        if name.split('.').any(|word| word.contains("optimizer") || matches!(word, "opt" | "scaler" | "fp16_scaler")) {
             "state of the optimizer"
-        } else if name.ends_with("num_batches_tracked") || name.contains("running_") {
-            "a count or a mean of training batches, which no look needs"
+        } else if name.ends_with(BATCHES) {
+            "a count of training batches, which no look needs"
+        } else if name.contains("running_") {
+            "statistics of training batches, which nothing that is used here needs"
+        } else if is_computed(name) {
+            "which pairs of tokens share a number: it is computed here"
         } else {
             why(name)
         }
     };
     left.map(|(name, shape)| LeftOver { name: name.clone(), shape: shape.clone(), why: reason(name).into() }).collect()
+}
+
+/// The recipe by which a method would train a network of these sizes.
+///
+/// # Errors
+/// [`Error::Data`] if there can be none of such sizes.
+fn resolved(method: &str, sets: Vec<(String, String)>, listing: &Listing) -> Result<Recipe> {
+    hugging_face::resolve(method, sets).map_err(|error| match error {
+        Error::Recipe(problems) => {
+            let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            Error::data(&listing.path, format!("its network is of sizes that Maskroom has none of: {all}"), "use a model of other sizes")
+        }
+        other => other,
+    })
 }
 
 /// Says what was found and what is understood.
@@ -143,7 +169,9 @@ fn unknown(listing: &Listing, reason: &str) -> Error {
         count if count > SHOWN => format!("it holds {count} tensors: {}, …", shown.join(", ")),
         _ => format!("it holds {}", shown.join(", ")),
     };
-    let cure = "understood are plain ViTs as the code of MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT and timm saves them, and other \
-                ones in folders of Hugging Face or as Maskroom's own files";
+    let cure = "understood are plain ViTs as the code of MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT, BEiT, data2vec, SimMIM, UM-MAE, MaskFeat, \
+                I-JEPA and timm saves them, Swins and PVTs as their own code, SimMIM's and timm's do, residual networks as torchvision, \
+                timm and the code of MoCo, SimSiam, SwAV, BYOL and SimCLR name their parts, and other networks in folders of Hugging \
+                Face or as Maskroom's own files";
     Error::data(&listing.path, format!("its network is not understood: {reason}; {found}"), cure)
 }

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use super::listing::Listing;
 use super::site::Site;
 use crate::error::Result;
-use crate::weights::safetensors_file::{HostTensor, TensorMap};
+use crate::weights::safetensors_file::HostTensor;
+
+/// How many batches a normalization has seen in training, in PyTorch.
+pub(super) const BATCHES: &str = "num_batches_tracked";
 
 /// A tensor of Maskroom's and how it is made.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Take {
+pub struct Take {
     /// Its name here.
     pub ours: String,
     /// Its shape here.
@@ -20,17 +23,26 @@ pub(super) struct Take {
 
 /// How a tensor is made, by the file's names.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Made {
+pub enum Made {
     /// It is there.
     Copied(String),
     /// It is not there, and does nothing when it is zero.
     Zeros,
     /// Positions of patches alone; the class token has none.
     WithoutClass(String),
-    /// Positions of class token, distillation token and patches, without that of the distillation token.
+    /// Positions of class token, distillation token or registers, and patches, without those of the tokens between.
     WithoutDistilled(String),
-    /// A distillation token with its position added, and the table of positions: a register, which has none.
+    /// Its rows in another order, by their places in the file.
+    Reordered(String, Vec<usize>),
+    /// A distillation token, or registers, with their positions added, and the table of positions: registers have none here.
     Distilled(String, String),
+    /// Parts of the same size below one another; zeros for one that the network does without.
+    Stacked(Vec<Option<String>>),
+}
+
+/// Which pairs of tokens share a number follows from the sizes, and files have it all the same.
+pub(super) fn is_computed(name: &str) -> bool {
+    name.ends_with("relative_position_index")
 }
 
 /// All that becomes of a file.
@@ -48,16 +60,14 @@ impl Plan {
     /// Adds a tensor that was found.
     pub fn take(&mut self, ours: String, shape: Vec<usize>, made: Made) {
         match &made {
-            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) => drop(self.used.insert(name.clone())),
+            Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) | Made::Reordered(name, _) => {
+                self.used.insert(name.clone());
+            }
             Made::Distilled(token, table) => self.used.extend([token.clone(), table.clone()]),
+            Made::Stacked(parts) => self.used.extend(parts.iter().flatten().cloned()),
             Made::Zeros => {}
         }
         self.takes.push(Take { ours, shape, made });
-    }
-
-    /// Reads what is taken.
-    pub fn read(&self, listing: &mut Listing) -> Result<TensorMap> {
-        self.takes.iter().map(|take| Ok((take.ours.clone(), take.read(listing)?))).collect()
     }
 }
 
@@ -68,14 +78,20 @@ impl Made {
             Self::Copied(name) => name.clone(),
             Self::Zeros => "zeros".into(),
             Self::WithoutClass(name) => format!("{name}, and nothing for the class token"),
-            Self::WithoutDistilled(name) => format!("{name} without the place of the distillation token"),
-            Self::Distilled(token, table) => format!("{token} + its place in {table}"),
+            Self::WithoutDistilled(name) => format!("{name} without the places of tokens between class token and patches"),
+            Self::Reordered(name, _) => format!("{name}, its rows in the order of pixels"),
+            Self::Distilled(token, table) => format!("{token} + their places in {table}"),
+            Self::Stacked(parts) => parts.iter().map(|part| part.as_deref().unwrap_or("zeros")).collect::<Vec<_>>().join(", then "),
         }
     }
 }
 
 impl Take {
-    fn read(&self, listing: &mut Listing) -> Result<HostTensor> {
+    /// Reads what it is made of, and makes it.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read(&self, listing: &Listing) -> Result<HostTensor> {
         let width = self.shape.last().copied().unwrap_or(1);
         let values = match &self.made {
             Made::Copied(name) => listing.tensor(name)?.values,
@@ -83,11 +99,28 @@ impl Take {
             Made::WithoutClass(name) => [vec![0.0; width], listing.tensor(name)?.values].concat(),
             Made::WithoutDistilled(name) => {
                 let table = listing.tensor(name)?.values;
-                [&table[..width], &table[2 * width..]].concat()
+                let between = table.len() - self.shape.iter().product::<usize>();
+                [&table[..width], &table[width + between..]].concat()
+            }
+            Made::Reordered(name, order) => {
+                let values = listing.tensor(name)?.values;
+                let row = values.len() / order.len().max(1);
+                order.iter().flat_map(|&from| values[from * row..][..row].iter().copied()).collect()
             }
             Made::Distilled(token, table) => {
                 let (token, table) = (listing.tensor(token)?.values, listing.tensor(table)?.values);
                 token.iter().zip(&table[width..]).map(|(token, place)| token + place).collect()
+            }
+            Made::Stacked(parts) => {
+                let count: usize = self.shape.iter().product();
+                let mut values = Vec::with_capacity(count);
+                for part in parts {
+                    match part {
+                        Some(name) => values.append(&mut listing.tensor(name)?.values),
+                        None => values.resize(values.len() + count / parts.len(), 0.0),
+                    }
+                }
+                values
             }
         };
         Ok(HostTensor::new(self.shape.clone(), values))
@@ -124,6 +157,14 @@ impl Network<'_> {
         }
     }
 
+    /// Makes sure that one of the file's tensors has the shape.
+    pub fn check(&mut self, name: &str, shape: &[usize]) {
+        match self.listing.shapes.get(name) {
+            Some(found) if found == shape => {}
+            found => self.plan.wrong.push(format!("{name} is {:?} instead of {shape:?}", found.cloned().unwrap_or_default())),
+        }
+    }
+
     /// A weight of the given shape and a bias as long as its first side.
     pub fn layer(&mut self, ours: &str, theirs: &[&str], shape: &[usize]) {
         for (kind, shape) in [("weight", shape), ("bias", &shape[..1])] {
@@ -132,10 +173,12 @@ impl Network<'_> {
         }
     }
 
-    /// What is part of the encoder, as its names begin, and not known makes it another network.
+    /// What is part of the encoder, as its names begin, and neither known nor computed from sizes makes it another network. Counts of batches
+    /// are of no part.
     pub fn refuse_strangers(&mut self, parts: &[&str]) {
-        let strangers =
-            self.site.names().filter(|(own, name)| parts.iter().any(|part| own.starts_with(part)) && !self.plan.used.contains(*name));
+        let is_known = |own: &str| is_computed(own) || own.ends_with(BATCHES);
+        let is_part = |own: &str| parts.iter().any(|part| own.starts_with(part)) && !is_known(own);
+        let strangers = self.site.names().filter(|(own, name)| is_part(own) && !self.plan.used.contains(*name));
         let wrong: Vec<String> = strangers.map(|(_, name)| format!("{name} is unknown")).collect();
         self.plan.wrong.extend(wrong);
     }

@@ -24,7 +24,25 @@ pub(super) struct Sites {
 }
 
 /// Words that stand before names of running averages.
-const AVERAGES: [&str; 7] = ["teacher", "momentum_encoder", "target_encoder", "ema", "model_ema", "state_dict_ema", "teacher_model"];
+const AVERAGES: [&str; 17] = [
+    "teacher",
+    "teacher_model",
+    "teacher_backbone",
+    "momentum_encoder",
+    "encoder_momentum",
+    "encoder_k",
+    "momentum_backbone",
+    "backbone_momentum",
+    "target_encoder",
+    "target_backbone",
+    "target_network",
+    "target_network_state_dict",
+    "target_net",
+    "ema",
+    "model_ema",
+    "ema_model",
+    "state_dict_ema",
+];
 
 impl Sites {
     /// Finds them by a tensor that each of them has; `None` if there is none.
@@ -53,12 +71,14 @@ impl Sites {
     }
 }
 
-fn is_average(prefix: &str) -> bool {
+/// Whether what stands before names has a word of running averages in it.
+pub(super) fn is_average(prefix: &str) -> bool {
     prefix.split('.').any(|word| AVERAGES.contains(&word))
 }
 
 impl Site {
-    fn new(prefix: &str, listing: &Listing) -> Self {
+    /// What a file has below a prefix.
+    pub fn new(prefix: &str, listing: &Listing) -> Self {
         let own = listing.shapes.range(prefix.to_owned()..).map(|(name, _)| name).take_while(|name| name.starts_with(prefix));
         let names = own.map(|name| (unchunked(&name[prefix.len()..]), name.clone())).collect();
         Self { prefix: prefix.to_owned(), names }

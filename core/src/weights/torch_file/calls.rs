@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::machine::Outcome;
-use super::value::{Dtype, Id, Record, Storage, Tensor, Value, Values};
+use super::value::{Id, Record, Storage, Tensor, Value, Values};
+use crate::weights::dtype::Dtype;
 
 /// How a refusal begins.
 pub(super) const ASKS: &str = "it asks for ";

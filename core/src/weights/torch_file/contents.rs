@@ -7,8 +7,10 @@ use super::value::{Id, Record, Tensor, Value};
 
 /// Dictionaries within dictionaries at most; deeper ones are passed over.
 const MAX_DEPTH: usize = 24;
-/// Values that are looked at, most of them once.
-const MAX_VISITS: usize = 1 << 20;
+/// Values that are looked at, for each byte of the pickle and besides, and in all: most of them are looked at once.
+const MAX_VISITS: [usize; 3] = [16, 1 << 12, 1 << 20];
+/// Bytes of all paths, words and shapes, counted likewise.
+const MAX_PATHS: [usize; 3] = [256, 1 << 20, 1 << 28];
 /// Longer lists are none of settings.
 const MAX_LIST: usize = 64;
 /// Bytes of a path at most.
@@ -39,7 +41,8 @@ pub enum Setting {
 /// # Errors
 /// If it has too many parts.
 pub(super) fn of(pickle: &Pickle) -> Result<Contents, String> {
-    let mut walk = Walk { pickle, contents: Contents::default(), visits: 0 };
+    let most = |[each, besides, most]: [usize; 3]| pickle.length.saturating_mul(each).saturating_add(besides).min(most);
+    let mut walk = Walk { pickle, contents: Contents::default(), may_visit: most(MAX_VISITS), may_name: most(MAX_PATHS) };
     walk.visit("", pickle.root, 0)?;
     Ok(walk.contents)
 }
@@ -47,25 +50,30 @@ pub(super) fn of(pickle: &Pickle) -> Result<Contents, String> {
 struct Walk<'a> {
     pickle: &'a Pickle,
     contents: Contents,
-    visits: usize,
+    may_visit: usize,
+    may_name: usize,
 }
 
 impl Walk<'_> {
     fn visit(&mut self, path: &str, id: Id, depth: usize) -> Result<(), String> {
-        self.visits += 1;
-        if self.visits > MAX_VISITS {
-            return Err("its containers hold one another so often that they have no end".into());
-        }
+        self.spend(1, path.len())?;
         if depth > MAX_DEPTH || path.len() > MAX_PATH {
             return Ok(());
         }
         let pickle = self.pickle;
         match pickle.values.get(id) {
-            Value::Tensor(tensor) => drop(self.contents.tensors.insert(path.to_owned(), (**tensor).clone())),
+            Value::Tensor(tensor) => {
+                self.spend(0, 16 * tensor.shape.len())?;
+                self.contents.tensors.insert(path.to_owned(), (**tensor).clone());
+            }
             &Value::Bool(flag) => self.set(path, Setting::Flag(flag)),
             &Value::Int(number) => self.set(path, Setting::Number(number as f64)),
             &Value::Float(number) => self.set(path, Setting::Number(number)),
-            Value::Text(text) => self.set(path, Setting::Word(text.chars().take(200).collect())),
+            Value::Text(text) => {
+                let word: String = text.chars().take(200).collect();
+                self.spend(0, word.len())?;
+                self.set(path, Setting::Word(word));
+            }
             Value::Dict(pairs) => self.pairs(path, pairs, depth)?,
             Value::Record(record) => self.record(path, record, depth)?,
             Value::List(list) | Value::Tuple(list) if list.len() <= MAX_LIST => {
@@ -78,11 +86,19 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Counts values that are looked at, and bytes that are kept of them.
+    fn spend(&mut self, visits: usize, bytes: usize) -> Result<(), String> {
+        let left = self.may_visit.checked_sub(visits).zip(self.may_name.checked_sub(bytes));
+        (self.may_visit, self.may_name) = left.ok_or("its containers hold one another so often that they have no end")?;
+        Ok(())
+    }
+
     fn set(&mut self, path: &str, setting: Setting) {
         self.contents.settings.insert(path.to_owned(), setting);
     }
 
     fn pairs(&mut self, path: &str, pairs: &[(Id, Id)], depth: usize) -> Result<(), String> {
+        self.spend(pairs.len(), 0)?;
         for &(key, value) in pairs {
             let name = match self.pickle.values.get(key) {
                 Value::Text(text) if path.len() + text.len() < MAX_PATH => text.clone(),
@@ -99,6 +115,7 @@ impl Walk<'_> {
         let pickle = self.pickle;
         self.pairs(path, &record.items, depth)?;
         let Some(state) = record.state else { return Ok(()) };
+        self.spend(pickle.values.length(state), 0)?;
         let part = |key: &str| pickle.values.entry(state, key);
         if part("_parameters").is_some() && part("_modules").is_some() {
             for part in ["_parameters", "_buffers", "_modules"].into_iter().filter_map(part) {

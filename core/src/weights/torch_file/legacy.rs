@@ -2,13 +2,13 @@
 //! machine that wrote it, the object, and the names of its storages - and then each storage, its length before it.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek};
 use std::sync::Arc;
 
 use super::MAX_PICKLE_BYTES;
 use super::machine::{self, Pickle};
-use super::source::{Place, Source};
-use super::value::{Dtype, Value};
+use super::value::Value;
+use crate::weights::dtype::Dtype;
+use crate::weights::source::{Place, ReadAt, Source};
 
 /// 0x1950a86a20f9469cfc6c, least byte first.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -20,7 +20,7 @@ pub(super) fn is_start(start: &[u8]) -> bool {
 }
 
 /// The object, and where its storages are.
-pub(super) fn read<R: Read + Seek>(source: &mut Source<R>) -> Result<(Pickle, BTreeMap<Arc<str>, Place>), String> {
+pub(super) fn read<R: ReadAt>(source: &Source<R>) -> Result<(Pickle, BTreeMap<Arc<str>, Place>), String> {
     // How long pickles are, nothing says: what they are read from grows until they are complete.
     let mut size = 1 << 20;
     loop {
@@ -60,12 +60,7 @@ fn pickles(start: &[u8]) -> Result<(Pickle, Vec<Arc<str>>, u64), String> {
     Ok((object, names.ok_or("the name of a storage is no text")?, (start.len() - rest.len()) as u64))
 }
 
-fn places<R: Read + Seek>(
-    source: &mut Source<R>,
-    pickle: &Pickle,
-    keys: &[Arc<str>],
-    start: u64,
-) -> Result<BTreeMap<Arc<str>, Place>, String> {
+fn places<R: ReadAt>(source: &Source<R>, pickle: &Pickle, keys: &[Arc<str>], start: u64) -> Result<BTreeMap<Arc<str>, Place>, String> {
     let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
     for value in pickle.values.iter() {
         if let Value::Storage(storage) = value {

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use super::calls;
-use super::value::{Dtype, Id, Storage, Value, Values};
+use super::value::{Id, Storage, Value, Values};
+use crate::weights::dtype::Dtype;
 
 /// More values than this are none of weights: what remains of a few gigabytes when numbers are taken out has some tens of thousands.
 const MAX_VALUES: usize = 1 << 21;
@@ -36,7 +37,8 @@ pub(super) struct Pickle {
 /// # Errors
 /// What it asks for and is refused, or where it makes no sense.
 pub(super) fn run(bytes: &[u8]) -> Outcome<Pickle> {
-    let mut machine = Machine { bytes, at: 0, values: Values::default(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    let values = Values::of_pickle(bytes.len());
+    let mut machine = Machine { bytes, at: 0, values, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
     for _ in 0..MAX_STEPS {
         let at = machine.at;
         let instruction = machine.byte()?;

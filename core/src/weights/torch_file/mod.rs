@@ -7,11 +7,10 @@
 mod calls;
 mod contents;
 #[cfg(test)]
-mod hand_made;
+pub(super) mod hand_made;
 mod legacy;
 mod machine;
 mod numbers;
-mod source;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -19,23 +18,24 @@ mod zip;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 pub use contents::{Contents, Setting};
 use machine::Pickle;
-use source::{Place, Source};
 pub use value::Tensor;
-use value::{Dtype, Value};
+use value::Value;
 
-use super::safetensors_file::{HostTensor, TensorMap};
+use super::dtype::Dtype;
+use super::safetensors_file::HostTensor;
+use super::source::{Place, ReadAt, Source};
 use crate::error::{Error, Result};
 
 /// Pickles are no longer than this: what is long in a checkpoint, its numbers, lies beside them.
 const MAX_PICKLE_BYTES: u64 = 64 << 20;
-/// Numbers that may be read of a file besides one for each of its bytes. More than those are there only if tensors repeat them.
-const MAX_REPEATED: u64 = 1 << 24;
+/// Numbers that all tensors of a file may have besides one for each of its bytes. More than those are there only if tensors repeat them.
+const MAX_REPEATED: u64 = 1 << 20;
 
 /// An open checkpoint.
 #[derive(Debug)]
@@ -46,7 +46,6 @@ pub struct TorchFile<R = File> {
     /// Which of its two formats it has, in words.
     pub format: &'static str,
     storages: BTreeMap<Arc<str>, Place>,
-    may_read: u64,
 }
 
 /// Whether a file begins like a checkpoint of PyTorch's.
@@ -73,23 +72,27 @@ pub fn open(path: &Path) -> Result<TorchFile> {
     })
 }
 
-impl<R: Read + Seek> TorchFile<R> {
+impl<R: ReadAt> TorchFile<R> {
     /// Reads what a file describes, and no numbers.
     ///
     /// # Errors
     /// Why it cannot be read.
-    fn new(reader: R) -> Result<Self, String> {
-        let mut source = Source::new(reader).map_err(|error| error.to_string())?;
+    pub(super) fn new(reader: R) -> Result<Self, String> {
+        let source = Source::new(reader).map_err(|error| error.to_string())?;
         let is_zip = source.start(4)?.starts_with(b"PK\x03\x04");
-        let (pickle, storages) = if is_zip { Self::of_zip(&mut source)? } else { legacy::read(&mut source)? };
+        let (pickle, storages) = if is_zip { Self::of_zip(&source)? } else { legacy::read(&source)? };
         check_storages(&pickle, &storages)?;
         let contents = contents::of(&pickle)?;
+        let count = contents.tensors.values().fold(0_u64, |count, tensor| count.saturating_add(tensor.count()));
+        if count > source.size().saturating_add(MAX_REPEATED) {
+            return Err("its tensors have far more numbers than the file: they repeat the same ones again and again".into());
+        }
         let format = if is_zip { "PyTorch" } else { "PyTorch, the format of before version 1.6" };
-        Ok(Self { may_read: source.size().saturating_add(MAX_REPEATED), source, contents, format, storages })
+        Ok(Self { source, contents, format, storages })
     }
 
     /// Entries below a folder of any name: `data.pkl`, `byteorder`, and `data/KEY` for each storage.
-    fn of_zip(source: &mut Source<R>) -> Result<(Pickle, BTreeMap<Arc<str>, Place>), String> {
+    fn of_zip(source: &Source<R>) -> Result<(Pickle, BTreeMap<Arc<str>, Place>), String> {
         const PICKLE: &str = "data.pkl";
         let entries = zip::entries(source)?;
         let main = entries.iter().filter(|entry| entry.name.rsplit('/').next() == Some(PICKLE)).min_by_key(|entry| entry.name.len());
@@ -124,27 +127,9 @@ impl<R: Read + Seek> TorchFile<R> {
     ///
     /// # Errors
     /// Why they cannot be read.
-    pub fn read(&mut self, tensor: &Tensor) -> Result<HostTensor, String> {
+    pub fn read(&self, tensor: &Tensor) -> Result<HostTensor, String> {
         let place = self.storages.get(&tensor.key).copied().ok_or_else(|| format!("storage `{}` is missing", tensor.key))?;
-        let left = self.may_read.checked_sub(tensor.count());
-        self.may_read = left.ok_or("its tensors have far more numbers than the file: they repeat the same ones again and again")?;
-        numbers::read(&mut self.source, place, tensor)
-    }
-}
-
-impl TorchFile {
-    /// All tensors of numbers that weights are made of.
-    ///
-    /// # Errors
-    /// [`Error::Data`] naming the tensor that cannot be read.
-    pub fn read_all(&mut self, path: &Path) -> Result<TensorMap> {
-        let tensors = std::mem::take(&mut self.contents.tensors);
-        let real = tensors.into_iter().filter(|(_, tensor)| tensor.is_real());
-        real.map(|(name, tensor)| match self.read(&tensor) {
-            Ok(read) => Ok((name, read)),
-            Err(reason) => Err(Error::data(path, format!("{name}: {reason}"), "use another copy of the file")),
-        })
-        .collect()
+        numbers::read(&self.source, place, tensor)
     }
 }
 

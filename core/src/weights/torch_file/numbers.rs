@@ -1,10 +1,8 @@
 //! From bytes of a storage to the numbers of a tensor, in row-major order.
 
-use std::io::{Read, Seek};
-
-use super::source::{Place, Source};
-use super::value::{Dtype, Tensor};
-use crate::weights::safetensors_file::{HostTensor, f32_from_f16};
+use super::value::Tensor;
+use crate::weights::safetensors_file::HostTensor;
+use crate::weights::source::{Place, ReadAt, Source};
 
 /// Numbers of one tensor at most; the largest ones in use have a few hundred millions.
 const MAX_COUNT: u64 = 1 << 29;
@@ -15,7 +13,7 @@ const MAX_GAP: u64 = 1 << 24;
 ///
 /// # Errors
 /// Why it cannot be read.
-pub(super) fn read<R: Read + Seek>(source: &mut Source<R>, place: Place, tensor: &Tensor) -> Result<HostTensor, String> {
+pub(super) fn read<R: ReadAt>(source: &Source<R>, place: Place, tensor: &Tensor) -> Result<HostTensor, String> {
     let (count, span, size) = (tensor.count(), tensor.span(), tensor.dtype.size());
     if count > MAX_COUNT || span > count.saturating_mul(8).saturating_add(MAX_GAP) {
         return Err(format!("a tensor of {:?} is too large, or its numbers lie too far apart", tensor.shape));
@@ -23,9 +21,7 @@ pub(super) fn read<R: Read + Seek>(source: &mut Source<R>, place: Place, tensor:
     let (start, length) = (tensor.offset.checked_mul(size), span.checked_mul(size));
     let part = start.zip(length).filter(|&(start, length)| start.checked_add(length).is_some_and(|end| end <= place.size));
     let (start, length) = part.ok_or_else(|| format!("a tensor of {:?} reaches beyond its storage", tensor.shape))?;
-    let bytes = source.read(Place { offset: place.offset.saturating_add(start), size: length })?;
-    let stored = decoded(&bytes, tensor.dtype)?;
-    drop(bytes);
+    let stored = source.numbers(Place { offset: place.offset.saturating_add(start), size: length }, tensor.dtype)?;
     let values = if is_in_order(tensor) { stored } else { gathered(&stored, tensor, count as usize) };
     if values.len() as u64 != count {
         return Err(format!("a tensor of {:?} has {} numbers", tensor.shape, values.len()));
@@ -65,24 +61,4 @@ fn gathered(stored: &[f32], tensor: &Tensor, count: usize) -> Vec<f32> {
         }
     }
     values
-}
-
-fn decoded(bytes: &[u8], dtype: Dtype) -> Result<Vec<f32>, String> {
-    Ok(match dtype {
-        Dtype::F64 => each(bytes, |bytes| f64::from_le_bytes(bytes) as f32),
-        Dtype::F32 => each(bytes, f32::from_le_bytes),
-        Dtype::F16 => each(bytes, |bytes| f32_from_f16(u16::from_le_bytes(bytes))),
-        Dtype::Bf16 => each(bytes, |[low, high]| f32::from_le_bytes([0, 0, low, high])),
-        Dtype::I64 => each(bytes, |bytes| i64::from_le_bytes(bytes) as f32),
-        Dtype::I32 => each(bytes, |bytes| i32::from_le_bytes(bytes) as f32),
-        Dtype::I16 => each(bytes, |bytes| f32::from(i16::from_le_bytes(bytes))),
-        Dtype::I8 => each(bytes, |bytes| f32::from(i8::from_le_bytes(bytes))),
-        Dtype::U8 => each(bytes, |[byte]| f32::from(byte)),
-        Dtype::Bool => each(bytes, |[byte]| f32::from(u8::from(byte != 0))),
-        Dtype::Other(size) => return Err(format!("a tensor is of numbers of {size} bytes that no weights are made of")),
-    })
-}
-
-fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes.as_chunks::<N>().0.iter().map(|&bytes| number(bytes)).collect()
 }

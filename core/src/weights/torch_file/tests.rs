@@ -1,7 +1,5 @@
 //! Good files, files that were made to do harm, and good files with something wrong in them.
 
-use std::io::Cursor;
-
 use super::hand_made::{
     archive, bytes_of, call, dict, int, ints, large_archive, legacy, name, object, program, storage, tensor, text, tuple,
 };
@@ -10,10 +8,10 @@ use crate::error::Error;
 use crate::random::{Purpose, Stream};
 use crate::weights::safetensors_file::HostTensor;
 
-type File = TorchFile<Cursor<Vec<u8>>>;
+type File = TorchFile<Vec<u8>>;
 
 fn opened(bytes: Vec<u8>) -> Result<File, String> {
-    TorchFile::new(Cursor::new(bytes))
+    TorchFile::new(bytes)
 }
 
 /// All its tensors.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::weights::dtype::Dtype;
+
 /// The place of a value among all values of a pickle. Values name one another by it, so that they may hold each other in a circle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Id(u32);
@@ -71,23 +73,7 @@ pub struct Tensor {
     pub(super) strides: Vec<u64>,
 }
 
-/// A kind of numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dtype {
-    F64,
-    F32,
-    F16,
-    Bf16,
-    I64,
-    I32,
-    I16,
-    I8,
-    U8,
-    Bool,
-    /// Of so many bytes, and nothing that weights are made of: complex numbers, numbers of 8 bits.
-    Other(u8),
-}
-
+/// PyTorch's names of kinds of numbers.
 impl Dtype {
     /// By the name of a storage's class, such as `torch.FloatStorage`; of those that once lay on a GPU too.
     pub fn of_storage(class: &str) -> Option<Self> {
@@ -131,22 +117,6 @@ impl Dtype {
             _ => return None,
         })
     }
-
-    /// Bytes of one number.
-    pub fn size(self) -> u64 {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 | Self::Bf16 | Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-            Self::Other(size) => u64::from(size),
-        }
-    }
-
-    /// Whether weights may be made of it.
-    pub fn is_real(self) -> bool {
-        matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::Bf16)
-    }
 }
 
 impl Tensor {
@@ -171,16 +141,23 @@ impl Tensor {
 }
 
 /// All values of a pickle.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Values {
     all: Vec<Value>,
-    copied: usize,
+    may_copy: usize,
 }
 
-/// A pickle that has more copied than this many elements of one container into another was made to use up memory.
-const MAX_COPIED: usize = 1 << 24;
+/// Elements that a pickle may have copied from one container into another, for each of its bytes and besides, and in all: what has more
+/// was made to use up memory.
+const MAX_COPIED: [usize; 3] = [64, 1 << 12, 1 << 24];
 
 impl Values {
+    /// None yet, of a pickle of so many bytes.
+    pub fn of_pickle(num_bytes: usize) -> Self {
+        let [each, besides, most] = MAX_COPIED;
+        Self { all: Vec::new(), may_copy: num_bytes.saturating_mul(each).saturating_add(besides).min(most) }
+    }
+
     /// Adds a value.
     pub fn add(&mut self, value: Value) -> Id {
         self.all.push(value);
@@ -192,8 +169,8 @@ impl Values {
     /// # Errors
     /// If they are too many.
     pub fn spend(&mut self, elements: usize) -> Result<(), String> {
-        self.copied = self.copied.saturating_add(elements);
-        if self.copied > MAX_COPIED { Err("it copies containers again and again".into()) } else { Ok(()) }
+        self.may_copy = self.may_copy.checked_sub(elements).ok_or("it copies containers again and again")?;
+        Ok(())
     }
 
     pub fn len(&self) -> usize {

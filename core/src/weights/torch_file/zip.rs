@@ -1,9 +1,9 @@
 //! The directory of a zip file, as far as `torch.save` writes one: entries that are stored as they are, in files of any size (ZIP64).
 //! Checksums are not looked at, because PyTorch can be told to leave them out.
 
-use std::io::{Read, Seek};
+use std::collections::BTreeSet;
 
-use super::source::{Place, Source};
+use crate::weights::source::{Place, ReadAt, Source};
 
 /// Longer directories are none of weights.
 const MAX_DIRECTORY_BYTES: u64 = 64 << 20;
@@ -24,7 +24,7 @@ pub(super) struct Entry {
 }
 
 /// Everything that the archive says it holds.
-pub(super) fn entries<R: Read + Seek>(source: &mut Source<R>) -> Result<Vec<Entry>, String> {
+pub(super) fn entries<R: ReadAt>(source: &Source<R>) -> Result<Vec<Entry>, String> {
     let (offset, size) = directory(source)?;
     if size > MAX_DIRECTORY_BYTES {
         return Err(format!("its list of contents claims {} MiB", size >> 20));
@@ -47,12 +47,16 @@ pub(super) fn entries<R: Read + Seek>(source: &mut Source<R>) -> Result<Vec<Entr
         entries.push(Entry { name: String::from_utf8_lossy(&rest[46..46 + name]).into_owned(), header, size, is_stored });
         rest = &rest[whole..];
     }
-    Ok(entries)
+    let mut names = BTreeSet::new();
+    match entries.iter().find(|entry| !names.insert(entry.name.as_str())) {
+        Some(twice) => Err(format!("`{}` is in it twice", twice.name)),
+        None => Ok(entries),
+    }
 }
 
 impl Entry {
     /// Where its bytes are.
-    pub fn place<R: Read + Seek>(&self, source: &mut Source<R>) -> Result<Place, String> {
+    pub fn place<R: ReadAt>(&self, source: &Source<R>) -> Result<Place, String> {
         if !self.is_stored {
             return Err(format!("`{}` in it is compressed or encrypted, as `torch.save` never does", self.name));
         }
@@ -67,7 +71,7 @@ impl Entry {
 }
 
 /// Where the list of contents begins, and how long it is.
-fn directory<R: Read + Seek>(source: &mut Source<R>) -> Result<(u64, u64), String> {
+fn directory<R: ReadAt>(source: &Source<R>) -> Result<(u64, u64), String> {
     let size = source.size().min(MAX_END_BYTES);
     let start = source.size() - size;
     let tail = source.read(Place { offset: start, size })?;

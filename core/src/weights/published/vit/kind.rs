@@ -1,19 +1,28 @@
 //! Whose network a file has, and the recipe that would train such a one here.
 
+use super::super::dino_head::HeadSizes;
 use super::super::listing::Listing;
 use super::super::site::Sites;
-use super::head::HeadSizes;
-use super::sizes::Sizes;
+use super::super::{IMAGENET, resolved};
+use super::predictor::Predictor;
+use super::sizes::{DecoderSizes, Sizes};
 use crate::backbone::pos_embed::sincos_2d;
-use crate::error::{Error, Result};
+use crate::backbone::vit::Relative;
+use crate::error::Result;
 use crate::recipe::Recipe;
-use crate::weights::hugging_face::{exact_ratio, resolve};
-use crate::weights::torch_file::Setting;
+use crate::weights::hugging_face::exact_ratio;
 
 /// Whose network it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Mae,
+    UmMae,
+    Beit,
+    BeitV2,
+    Data2Vec,
+    SimMim,
+    MaskFeat,
+    IJepa,
     Dino,
     DinoV2,
     Ibot,
@@ -30,7 +39,7 @@ impl Kind {
     ///
     /// # Errors
     /// If the table cannot be read.
-    pub fn of(sites: &Sites, sizes: &Sizes, listing: &mut Listing) -> Result<Self> {
+    pub fn of(sites: &Sites, sizes: &Sizes, predictor: Option<&Predictor>, listing: &mut Listing) -> Result<Self> {
         let (site, name) = (&sites.raw, listing.file_name());
         let has = |own: &str| site.name(own).is_some();
         let beside = |ending: &str| listing.shapes.keys().any(|name| name.ends_with(ending));
@@ -38,7 +47,13 @@ impl Kind {
             return Ok(Self::MocoV3);
         }
         if sizes.decoder.is_some() {
-            return Ok(Self::Mae);
+            return Ok(if has("vis_mask_token") { Self::UmMae } else { Self::Mae });
+        }
+        if has("pred_head.transforms.0.0.weight") {
+            return Ok(Self::MaskFeat);
+        }
+        if let Some(kind) = Self::like_beit(sizes, predictor, listing) {
+            return Ok(kind);
         }
         if has("masked_embed") || beside("head.last_layer2.weight_v") || name.contains("ibot") {
             return Ok(Self::Ibot);
@@ -46,20 +61,45 @@ impl Kind {
         if (sizes.layer_scale.is_some() && has("mask_token")) || name.contains("dinov2") {
             return Ok(Self::DinoV2);
         }
-        if name.contains("dino") || beside("head.last_layer.weight_v") || says(listing, "arch", "dino") || sites.have_word("teacher") {
+        if name.contains("dino") || beside("head.last_layer.weight_v") || listing.says("arch", "dino") || sites.have_word("teacher") {
             return Ok(Self::Dino);
         }
         if has("dist_token") || name.contains("deit") {
             return Ok(Self::Deit);
         }
-        let is_fixed = match site.name("pos_embed").cloned() {
-            Some(table) if sizes.placed == 1 && sizes.width.is_multiple_of(4) => is_sincos(&listing.tensor(&table)?.values, sizes),
+        let is_averaged = !sizes.has_class_token && sites.have_word("target_encoder");
+        if is_averaged || matches!(predictor, Some(Predictor::Blocks(_))) || (!sizes.has_class_token && name.contains("jepa")) {
+            return Ok(Self::IJepa);
+        }
+        let is_fixed = match (site.name("pos_embed").cloned(), sizes.placed) {
+            (Some(table), Some(placed)) if placed == usize::from(sizes.has_class_token) && sizes.width.is_multiple_of(4) => {
+                is_sincos(&listing.tensor(&table)?.values, sizes)
+            }
             _ => false,
         };
         Ok(match (is_fixed, site.first_of(&["head.weight", "fc.weight"])) {
-            (true, _) => Self::Mae,
+            (true, _) if sizes.has_class_token => Self::Mae,
+            (true, _) => Self::IJepa,
             (false, Some(_)) => Self::Classifier,
             (false, None) => Self::Plain,
+        })
+    }
+
+    /// Those of BEiT's make, told by what predicts, by their tables of distances, and by what the file says.
+    fn like_beit(sizes: &Sizes, predictor: Option<&Predictor>, listing: &Listing) -> Option<Self> {
+        let name = listing.file_name();
+        // BEiT's other mark, where positions are in a table.
+        let is_like = sizes.relative != Relative::Absent || (!sizes.key_bias && sizes.layer_scale == Some(["gamma_1", "gamma_2"]));
+        let is_v2 = ["beitv2", "beit_v2", "beit2"].iter().any(|word| name.contains(word));
+        Some(match predictor {
+            Some(Predictor::Pixels) => Self::SimMim,
+            Some(Predictor::Features) => Self::Data2Vec,
+            Some(Predictor::Blocks(_) | Predictor::Gradients) => return None,
+            None if !is_like => return None,
+            _ if is_data2vec(listing) => Self::Data2Vec,
+            _ if name.contains("simmim") => Self::SimMim,
+            _ if is_v2 || listing.shapes.keys().any(|name| name.contains("cls_pt_layers.")) => Self::BeitV2,
+            _ => Self::Beit,
         })
     }
 
@@ -67,6 +107,13 @@ impl Kind {
     pub fn in_words(self) -> &'static str {
         match self {
             Self::Mae => "MAE",
+            Self::UmMae => "UM-MAE",
+            Self::Beit => "BEiT",
+            Self::BeitV2 => "BEiT v2",
+            Self::Data2Vec => "data2vec",
+            Self::SimMim => "SimMIM",
+            Self::MaskFeat => "MaskFeat",
+            Self::IJepa => "I-JEPA",
             Self::Dino => "DINO",
             Self::DinoV2 => "DINOv2",
             Self::Ibot => "iBOT",
@@ -80,7 +127,13 @@ impl Kind {
     /// What it is called without anything that was put on it for training.
     pub fn alone(self) -> &'static str {
         match self {
-            Self::Mae => "MAE encoder",
+            Self::Mae | Self::UmMae => "MAE encoder",
+            Self::Beit => "BEiT encoder",
+            Self::BeitV2 => "BEiT v2 encoder",
+            Self::Data2Vec => "data2vec encoder",
+            Self::SimMim => "SimMIM encoder",
+            Self::MaskFeat => "MaskFeat encoder",
+            Self::IJepa => "I-JEPA encoder",
             Self::Dino => "DINO backbone",
             Self::DinoV2 => "DINOv2 backbone",
             Self::Ibot => "iBOT backbone",
@@ -91,32 +144,35 @@ impl Kind {
         }
     }
 
-    /// Whose preset a recipe starts from.
-    fn method(self) -> &'static str {
+    /// Whose preset a recipe starts from. BEiT's asks for a tokenizer, or for its words.
+    fn method(self, predictor: Option<&Predictor>) -> &'static str {
         match self {
             Self::Mae => "mae",
+            Self::UmMae => "um-mae",
+            Self::Beit | Self::BeitV2 if matches!(predictor, Some(Predictor::Words(_))) => "beit",
+            Self::Data2Vec => "data2vec",
+            Self::MaskFeat => "maskfeat",
+            Self::IJepa => "ijepa",
             Self::Dino | Self::DinoV2 | Self::Ibot => "dino",
             Self::MocoV3 => "moco-v3",
-            Self::Deit | Self::Classifier | Self::Plain => "simmim",
+            Self::Beit | Self::BeitV2 | Self::SimMim | Self::Deit | Self::Classifier | Self::Plain => "simmim",
         }
     }
 }
 
-fn says(listing: &Listing, key: &str, word: &str) -> bool {
-    let is_so = |(path, setting): (&String, &Setting)| {
-        path.rsplit('.').next() == Some(key) && matches!(setting, Setting::Word(text) if text.to_lowercase().contains(word))
-    };
-    listing.settings.iter().any(is_so)
+/// Whether the file says so, or it has the settings of data2vec's training.
+pub(super) fn is_data2vec(listing: &Listing) -> bool {
+    listing.file_name().contains("data2vec") || listing.number("l1_beta").is_some()
 }
 
 fn is_sincos(table: &[f32], sizes: &Sizes) -> bool {
     let [rows, cols] = sizes.grid;
-    let fixed = sincos_2d(sizes.width, rows, cols);
+    let fixed = sincos_2d(sizes.width, rows, cols).split_off(if sizes.placed == Some(0) { sizes.width } else { 0 });
     fixed.len() == table.len() && fixed.iter().zip(table).all(|(fixed, value)| (fixed - value).abs() < 2e-3)
 }
 
-/// What all papers here normalize images by.
-const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+/// What BEiT does, unless it is told not to.
+const HALF: ([f64; 3], [f64; 3]) = ([0.5; 3], [0.5; 3]);
 /// What norms of plain transformers add to the variance, in timm and in the papers' own code.
 const EPS: f64 = 1e-6;
 /// Where learned factors of branches start, in DINOv2.
@@ -125,12 +181,13 @@ const LAYER_SCALE: f64 = 1e-5;
 /// The recipe that would train such a network.
 ///
 /// # Errors
-/// [`Error::Data`] if there can be none of such sizes.
-pub(super) fn recipe(kind: Kind, sizes: &Sizes, head: Option<HeadSizes>, listing: &Listing) -> Result<Recipe> {
+/// [`Error::Data`](crate::error::Error::Data) if there can be none of such sizes.
+pub(super) fn recipe(kind: Kind, sizes: &Sizes, heads: (Option<HeadSizes>, Option<&Predictor>), listing: &Listing) -> Result<Recipe> {
+    let (head, predictor) = heads;
     let mut sets = Vec::new();
     let mut set = |key: &str, value: &dyn ToString| sets.push((key.to_owned(), value.to_string()));
     let (mean, std) = match sizes.channels {
-        3 => (IMAGENET.0.to_vec(), IMAGENET.1.to_vec()),
+        3 => normalization(kind, listing),
         channels => (vec![0.5; channels], vec![0.5; channels]),
     };
     set("data.image", &format!("{:?}", sizes.grid.map(|side| side * sizes.patch)));
@@ -144,21 +201,39 @@ pub(super) fn recipe(kind: Kind, sizes: &Sizes, head: Option<HeadSizes>, listing
     set("backbone.depth", &sizes.depth);
     set("backbone.heads", &sizes.heads);
     set("backbone.mlp_ratio", &exact_ratio(sizes.hidden, sizes.width));
+    set("backbone.class_token", &sizes.has_class_token);
     set("backbone.registers", &sizes.registers);
-    // MoCo v3's table is fixed too, with rows and columns the other way round: it is kept as it is.
-    set("backbone.pos", &if kind == Kind::Mae { "sincos" } else { "learned" });
-    set("backbone.relative", &"none");
+    set("backbone.pos", &positions(kind, sizes));
+    set(
+        "backbone.relative",
+        &match sizes.relative {
+            Relative::Absent => "none",
+            Relative::Shared => "shared",
+            Relative::Own => "own",
+        },
+    );
     set("backbone.layer_scale", &if sizes.layer_scale.is_some() { LAYER_SCALE } else { 0.0 });
-    set("backbone.key_bias", &true);
+    set("backbone.key_bias", &sizes.key_bias);
     set("backbone.eps", &EPS);
     set("backbone.drop_path", &0);
-    if let Some(decoder) = &sizes.decoder {
-        set("decoder.width", &decoder.width);
-        set("decoder.depth", &decoder.depth);
-        set("decoder.heads", &decoder.heads);
-        set("decoder.mlp_ratio", &exact_ratio(decoder.hidden, decoder.width));
-        set("mask.ratio", &listing.number("mask_ratio").filter(|ratio| (0.0..1.0).contains(ratio)).unwrap_or(0.75));
+    let share = |key: &str, usual: f64| listing.number(key).filter(|share| (0.0..1.0).contains(share)).unwrap_or(usual);
+    match (kind, predictor) {
+        (Kind::Mae, _) if sizes.decoder.is_some() => set("mask.ratio", &share("mask_ratio", 0.75)),
+        (Kind::UmMae, _) => set("mask.secondary", &share("vis_mask_ratio", 0.25)),
+        // The mean of the upper half of the blocks is what is predicted.
+        (Kind::Data2Vec, _) => set("target.layers", &(sizes.depth / 2).max(1)),
+        (_, Some(Predictor::Words(count))) => set("target.codes", count),
+        _ => {}
+    }
+    if sizes.decoder.is_some() {
         set("target.norm_pix", &has_normalized_pixels(listing));
+    }
+    if let Some(decoder) = sizes.decoder.as_ref().or(Predictor::blocks(predictor)) {
+        let &DecoderSizes { width, depth, heads, hidden } = decoder;
+        set("decoder.width", &width);
+        set("decoder.depth", &depth);
+        set("decoder.heads", &heads);
+        set("decoder.mlp_ratio", &exact_ratio(hidden, width));
     }
     if let Some(head) = head {
         set("decoder.layers", &head.layers);
@@ -168,13 +243,24 @@ pub(super) fn recipe(kind: Kind, sizes: &Sizes, head: Option<HeadSizes>, listing
         set("decoder.batch_norm", &head.batch_norm);
         set("decoder.lengths", &if listing.flag("norm_last_layer") == Some(false) { "free" } else { "one" });
     }
-    resolve(kind.method(), sets).map_err(|error| match error {
-        Error::Recipe(problems) => {
-            let all = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            Error::data(&listing.path, format!("its network is of sizes that Maskroom has none of: {all}"), "use a model of other sizes")
-        }
-        other => other,
-    })
+    resolved(kind.method(predictor), sets, listing)
+}
+
+/// Mean and deviation of each of three channels.
+fn normalization(kind: Kind, listing: &Listing) -> (Vec<f64>, Vec<f64>) {
+    let is_imagenet = listing.flag("imagenet_default_mean_and_std").unwrap_or(kind != Kind::Beit);
+    let (mean, std) = if is_imagenet { IMAGENET } else { HALF };
+    (mean.to_vec(), std.to_vec())
+}
+
+/// MoCo v3's table is fixed too, with rows and columns the other way round: it is kept as it is.
+fn positions(kind: Kind, sizes: &Sizes) -> &'static str {
+    match (kind, sizes.placed) {
+        (_, None) => "none",
+        (Kind::Mae | Kind::UmMae, _) => "sincos",
+        (Kind::IJepa, _) if sizes.width.is_multiple_of(4) => "sincos",
+        _ => "learned",
+    }
 }
 
 /// Whether MAE's decoder predicts pixels that are normalized patch by patch. The files do not say it; the published ones made for drawing,

@@ -3,10 +3,11 @@
 use super::super::listing::Listing;
 use super::super::plan::{Made, Network, Plan};
 use super::super::site::Sites;
-use super::sizes::{DecoderSizes, Sizes};
+use super::sizes::{DecoderSizes, SHARED, Sizes};
+use crate::backbone::vit::Relative;
 
 /// Parts of an encoder: what is left over of them is computed by the network that the file is of, and by none here.
-const PARTS: [&str; 7] = ["blocks.", "patch_embed.", "norm", "cls_token", "pos_", "attn_pool", "decoder_"];
+const PARTS: [&str; 8] = ["blocks.", "patch_embed.", "norm", "cls_token", "pos_", "rel_pos", "attn_pool", "decoder_"];
 
 /// The encoders of all networks of a file, and MAE's decoder.
 pub(super) fn plan(sites: &Sites, sizes: &Sizes, listing: &Listing) -> Plan {
@@ -14,15 +15,16 @@ pub(super) fn plan(sites: &Sites, sizes: &Sizes, listing: &Listing) -> Plan {
     for (site, ours) in sites.each() {
         let mut network = Network { site, listing, ours, plan: &mut plan };
         encoder(&mut network, sizes);
-        if let (Some(decoder), "") = (&sizes.decoder, ours) {
-            decoder(&mut network, sizes, decoder);
+        if let (Some(sizes_of_decoder), true) = (&sizes.decoder, ours.is_empty() || site.name("decoder_embed.weight").is_some()) {
+            decoder(&mut network, sizes, sizes_of_decoder);
         }
         network.refuse_strangers(&PARTS);
     }
     plan
 }
 
-fn blocks(network: &mut Network<'_>, ours: &str, theirs: &str, [depth, width, hidden]: [usize; 3]) {
+/// Plain blocks.
+pub(super) fn blocks(network: &mut Network<'_>, ours: &str, theirs: &str, [depth, width, hidden]: [usize; 3]) {
     for index in 0..depth {
         let (ours, theirs) = (format!("{ours}.{index}"), format!("{theirs}.{index}"));
         let parts: [(&str, &[usize]); 5] = [
@@ -36,35 +38,56 @@ fn blocks(network: &mut Network<'_>, ours: &str, theirs: &str, [depth, width, hi
             network.layer(&format!("{ours}.{part}"), &[&format!("{theirs}.{part}")], shape);
         }
         network.copy(&format!("{ours}.attn.qkv.weight"), &[&format!("{theirs}.attn.qkv.weight")], &[3 * width, width]);
-        let bias = format!("{theirs}.attn.qkv.bias");
-        if network.site.name(&bias).is_some() {
-            network.copy(&format!("{ours}.attn.qkv.bias"), &[&bias], &[3 * width]);
-        } else {
-            network.plan.take(format!("{}{ours}.attn.qkv.bias", network.ours), vec![3 * width], Made::Zeros);
+        qkv_bias(network, &ours, &theirs, width);
+    }
+}
+
+/// Of queries, keys and values as one, or of queries and values as BEiT has them; without any, zeros.
+fn qkv_bias(network: &mut Network<'_>, ours: &str, theirs: &str, width: usize) {
+    let ours = format!("{ours}.attn.qkv.bias");
+    let [all, queries, values] = ["qkv.bias", "q_bias", "v_bias"].map(|part| format!("{theirs}.attn.{part}"));
+    match (network.site.name(&all), network.site.name(&values).cloned()) {
+        (None, Some(values)) => {
+            network.check(&values, &[width]);
+            network.take(&ours, &[&queries], &[3 * width], &[width], |queries| Made::Stacked(vec![Some(queries), None, Some(values)]));
         }
+        (None, None) => network.plan.take(format!("{}{ours}", network.ours), vec![3 * width], Made::Zeros),
+        _ => network.copy(&ours, &[&all], &[3 * width]),
     }
 }
 
 fn encoder(network: &mut Network<'_>, sizes: &Sizes) {
     let &Sizes { width, patch, channels, depth, hidden, registers, placed, grid: [rows, cols], .. } = sizes;
     network.layer("patch_embed.proj", &["patch_embed.proj"], &[width, channels, patch, patch]);
-    // Networks that were trained on to tell classes may have a norm behind the mean of patches instead.
-    network.layer("norm", &["norm", "fc_norm"], &[width]);
-    network.copy("cls_token", &["cls_token"], &[1, 1, width]);
-    let (table, there) = ([1, 1 + rows * cols, width], [1, placed + rows * cols, width]);
-    match (placed, network.site.name("dist_token").cloned(), network.site.name("pos_embed").cloned()) {
-        (0, ..) => network.take("pos_embed", &["pos_embed"], &table, &there, Made::WithoutClass),
-        (2, Some(_), Some(positions)) => {
+    // Networks that were trained on to tell classes may have a norm behind the mean of patches instead, and MaskFeat's is the head's.
+    network.layer("norm", &["norm", "fc_norm", "pred_head.transforms.0.0"], &[width]);
+    if sizes.has_class_token {
+        network.copy("cls_token", &["cls_token"], &[1, 1, width]);
+    }
+    let (table, there) = ([1, 1 + rows * cols, width], [1, placed.unwrap_or_default() + rows * cols, width]);
+    let (names, tokens) = (["dist_token", "register_tokens", "reg_token"], [1, registers, width]);
+    match (placed, network.site.name("pos_embed").cloned()) {
+        (None, _) => network.plan.take(format!("{}pos_embed", network.ours), table.to_vec(), Made::Zeros),
+        (Some(0), _) => network.take("pos_embed", &["pos_embed"], &table, &there, Made::WithoutClass),
+        (Some(2..), Some(positions)) => {
             network.take("pos_embed", &["pos_embed"], &table, &there, Made::WithoutDistilled);
-            let token = [1, 1, width];
-            network.take("reg_token", &["dist_token"], &token, &token, |name| Made::Distilled(name, positions));
+            network.take("reg_token", &names, &tokens, &tokens, |name| Made::Distilled(name, positions));
         }
         _ => network.take("pos_embed", &["pos_embed"], &table, &there, Made::Copied),
     }
-    if registers > 0 && placed != 2 {
-        network.copy("reg_token", &["register_tokens", "reg_token"], &[1, registers, width]);
+    if registers > 0 && placed.unwrap_or_default() < 2 {
+        network.copy("reg_token", &names, &tokens);
     }
     blocks(network, "blocks", "blocks", [depth, width, hidden]);
+    let distances = [(2 * rows - 1) * (2 * cols - 1) + 3, sizes.heads];
+    match sizes.relative {
+        Relative::Absent => {}
+        Relative::Shared => network.copy(SHARED, &[SHARED], &distances),
+        Relative::Own => (0..depth).for_each(|index| {
+            let (ours, theirs) = ("attn.rel_pos_bias.relative_position_bias_table", "attn.relative_position_bias_table");
+            network.copy(&format!("blocks.{index}.{ours}"), &[&format!("blocks.{index}.{theirs}")], &distances);
+        }),
+    }
     for (index, names) in (0..depth).flat_map(|index| sizes.layer_scale.map(|names| (index, names))) {
         for (ours, theirs) in ["ls1.gamma", "ls2.gamma"].into_iter().zip(names) {
             network.copy(&format!("blocks.{index}.{ours}"), &[&format!("blocks.{index}.{theirs}")], &[width]);
@@ -80,5 +103,8 @@ fn decoder(network: &mut Network<'_>, sizes: &Sizes, decoder: &DecoderSizes) {
     network.layer("decoder.embed", &["decoder_embed"], &[width, sizes.width]);
     network.layer("decoder.norm", &["decoder_norm"], &[width]);
     network.layer("decoder.pred", &["decoder_pred"], &[sizes.patch * sizes.patch * sizes.channels, width]);
+    if network.site.name("vis_mask_token").is_some() {
+        network.copy("mask_token", &["vis_mask_token"], &[1, 1, sizes.width]);
+    }
     blocks(network, "decoder.blocks", "decoder_blocks", [decoder.depth, width, decoder.hidden]);
 }

@@ -16,16 +16,16 @@ use crate::weights::inspection::inspect;
 use crate::weights::model_file::{Weights, WeightsKind, to_host};
 use crate::weights::safetensors_file::{HostTensor, TensorMap};
 
-fn golden_folder() -> PathBuf {
+pub(super) fn golden_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden")
 }
 
-fn open(file: &str) -> Weights {
+pub(super) fn open(file: &str) -> Weights {
     Weights::open(&golden_folder().join("torch").join(file)).unwrap()
 }
 
 /// The two images, normalized as a recipe says.
-fn images(recipe: &Recipe) -> Images {
+pub(super) fn images(recipe: &Recipe) -> Images {
     let pixels = (0..2).flat_map(|index| {
         let path = golden_folder().join(format!("hugging_face/vit/image_{index}.png"));
         image::open(path).unwrap().to_rgb8().into_raw()
@@ -56,12 +56,12 @@ fn check(network: &Network, recipe: &Recipe, name: &str) -> TensorMap {
     expected
 }
 
-fn check_features(network: &Network, recipe: &Recipe, name: &str, want: &HostTensor) {
+pub(super) fn check_features(network: &Network, recipe: &Recipe, name: &str, want: &HostTensor) {
     let want = of_patches(want, network.encoder().num_prefix());
     assert_close(name, &features(network, &images(recipe), -1, Pool::Patches).unwrap(), &want, 1e-5);
 }
 
-fn network(weights: &Weights, kind: WeightsKind) -> Network {
+pub(super) fn network(weights: &Weights, kind: WeightsKind) -> Network {
     weights.network(kind, &Device::flex()).unwrap()
 }
 

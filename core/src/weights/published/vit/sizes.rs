@@ -3,6 +3,7 @@
 use super::super::listing::Listing;
 use super::super::site::Site;
 use super::PATCHES;
+use crate::backbone::vit::Relative;
 
 /// What shapes say of a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,17 +24,23 @@ pub(super) struct Sizes {
     pub guessed_heads: bool,
     /// The MLP's hidden width.
     pub hidden: usize,
+    /// There is a class token.
+    pub has_class_token: bool,
     /// Tokens between the class token and the patches.
     pub registers: usize,
-    /// What is in the position table before the patches: 0, 1 for the class token, or 2.
-    pub placed: usize,
+    /// What is in the position table before the patches: 0, 1 for the class token, 2, or 1 and the registers. There may be no table.
+    pub placed: Option<usize>,
+    /// Tables of numbers for distances.
+    pub relative: Relative,
+    /// Keys have a bias: queries and values have not one each.
+    pub key_bias: bool,
     /// Learned factors of every branch, by the name of the first.
     pub layer_scale: Option<[&'static str; 2]>,
     /// MAE's decoder.
     pub decoder: Option<DecoderSizes>,
 }
 
-/// The sizes of MAE's decoder.
+/// The sizes of MAE's decoder, or of I-JEPA's predictor.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DecoderSizes {
     /// Numbers of a token.
@@ -48,6 +55,10 @@ pub(super) struct DecoderSizes {
 
 /// A table of more positions or a wider decoder is none.
 const MOST: usize = 1 << 16;
+/// Numbers for distances, one table for all blocks.
+pub(super) const SHARED: &str = "rel_pos_bias.relative_position_bias_table";
+/// The first of one table for each block.
+const OWN: &str = "blocks.0.attn.relative_position_bias_table";
 
 impl Sizes {
     /// The sizes of a network.
@@ -63,31 +74,40 @@ impl Sizes {
         if patch != across || patch == 0 || width == 0 || channels == 0 {
             return Err(format!("`{PATCHES}` is {:?}: patches must be square", [width, channels, patch, across]));
         }
-        for table in ["rel_pos_bias.relative_position_bias_table", "blocks.0.attn.relative_position_bias_table"] {
-            if site.name(table).is_some() {
-                return Err(format!("`{table}`: relative positions are read from folders of Hugging Face alone"));
-            }
+        if let Some((own, _)) = site.names().find(|(own, _)| own.contains(".attn.pool_")) {
+            return Err(format!("`{own}`: attention to pooled tokens, as MViT has it, is not understood"));
         }
-        if shape("cls_token") != Some(&[1, 1, width]) {
-            return Err(lacks("cls_token", "networks without a class token are not understood"));
-        }
+        let has_class_token = match shape("cls_token") {
+            None => false,
+            Some(&[1, 1, own]) if own == width => true,
+            Some(other) => return Err(format!("`cls_token` is {other:?} instead of {:?}", [1, 1, width])),
+        };
         let registers = match site.first_of(&["register_tokens", "reg_token"]).and_then(shape) {
             Some(&[1, count, own]) if own == width => count,
             Some(other) => return Err(format!("its registers are {other:?}")),
             None => 0,
         };
-        let distilled = usize::from(site.name("dist_token").is_some());
-        let Some(&[1, places, own]) = shape("pos_embed") else { return Err(lacks("pos_embed", "positions must be a table")) };
-        if own != width || places > MOST {
-            return Err(format!("`pos_embed` is {:?}", [1, places, own]));
-        }
-        let square =
-            |placed: usize| places.checked_sub(placed).map(usize::isqrt).filter(|&side| side > 0 && side * side + placed == places);
-        let placed = [1 + distilled, 0].into_iter().find_map(|placed| Some((placed, square(placed)?)));
-        let Some((placed, side)) = placed else {
-            return Err(format!("`pos_embed` has {places} places, which are no class token and a square of patches"));
+        let (relative, table) = match [SHARED, OWN].map(shape) {
+            [None, None] => (Relative::Absent, None),
+            [Some(table), None] => (Relative::Shared, Some(table)),
+            [None, Some(table)] => (Relative::Own, Some(table)),
+            _ => return Err(format!("there are both `{SHARED}` and `{OWN}`, and Maskroom adds one kind of bias")),
         };
-        if distilled > 0 && (registers > 0 || placed != 2) {
+        let distilled = usize::from(site.name("dist_token").is_some());
+        if !has_class_token && (registers + distilled > 0 || table.is_some()) {
+            return Err(lacks("cls_token", "registers and tables of distances are understood beside a class token alone"));
+        }
+        let (placed, side) = match (shape("pos_embed"), table) {
+            (Some(&[1, places, own]), _) if own == width && places <= MOST => {
+                let (placed, side) = in_table(places, has_class_token, [distilled, registers])?;
+                (Some(placed), side)
+            }
+            (Some(other), _) => return Err(format!("`pos_embed` is {other:?}")),
+            (None, Some(&[rows, _])) if rows <= 4 * MOST => (None, of_distances(rows)?),
+            (None, Some(other)) => return Err(format!("its table of distances is {other:?}")),
+            (None, None) => return Err(lacks("pos_embed", "positions must be in one table, or distances in tables")),
+        };
+        if distilled > 0 && (registers > 0 || placed != Some(2)) {
             return Err("its distillation token has no place of its own".into());
         }
         let depth = site.num_blocks("blocks");
@@ -105,7 +125,15 @@ impl Sizes {
             return Err(format!("its {what} of {size} is beyond the {most} that are understood"));
         }
         let factors = [["ls1.gamma", "ls2.gamma"], ["gamma_1", "gamma_2"]];
-        let (heads, guessed_heads) = heads(site, listing, width);
+        let (heads, guessed_heads) = match table {
+            Some(&[_, heads]) if heads > 0 && width.is_multiple_of(heads) => (heads, false),
+            Some(other) => return Err(format!("its table of distances is {other:?}, and the second side must divide the width {width}")),
+            None => heads(site, listing, width),
+        };
+        // 16 heads of 32 numbers in all published ones.
+        let decoder_heads = |width: usize| {
+            listing.count("decoder_num_heads").filter(|&heads| width.is_multiple_of(heads)).unwrap_or_else(|| fitting(width, 32))
+        };
         Ok(Self {
             channels,
             patch,
@@ -115,34 +143,58 @@ impl Sizes {
             heads,
             guessed_heads,
             hidden,
+            has_class_token,
             registers: registers + distilled,
             placed,
+            relative,
+            key_bias: site.name("blocks.0.attn.q_bias").is_none(),
             layer_scale: factors.into_iter().find(|[first, _]| site.name(&format!("blocks.0.{first}")).is_some()),
-            decoder: DecoderSizes::of(site, listing),
+            decoder: DecoderSizes::of(site, listing, "decoder", decoder_heads),
         })
     }
 }
 
+/// Places in front of the patches in a table of positions, and patches along a side.
+fn in_table(places: usize, has_class_token: bool, [distilled, registers]: [usize; 2]) -> Result<(usize, usize), String> {
+    let square = |placed: usize| places.checked_sub(placed).map(usize::isqrt).filter(|&side| side > 0 && side * side + placed == places);
+    let (usual, lead) = if has_class_token {
+        ([1 + distilled, 0, 1 + registers], "no class token and a square of patches")
+    } else {
+        ([0; 3], "no square of patches, without a class token")
+    };
+    let found = usual.into_iter().find_map(|placed| Some((placed, square(placed)?)));
+    found.ok_or_else(|| format!("`pos_embed` has {places} places, which are {lead}"))
+}
+
+/// Patches along a side, by the rows of a table: one for each distance, and three for pairs with the class token.
+fn of_distances(rows: usize) -> Result<usize, String> {
+    const WITH_CLASS: usize = 3;
+    let distances = rows.checked_sub(WITH_CLASS).map(usize::isqrt).filter(|&side| side * side + WITH_CLASS == rows && side % 2 == 1);
+    distances
+        .map(|side| side.div_ceil(2))
+        .ok_or_else(|| format!("its table of distances has {rows} rows, which are those of no square of patches"))
+}
+
 impl DecoderSizes {
-    fn of(site: &Site, listing: &Listing) -> Option<Self> {
-        let shape = |own: &str| site.name(own).and_then(|name| listing.shapes.get(name)).map(Vec::as_slice);
-        let (Some(&[width, _]), depth) = (shape("decoder_embed.weight"), site.num_blocks("decoder_blocks")) else { return None };
-        let hidden = match shape("decoder_blocks.0.mlp.fc1.weight") {
+    /// The sizes of a transformer whose names begin with `stem`, if there is one.
+    pub fn of(site: &Site, listing: &Listing, stem: &str, heads: impl FnOnce(usize) -> usize) -> Option<Self> {
+        let shape = |own: &str| site.name(&format!("{stem}_{own}")).and_then(|name| listing.shapes.get(name)).map(Vec::as_slice);
+        let (Some(&[width, _]), depth) = (shape("embed.weight"), site.num_blocks(&format!("{stem}_blocks"))) else { return None };
+        let hidden = match shape("blocks.0.mlp.fc1.weight") {
             Some(&[hidden, _]) => hidden,
             _ => width.saturating_mul(4),
         };
         if width == 0 || width > MOST || hidden > MOST || depth > MOST {
             return None;
         }
-        // 16 heads of 32 numbers in all published ones.
-        let heads = listing.count("decoder_num_heads").filter(|&heads| width.is_multiple_of(heads)).unwrap_or_else(|| fitting(width, 32));
-        Some(Self { width, depth, heads, hidden })
+        Some(Self { width, depth, heads: heads(width), hidden })
     }
 }
 
-/// How many heads a block has, which no shape says, and whether that is a guess: 64 numbers each, but for ViT-H and the ViT-S of MoCo v3.
+/// How many heads a block has, which no shape says, and whether that is a guess: 64 numbers each, but for ViT-H, ViT-g, ViT-G and the ViT-S
+/// of MoCo v3.
 fn heads(site: &Site, listing: &Listing, width: usize) -> (usize, bool) {
-    const OF_HUGE: (usize, usize) = (1280, 16);
+    const OF_HUGE: ([usize; 3], usize) = ([1280, 1408, 1664], 16);
     const OF_MOCO: usize = 12;
     if let Some(said) = listing.count("num_heads").filter(|&heads| width.is_multiple_of(heads)) {
         return (said, false);
@@ -150,12 +202,12 @@ fn heads(site: &Site, listing: &Listing, width: usize) -> (usize, bool) {
     let is_moco = ["base_encoder", "momentum_encoder"].iter().any(|word| site.prefix.split('.').any(|part| part == *word));
     match width {
         384 | 768 if is_moco => (OF_MOCO, false),
-        width if width == OF_HUGE.0 => (OF_HUGE.1, true),
+        width if OF_HUGE.0.contains(&width) => (OF_HUGE.1, true),
         width => (fitting(width, 64), true),
     }
 }
 
 /// As many heads as have `each` numbers, or the next fewer that divide the width.
-fn fitting(width: usize, each: usize) -> usize {
+pub(super) fn fitting(width: usize, each: usize) -> usize {
     (1..=(width / each).max(1)).rev().find(|&heads| width.is_multiple_of(heads)).unwrap_or(1)
 }

@@ -15,10 +15,10 @@ use crate::weights::model_file::{Weights, WeightsKind};
 use crate::weights::safetensors_file::{HostTensor, TensorMap, write};
 use crate::weights::torch_file::Setting;
 
-type Shapes = BTreeMap<String, Vec<usize>>;
+pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// A plain transformer's tensors by timm's names: width, blocks, patch, places of the position table.
-fn vit(prefix: &str, [width, depth, patch, places]: [usize; 4]) -> Shapes {
+pub(super) fn vit(prefix: &str, [width, depth, patch, places]: [usize; 4]) -> Shapes {
     let mut shapes = Shapes::from([
         ("cls_token".into(), vec![1, 1, width]),
         ("pos_embed".into(), vec![1, places, width]),
@@ -31,7 +31,7 @@ fn vit(prefix: &str, [width, depth, patch, places]: [usize; 4]) -> Shapes {
     shapes.into_iter().map(|(name, shape)| (format!("{prefix}{name}"), shape)).collect()
 }
 
-fn blocks(stem: &str, width: usize, depth: usize) -> Shapes {
+pub(super) fn blocks(stem: &str, width: usize, depth: usize) -> Shapes {
     let parts = [("norm1", 1, 0), ("norm2", 1, 0), ("attn.qkv", 3, 1), ("attn.proj", 1, 1), ("mlp.fc1", 4, 1), ("mlp.fc2", 1, 4)];
     let of = |index: usize| {
         parts.into_iter().flat_map(move |(part, rows, cols)| {
@@ -42,16 +42,16 @@ fn blocks(stem: &str, width: usize, depth: usize) -> Shapes {
     (0..depth).flat_map(of).collect()
 }
 
-fn recognized(name: &str, shapes: Shapes) -> Inspection {
+pub(super) fn recognized(name: &str, shapes: Shapes) -> Inspection {
     inspected(Listing::of_shapes(name, shapes, BTreeMap::new())).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn inspected(mut listing: Listing) -> Result<Inspection> {
+pub(super) fn inspected(mut listing: Listing) -> Result<Inspection> {
     Ok(inspection(recognize(&mut listing)?, &listing))
 }
 
 #[track_caller]
-fn refused(shapes: Shapes, words: &[&str]) {
+pub(super) fn refused(shapes: Shapes, words: &[&str]) {
     let Err(error) = inspected(Listing::of_shapes("x.pth", shapes, BTreeMap::new())) else { panic!("{words:?} is not refused") };
     let message = error.to_string();
     let missing: Vec<_> = words.iter().filter(|word| !message.contains(**word)).collect();
@@ -59,7 +59,7 @@ fn refused(shapes: Shapes, words: &[&str]) {
 }
 
 /// Width, blocks, heads, patch, image.
-fn sizes(found: &Inspection) -> [usize; 5] {
+pub(super) fn sizes(found: &Inspection) -> [usize; 5] {
     let (backbone, [height, width]) = (&found.recipe.backbone, found.recipe.data.image);
     assert_eq!(height, width);
     let count = |key: &str| backbone.sizes.count(key);
@@ -186,7 +186,10 @@ fn networks_of_other_kinds_are_refused_with_what_was_found() {
     refused(add("module.pos_embed", &[1, 200, 384]), &["200 places"]);
     refused(add("module.patch_embed.proj.weight", &[384, 3, 16, 8]), &["square"]);
     refused(add("module.blocks.1.attn.q_norm.weight", &[64]), &["q_norm.weight is unknown"]);
-    refused(add("module.blocks.0.attn.relative_position_bias_table", &[732, 6]), &["Hugging Face"]);
+    refused(
+        add("module.blocks.0.attn.relative_position_bias_table", &[732, 6]),
+        &["blocks.1.attn.relative_position_bias_table is missing"],
+    );
     refused(add("module.blocks.1.attn.qkv.weight", &[384, 384]), &["[384, 384] instead of [1152, 384]"]);
     refused(add("module.blocks.99999999999.norm1.weight", &[384]), &["blocks.2.norm1.weight is missing"]);
     refused(add("module.norm_pre.weight", &[384]), &["norm_pre.weight is unknown"]);
@@ -230,10 +233,10 @@ fn positions_without_the_class_token_leave_it_none() {
     tensors.insert("reg_token".into(), HostTensor::new([1, 2, 64], vec![0.25; 128]));
     write(&path, &tensors, &BTreeMap::new()).unwrap();
     let weights = Weights::open(&path).unwrap();
-    let table = weights.tensor("pos_embed").unwrap();
+    let table = weights.tensor("pos_embed").unwrap().unwrap();
     assert_eq!(table.shape, [1, 17, 64]);
     assert!(table.values[..64].iter().all(|&value| value == 0.0) && table.values[64..].iter().all(|&value| value == 0.5));
-    assert_eq!(weights.tensor("reg_token").unwrap().shape, [1, 2, 64]);
+    assert_eq!(weights.tensor("reg_token").unwrap().unwrap().shape, [1, 2, 64]);
     let crate::backbone::encoder::EncoderConfig::Vit(config) = encoder_sizes(&weights.recipe) else { panic!("a vit") };
     assert_eq!((config.registers, config.positions), (2, Positions::Learned));
 }

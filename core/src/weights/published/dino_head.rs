@@ -1,8 +1,8 @@
 //! DINO's head beside its backbone: from its places in a `Sequential` to a list of layers, and the prototypes.
 
-use super::super::listing::Listing;
-use super::super::plan::{Made, Plan, Take};
-use super::super::site::{Site, Sites};
+use super::listing::Listing;
+use super::plan::{Made, Plan, Take};
+use super::site::{Site, Sites};
 
 /// The sizes of a head.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,35 +1,32 @@
-//! `maskroom weights`: what a file of weights is.
+//! `maskroom weights inspect`: what a file of weights is.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Subcommand;
+use clap::Args;
 use maskroom_core::method::encoder_sizes;
 use maskroom_core::recipe::Recipe;
 use maskroom_core::weights::inspection::{Inspection, inspect};
 use serde_json::{Value, json};
 
-use super::context::Context;
+use super::Source;
+use crate::cli::context::Context;
 
-#[derive(Subcommand)]
-pub enum WeightsCommand {
-    /// What weights are: their network, its sizes, and what becomes of each tensor.
-    Inspect {
-        /// A file of PyTorch or safetensors, a run folder, a checkpoint folder or a Hugging Face folder.
-        file: PathBuf,
-    },
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    source: Source,
 }
 
-pub fn run(context: &Context, command: &WeightsCommand) -> Result<ExitCode> {
-    let WeightsCommand::Inspect { file } = command;
-    let found = inspect(file)?;
+pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
+    let found = inspect(arguments.source.path())?;
     say(context, &found);
     Ok(context.result(&as_json(&found)))
 }
 
-fn say(context: &Context, found: &Inspection) {
+/// Tells a person what was found.
+pub fn say(context: &Context, found: &Inspection) {
     let recipe = &found.recipe;
     context.say(format!("weights    {}", found.path.display()));
     context.say(format!("format     {}", found.format));
@@ -74,7 +71,8 @@ fn by_reason<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String>
     reasons.into_iter().map(line).collect()
 }
 
-fn as_json(found: &Inspection) -> Value {
+/// The same for a program.
+pub fn as_json(found: &Inspection) -> Value {
     let recipe = &found.recipe;
     let mapped: Vec<Value> =
         found.mapped.iter().map(|tensor| json!({"name": tensor.ours, "from": tensor.theirs, "shape": tensor.shape})).collect();

@@ -56,11 +56,7 @@ impl Imported {
 
 /// The tensors of a network by their names in a tokenizer's file.
 fn read(path: &Path, part: Part) -> Result<TensorMap> {
-    let is_safetensors = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors"));
-    let tensors = match is_safetensors && !torch_file::is_torch_file(path) {
-        true => safetensors_file::read(path)?.0,
-        false => torch_file::open(path)?.read_all(path)?,
-    };
+    let tensors = tensors_of(path)?;
     let networks: Vec<(&str, Option<Part>)> = tensors
         .keys()
         .filter_map(|name| name.strip_suffix(FIRST))
@@ -84,6 +80,19 @@ fn read(path: &Path, part: Part) -> Result<TensorMap> {
         Some((format!("{}{name}", part.prefix()), tensor))
     });
     Ok(own.collect())
+}
+
+fn tensors_of(path: &Path) -> Result<TensorMap> {
+    let is_safetensors = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors"));
+    if is_safetensors && !torch_file::is_torch_file(path) {
+        return Ok(safetensors_file::read(path)?.0);
+    }
+    let file = torch_file::open(path)?;
+    let read = |(name, tensor): (&String, &torch_file::Tensor)| match file.read(tensor) {
+        Ok(read) => Ok((name.clone(), read)),
+        Err(reason) => Err(Error::data(path, format!("{name}: {reason}"), "use another copy of the file")),
+    };
+    file.contents.tensors.iter().filter(|(_, tensor)| tensor.is_real()).map(read).collect()
 }
 
 fn unfit(path: &Path, reason: &str) -> Error {

@@ -4,10 +4,20 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::linear::Linear;
+use super::rotary::Rotary;
 use super::score_bias::ScoreBias;
 use super::vit::{Relative, VitConfig};
 use crate::kernel;
 use crate::random::Stream;
+
+/// What attention knows of where tokens lie, beside what was added to them.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// Is added to the scores: `[1, heads, tokens, tokens]`.
+    pub bias: Option<Tensor<4>>,
+    /// Turns queries and keys.
+    pub rotary: Option<Rotary>,
+}
 
 /// Self-attention over tokens.
 #[derive(Module, Debug)]
@@ -53,20 +63,25 @@ impl Attention {
         self.heads
     }
 
-    /// What every token attends to, with `bias [1, heads, tokens, tokens]` added to the scores. Shapes: `x [B, tokens, D]` to
-    /// `[B, heads, tokens, tokens]`, rows sum to one.
-    pub fn probabilities(&self, x: &Tensor<3>, bias: Option<Tensor<4>>) -> Tensor<4> {
-        kernel::attention_probabilities(self.heads_of(x, 0), self.heads_of(x, 1), bias)
+    /// What every token attends to. Shapes: `x [B, tokens, D]` to `[B, heads, tokens, tokens]`, rows sum to one.
+    pub fn probabilities(&self, x: &Tensor<3>, places: Places) -> Tensor<4> {
+        let Places { bias, rotary } = places;
+        let [queries, keys] = [0, 1].map(|part| kernel::split_heads(self.turned(x, part, rotary.as_ref()), self.heads));
+        kernel::attention_probabilities(queries, keys, bias)
     }
 
     /// The keys of all heads one after the other. Shapes: `x [B, tokens, D]` to the same.
-    pub fn keys(&self, x: &Tensor<3>) -> Tensor<3> {
-        self.part_of(x, 1)
+    pub fn keys(&self, x: &Tensor<3>, rotary: Option<&Rotary>) -> Tensor<3> {
+        self.turned(x, 1, rotary)
     }
 
-    /// Queries (0) or keys (1): `[B, heads, tokens, d]`.
-    fn heads_of(&self, x: &Tensor<3>, part: usize) -> Tensor<4> {
-        kernel::split_heads(self.part_of(x, part), self.heads)
+    /// Queries (0) or keys (1) as they are used.
+    fn turned(&self, x: &Tensor<3>, part: usize, rotary: Option<&Rotary>) -> Tensor<3> {
+        let (part, width) = (self.part_of(x, part), x.dims()[2]);
+        match rotary {
+            Some(rotary) => rotary.turn(part, width),
+            None => part,
+        }
     }
 
     fn part_of(&self, x: &Tensor<3>, part: usize) -> Tensor<3> {

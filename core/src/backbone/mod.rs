@@ -16,6 +16,7 @@ pub mod pvt_block;
 pub mod pyramid_check;
 pub mod relative_position;
 pub mod resnet;
+pub mod rotary;
 pub mod score_bias;
 pub mod squares;
 pub mod swin;

@@ -123,7 +123,7 @@ impl PvtBlockConfig {
                 reduction,
             },
             norm2: LayerNorm::new(width, device),
-            mlp: Mlp { fc1: Linear::normal(width, hidden, stream, device), fc2: Linear::normal(hidden, width, stream, device) },
+            mlp: Mlp::plain(Linear::normal(width, hidden, stream, device), Linear::normal(hidden, width, stream, device)),
             recompute,
         }
     }
@@ -148,7 +148,7 @@ impl PvtBlock {
     }
 
     fn plain_parameters(&self) -> BlockParameters {
-        let Self { attn: ReducedAttention { q, kv, proj, heads, .. }, mlp: Mlp { fc1, fc2 }, norm1, norm2, .. } = self;
+        let Self { attn: ReducedAttention { q, kv, proj, heads, .. }, mlp: Mlp { fc1, fc2, .. }, norm1, norm2, .. } = self;
         BlockParameters {
             norms: [norm1, norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
             weights: [Tensor::cat(vec![q.weight.val(), kv.weight.val()], 0), proj.weight.val(), fc1.weight.val(), fc2.weight.val()],

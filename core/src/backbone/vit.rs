@@ -5,13 +5,15 @@ use std::cell::OnceCell;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::block::Block;
+use super::attention::Places;
+use super::block::{Activation, Block};
 use super::drop_path::DropPath;
 use super::encoder::{Attended, BlockView, Look};
 use super::init::Init;
 use super::linear::{LayerNorm, normal, parameter};
 use super::patch_embed::PatchEmbed;
-use super::pos_embed;
+use super::pos_embed::{self, Resizing};
+use super::rotary::{self, Rotary};
 use super::score_bias::ScoreBias;
 use crate::error::Result;
 use crate::random::Stream;
@@ -33,12 +35,18 @@ pub struct VitConfig {
     pub heads: usize,
     /// The MLP's hidden width over D.
     pub mlp_ratio: f64,
+    /// What lies between the MLP's layers.
+    pub activation: Activation,
     /// There is a class token in front of the patches.
     pub has_class_token: bool,
     /// Register tokens: no position, dropped from every output; none without a class token.
     pub registers: usize,
-    /// What is added to tokens for their place.
+    /// What is added to tokens for their place, or turns them.
     pub positions: Positions,
+    /// The slowest rotary position turns nearly so many times more slowly than the fastest.
+    pub rope_base: f64,
+    /// How the table of positions is brought to another grid.
+    pub resizing: Resizing,
     /// What is added to attention scores for the distance of two patches; with a class token and without registers.
     pub relative: Relative,
     /// Start of the learned factors of every branch; 0 for none.
@@ -64,6 +72,8 @@ pub enum Positions {
     Learned,
     /// None: a table of zeros, never trained.
     Absent,
+    /// Queries and keys are turned; the table is as without positions.
+    Rotary,
 }
 
 /// Position codes of attention scores.
@@ -99,6 +109,9 @@ pub struct Vit {
 }
 
 impl VitConfig {
+    /// DINOv3's.
+    pub const ROPE_BASE: f64 = 100.0;
+
     /// A transformer without registers or anything that is not MAE's.
     pub fn plain(grid: [usize; 2], [channels, patch]: [usize; 2], [width, depth, heads]: [usize; 3]) -> Self {
         Self {
@@ -110,8 +123,11 @@ impl VitConfig {
             heads,
             mlp_ratio: 4.0,
             has_class_token: true,
+            activation: Activation::Gelu,
             registers: 0,
             positions: Positions::Fixed,
+            rope_base: Self::ROPE_BASE,
+            resizing: Resizing::Bicubic,
             relative: Relative::Absent,
             layer_scale: 0.0,
             key_bias: true,
@@ -134,7 +150,7 @@ impl VitConfig {
         let pos_embed = match self.positions {
             Positions::Learned => parameter(init.values(shape[1] * width, stream), shape, device),
             Positions::Fixed => parameter(pos_embed::sincos_2d(width, rows, cols), shape, device).set_require_grad(false),
-            Positions::Absent => parameter(vec![0.0; shape[1] * width], shape, device).set_require_grad(false),
+            Positions::Absent | Positions::Rotary => parameter(vec![0.0; shape[1] * width], shape, device).set_require_grad(false),
         };
         Vit {
             cls_token: self.has_class_token.then(|| parameter(init.values(width, stream), [1, 1, width], device)),
@@ -186,36 +202,46 @@ impl Vit {
 
     /// All blocks and the final norm. Shapes: `[B, tokens, D]` to the same.
     ///
-    /// With a position code of scores, the tokens are those of whole images in raster order.
+    /// With a position code of scores, or with rotary positions, the tokens are those of whole images in raster order.
     pub fn encode(&self, tokens: Tensor<3>, drop_path: Option<&DropPath>) -> Tensor<3> {
-        self.norm.forward(self.through(tokens, drop_path))
+        self.encode_on(tokens, self.config.grid, drop_path)
     }
 
-    /// The class token that [`Vit::encode`] returns, where nobody asks for patches: a good part of the last block is left out. Shapes:
-    /// `[B, tokens, D]` to `[B, 1, D]`.
-    pub fn encode_class(&self, tokens: Tensor<3>, drop_path: Option<&DropPath>) -> Tensor<3> {
-        let shared = self.shared_bias();
-        let Some((last, before)) = self.blocks.split_last().filter(|(last, _)| self.bias_of(last, &shared).is_none()) else {
-            return self.encode(tokens, drop_path).narrow(1, 0, 1);
-        };
-        let x = before.iter().enumerate().fold(tokens, |x, (index, block)| block.forward(x, None, index, drop_path));
-        self.norm.forward(last.forward_first(x, before.len(), drop_path))
+    /// The same for images of `grid`.
+    pub fn encode_on(&self, tokens: Tensor<3>, grid: [usize; 2], drop_path: Option<&DropPath>) -> Tensor<3> {
+        let rotary = self.rotary(grid, &tokens.device());
+        self.encode_turned(tokens, rotary, drop_path)
     }
 
-    fn through(&self, tokens: Tensor<3>, drop_path: Option<&DropPath>) -> Tensor<3> {
-        let shared = self.shared_bias();
+    /// The same for any tokens, which `rotary` turns.
+    pub fn encode_turned(&self, tokens: Tensor<3>, rotary: Option<Rotary>, drop_path: Option<&DropPath>) -> Tensor<3> {
+        let of_blocks = OfBlocks { shared: self.shared_bias(), rotary };
         let blocks = self.blocks.iter().enumerate();
-        blocks.fold(tokens, |x, (index, block)| block.forward(x, self.bias_of(block, &shared), index, drop_path))
+        let x = blocks.fold(tokens, |x, (index, block)| block.forward(x, self.places_of(block, &of_blocks), index, drop_path));
+        self.norm.forward(x)
+    }
+
+    /// The class token that [`Vit::encode`] returns for images of `grid`, where nobody asks for patches: a good part of the last block is
+    /// left out. Shapes: `[B, tokens, D]` to `[B, 1, D]`.
+    pub fn encode_class(&self, tokens: Tensor<3>, grid: [usize; 2], drop_path: Option<&DropPath>) -> Tensor<3> {
+        let of_blocks = OfBlocks { shared: self.shared_bias(), rotary: self.rotary(grid, &tokens.device()) };
+        let has_bias = |block: &Block| of_blocks.shared.is_some() || block.attn.rel_pos_bias.is_some();
+        let Some((last, before)) = self.blocks.split_last().filter(|(last, _)| !has_bias(last)) else {
+            return self.encode_turned(tokens, of_blocks.rotary, drop_path).narrow(1, 0, 1);
+        };
+        let blocks = before.iter().enumerate();
+        let x = blocks.fold(tokens, |x, (index, block)| block.forward(x, self.places_of(block, &of_blocks), index, drop_path));
+        self.norm.forward(last.forward_first(x, of_blocks.rotary.as_ref(), before.len(), drop_path))
     }
 
     /// See [`Encoder::each_block`](super::encoder::Encoder::each_block).
     pub(super) fn each_block(&self, mut tokens: Tensor<3>, look: Look<'_>) -> Result<()> {
-        let shared = self.shared_bias();
+        let of_blocks = self.of_blocks(&tokens);
         for (index, block) in self.blocks.iter().enumerate() {
-            let bias = self.bias_of(block, &shared);
+            let places = self.places_of(block, &of_blocks);
             let output = OnceCell::new();
-            let forward = || output.get_or_init(|| block.forward(tokens.clone(), bias.clone(), index, None)).clone();
-            let attention = || Attended::All(block.attention(tokens.clone(), bias.clone()));
+            let forward = || output.get_or_init(|| block.forward(tokens.clone(), places.clone(), index, None)).clone();
+            let attention = || Attended::All(block.attention(tokens.clone(), places.clone()));
             let (grid, prefix) = (self.config.grid, self.num_prefix());
             if !look(BlockView { index, grid, prefix, forward: &forward, attention: &attention })? {
                 break;
@@ -227,18 +253,35 @@ impl Vit {
 
     /// The keys of block `layer`, of which there are more. Shapes: `tokens [B, prefix + N, D]` to the same.
     pub fn keys(&self, tokens: Tensor<3>, layer: usize) -> Tensor<3> {
-        let (shared, last) = (self.shared_bias(), &self.blocks[layer]);
+        let (of_blocks, last) = (self.of_blocks(&tokens), &self.blocks[layer]);
         let blocks = self.blocks[..layer].iter().enumerate();
-        let x = blocks.fold(tokens, |x, (index, block)| block.forward(x, self.bias_of(block, &shared), index, None));
-        last.attn.keys(&last.norm1.forward(x))
+        let x = blocks.fold(tokens, |x, (index, block)| block.forward(x, self.places_of(block, &of_blocks), index, None));
+        last.attn.keys(&last.norm1.forward(x), of_blocks.rotary.as_ref())
+    }
+
+    /// Of whole images.
+    fn of_blocks(&self, tokens: &Tensor<3>) -> OfBlocks {
+        OfBlocks { shared: self.shared_bias(), rotary: self.rotary(self.config.grid, &tokens.device()) }
     }
 
     fn shared_bias(&self) -> Option<Tensor<4>> {
         self.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid))
     }
 
-    fn bias_of(&self, block: &Block, shared: &Option<Tensor<4>>) -> Option<Tensor<4>> {
-        block.attn.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid)).or_else(|| shared.clone())
+    fn places_of(&self, block: &Block, of_blocks: &OfBlocks) -> Places {
+        let own = block.attn.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid));
+        Places { bias: own.or_else(|| of_blocks.shared.clone()), rotary: of_blocks.rotary.clone() }
+    }
+
+    /// How rotary positions turn the patches of a grid, as a table like those of positions: `[1, 1 + N, d]`.
+    pub fn turns(&self, grid: [usize; 2], device: &Device) -> Option<Tensor<3>> {
+        let VitConfig { positions, width, heads, rope_base, .. } = self.config;
+        (positions == Positions::Rotary).then(|| rotary::table(grid, width / heads, rope_base, device))
+    }
+
+    /// The turns of whole images' tokens.
+    fn rotary(&self, grid: [usize; 2], device: &Device) -> Option<Rotary> {
+        self.turns(grid, device).map(|table| Rotary::behind(self.num_prefix(), &table.narrow(1, 1, grid[0] * grid[1])))
     }
 
     /// Tokens of whole images, ready for the blocks. Shapes: `patches [B, N, P·P·C]` to `[B, prefix + N, D]`.
@@ -257,13 +300,13 @@ impl Vit {
         }
         let (device, count) = (patches.device(), from[0] * from[1]);
         let positions = match self.config.positions {
-            Positions::Absent => return self.with_prefix(self.patch_embed.forward(patches)),
+            Positions::Absent | Positions::Rotary => return self.with_prefix(self.patch_embed.forward(patches)),
             Positions::Fixed => {
                 let table = pos_embed::sincos_2d(width, rows, cols)[width..].to_vec();
                 Tensor::from_data(TensorData::new(table, [rows * cols, width]), &device)
             }
             Positions::Learned => {
-                let taps = TensorData::new(pos_embed::resizing(from, grid), [rows * cols, count]);
+                let taps = TensorData::new(self.config.resizing.matrix(from, grid), [rows * cols, count]);
                 Tensor::<2>::from_data(taps, &device).matmul(self.pos_embed.val().narrow(1, 1, count).reshape([count, width]))
             }
         };
@@ -273,7 +316,7 @@ impl Vit {
     /// The same network for images of another size: its position tables are resized to `grid`.
     pub fn for_grid(mut self, grid: [usize; 2]) -> Self {
         let from = std::mem::replace(&mut self.config.grid, grid);
-        self.pos_embed = resized(&self.pos_embed, from, grid);
+        self.pos_embed = resized(&self.pos_embed, from, grid, self.config.resizing);
         self.rel_pos_bias = self.rel_pos_bias.map(|bias| bias.for_grid(from, grid));
         for block in &mut self.blocks {
             block.attn.rel_pos_bias = block.attn.rel_pos_bias.take().map(|bias| bias.for_grid(from, grid));
@@ -282,15 +325,23 @@ impl Vit {
     }
 }
 
+/// What attention of all blocks knows of where tokens lie.
+struct OfBlocks {
+    /// Added to all scores.
+    shared: Option<Tensor<4>>,
+    /// Turns all queries and keys.
+    rotary: Option<Rotary>,
+}
+
 /// A table's values on the host, for resizing it once.
 pub(super) fn values_of<const D: usize>(table: Tensor<D>) -> Vec<f32> {
     table.into_data().try_into_vec::<f32>().unwrap_or_default()
 }
 
 /// A position table `[1, 1 + N, D]` for another grid.
-pub fn resized(table: &Param<Tensor<3>>, from: [usize; 2], to: [usize; 2]) -> Param<Tensor<3>> {
+pub fn resized(table: &Param<Tensor<3>>, from: [usize; 2], to: [usize; 2], rule: Resizing) -> Param<Tensor<3>> {
     let table = table.val();
     let (width, device) = (table.dims()[2], table.device());
     let values = values_of(table);
-    parameter(pos_embed::resize(&values, width, from, to), [1, 1 + to[0] * to[1], width], &device).set_require_grad(false)
+    parameter(rule.resize(&values, width, from, to), [1, 1 + to[0] * to[1], width], &device).set_require_grad(false)
 }

@@ -95,7 +95,7 @@ impl WindowBlockConfig {
                 heads,
             },
             norm2: LayerNorm::with_eps(width, EPS, device),
-            mlp: Mlp { fc1: Linear::normal(width, hidden, stream, device), fc2: Linear::normal(hidden, width, stream, device) },
+            mlp: Mlp::plain(Linear::normal(width, hidden, stream, device), Linear::normal(hidden, width, stream, device)),
             recompute,
         }
     }

@@ -80,6 +80,22 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Fused>::fused_gelu(x.into_dispatch()))
 }
 
+/// SwiGLU (Shazeer, *GLU Variants Improve Transformer*, 2020): a gate, `g sigmoid(g)`, times what it lets through. Shapes: `x [.., 2 H]`,
+/// g in front, to `[.., H]`.
+pub fn swiglu(x: Tensor<3>) -> Tensor<3> {
+    gated(x, activation::silu)
+}
+
+/// The same with the GELU of g.
+pub fn geglu(x: Tensor<3>) -> Tensor<3> {
+    gated(x, gelu)
+}
+
+fn gated(x: Tensor<3>, gate: impl Fn(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
+    let hidden = x.dims()[2] / 2;
+    gate(x.clone().narrow(2, 0, hidden)) * x.narrow(2, hidden, hidden)
+}
+
 /// Multi-head self-attention: `softmax(q kᵀ / sqrt(d)) v` of every head. Shapes: `qkv [B, N, 3 D]`, a token's queries, keys and values one
 /// after the other, each split into heads; returns `[B, N, D]`. `bias [G, heads, N, N]` is added to the scores before the softmax, and
 /// sample b takes group b mod G: one group for all, or one for each window of an image.

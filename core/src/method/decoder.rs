@@ -5,10 +5,11 @@ use burn::tensor::{Device, Tensor};
 
 use super::masked_batch::{Lead, MaskedBatch};
 use super::masked_model::{Hidden, MaskedConfig};
+use crate::backbone::attention::Places;
 use crate::backbone::block::Block;
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::linear::{LayerNorm, Linear, NORMAL_DEVIATION, normal, parameter};
-use crate::backbone::pos_embed;
+use crate::backbone::pos_embed::{self, Resizing};
 use crate::backbone::squares;
 use crate::backbone::vit::{VitConfig, resized};
 use crate::kernel;
@@ -110,7 +111,7 @@ impl Decoder {
     pub fn for_grid(self, from: [usize; 2], to: [usize; 2]) -> Self {
         match self {
             Self::Transformer(decoder) if from != to => {
-                Self::Transformer(TransformerDecoder { pos_embed: resized(&decoder.pos_embed, from, to), ..decoder })
+                Self::Transformer(TransformerDecoder { pos_embed: resized(&decoder.pos_embed, from, to, Resizing::Bicubic), ..decoder })
             }
             same => same,
         }
@@ -161,7 +162,7 @@ impl TransformerDecoder {
 
     fn through(&self, tokens: Tensor<3>) -> Tensor<3> {
         let blocks = self.blocks.iter().enumerate();
-        blocks.fold(tokens, |x, (index, block)| block.forward(x, None, index, None))
+        blocks.fold(tokens, |x, (index, block)| block.forward(x, Places::default(), index, None))
     }
 
     /// What the blocks get: the class token if the encoder has one, shown patches, and the mask token in each place where a patch is

@@ -11,6 +11,7 @@ use crate::backbone::compact::Compact;
 use crate::backbone::drop_path::DropPath;
 use crate::backbone::encoder::{Encoder, EncoderConfig};
 use crate::backbone::linear::{NORMAL_DEVIATION, normal, parameter};
+use crate::backbone::rotary::Rotary;
 use crate::backbone::token_map::TokenMap;
 use crate::backbone::vit::Vit;
 use crate::error::Result;
@@ -110,7 +111,9 @@ impl MaskedModel {
                 if self.config.hidden == Hidden::MaskTokens {
                     return vit.encode(vit.with_prefix(tokens + vit.pos_embed.val().narrow(1, 1, batch.num_patches)), drop_path);
                 }
-                vit.encode(self.visible_tokens(vit, tokens, batch, device), drop_path)
+                let turns = vit.turns(vit.config().grid, device).map(|table| batch.positions(&table, batch.visible, device));
+                let rotary = turns.map(|turns| Rotary::behind(vit.num_prefix(), &turns));
+                vit.encode_turned(self.visible_tokens(vit, tokens, batch, device), rotary, drop_path)
             }
             Encoder::Swin(swin) => {
                 let tokens = swin.tokens(patches);

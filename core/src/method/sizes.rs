@@ -7,9 +7,11 @@ use super::projector::{MlpConfig, ProjectorConfig};
 use super::prototypes::{Lengths, PrototypesConfig};
 use super::views_model::ViewsConfig;
 use crate::backbone::batch_norm::Affine;
+use crate::backbone::block::Activation;
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::init::Init;
 use crate::backbone::linear::LayerNorm;
+use crate::backbone::pos_embed::Resizing;
 use crate::backbone::pvt::PvtConfig;
 use crate::backbone::pvt_block::Reduction;
 use crate::backbone::relative_position::RelativePositions;
@@ -156,12 +158,16 @@ pub fn encoder_sizes(recipe: &Recipe) -> EncoderConfig {
             heads: sizes.count("heads"),
             mlp_ratio,
             has_class_token: sizes.flag("class_token").unwrap_or(true),
+            activation: sizes.word("mlp").and_then(Activation::named).unwrap_or_default(),
             registers: sizes.count("registers"),
             positions: match sizes.word("pos") {
                 Some("learned") => Positions::Learned,
                 Some("none") => Positions::Absent,
+                Some("rope") => Positions::Rotary,
                 _ => Positions::Fixed,
             },
+            rope_base: sizes.number("rope_base").unwrap_or(VitConfig::ROPE_BASE),
+            resizing: sizes.word("pos_resize").and_then(Resizing::named).unwrap_or_default(),
             relative: match sizes.word("relative") {
                 Some("shared") => Relative::Shared,
                 Some("own") => Relative::Own,

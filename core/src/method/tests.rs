@@ -78,8 +78,10 @@ fn eight_images_are_learned_by_heart() {
 
 #[test]
 fn every_mode_learns() {
-    let modes: [&[(&str, &str)]; 9] = [
+    let modes: [&[(&str, &str)]; 11] = [
         &[("backbone.tokens", "mask")],
+        &[("backbone.pos", "rope"), ("backbone.registers", "1"), ("backbone.layer_scale", "0.5")],
+        &[("backbone.mlp", "swiglu"), ("backbone.pos", "rope"), ("backbone.tokens", "mask")],
         &[("backbone.registers", "3"), ("backbone.pos", "learned")],
         &[("backbone.class_token", "false")],
         &[("backbone.class_token", "false"), ("backbone.tokens", "mask")],

@@ -229,7 +229,7 @@ fn what_the_last_block_leaves_out_is_missed_by_nobody() {
     let [short, whole] = [true, false].map(|is_short| {
         let tokens = vit.tokens(patches.clone());
         let class = match is_short {
-            true => vit.encode_class(tokens, drop_path.as_ref()),
+            true => vit.encode_class(tokens, vit.config().grid, drop_path.as_ref()),
             false => vit.encode(tokens, drop_path.as_ref()).narrow(1, 0, 1),
         };
         let gradients = network.parameters().take_gradients(&mut class.clone().powi_scalar(3).sum().backward());

@@ -64,8 +64,8 @@ impl ViewsModel {
     /// `patches [B, N, P·P·C]` of `grid` to `[B, D]`.
     pub fn features(&self, patches: Tensor<3>, grid: [usize; 2], drop_path: Option<&DropPath>, statistics: Statistics) -> Tensor<2> {
         let tokens = match &self.encoder {
-            Encoder::Vit(vit) if vit.cls_token.is_some() => vit.encode_class(vit.tokens_on(patches, grid), drop_path),
-            Encoder::Vit(vit) => vit.encode(vit.tokens_on(patches, grid), drop_path),
+            Encoder::Vit(vit) if vit.cls_token.is_some() => vit.encode_class(vit.tokens_on(patches, grid), grid, drop_path),
+            Encoder::Vit(vit) => vit.encode_on(vit.tokens_on(patches, grid), grid, drop_path),
             Encoder::Swin(swin) => swin.encode(swin.tokens(patches), &swin.whole_map(), drop_path),
             Encoder::Pvt(pvt) => pvt.encode(pvt.tokens(patches), &pvt.whole_map(), drop_path),
             Encoder::ResNet(resnet) => resnet.encode(patches, grid, statistics),

@@ -29,8 +29,32 @@ pub static BACKBONES: &[Kind] = &[
             Knob::int("heads", "attention heads of a block", "", (1, 256), 3),
             MLP_RATIO,
             Knob::flag("class_token", "whether there is a class token; without one, an image's feature is the mean of its patches", true),
+            Knob::choice(
+                "mlp",
+                "what lies between an MLP's layers: a GELU, or a gate of as many numbers again",
+                &["gelu", "swiglu", "geglu"],
+                "gelu",
+            ),
             Knob::int("registers", "extra tokens that stand for no patch", "", (0, 64), 0),
-            Knob::choice("pos", "position code added to tokens", &["sincos", "learned", "none"], "sincos"),
+            Knob::choice(
+                "pos",
+                "position code: added to tokens, or, with rope, turning what they are compared by",
+                &["sincos", "learned", "none", "rope"],
+                "sincos",
+            ),
+            Knob::float(
+                "rope_base",
+                "about how many times more slowly the slowest rotary position turns than the fastest",
+                "",
+                (1.0, 1e6),
+                100.0,
+            ),
+            Knob::choice(
+                "pos_resize",
+                "rule that brings added positions to images of another size: plain, with antialiasing, or with DINO's tenth of a patch on top",
+                &["bicubic", "antialiased", "offset"],
+                "bicubic",
+            ),
             Knob::choice(
                 "relative",
                 "position code added to attention scores: none, one table shared by all blocks, or one table each",

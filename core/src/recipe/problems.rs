@@ -123,6 +123,7 @@ fn networks(recipe: &Recipe) -> Vec<Problem> {
         found.extend(heads("backbone", sizes.count("width"), sizes.count("heads")));
         widths.extend((sizes.word("pos") == Some("sincos")).then(|| ("backbone.width", sizes.count("width"))));
         found.extend(extra_tokens(recipe));
+        found.extend(by_parts(recipe));
     } else {
         if sizes.kind == "resnet" && recipe.backbone.patch != 1 {
             found.push(Problem::new("backbone.patch", "a residual network sees pixels, not patches", "use 1, or leave the setting out"));
@@ -140,6 +141,21 @@ fn networks(recipe: &Recipe) -> Vec<Problem> {
         widths.push(("decoder.width", decoder.count("width")));
     }
     found.extend(position_codes(widths));
+    found
+}
+
+/// What is wrong with rotary positions and gates.
+fn by_parts(recipe: &Recipe) -> Vec<Problem> {
+    let (sizes, mut found) = (&recipe.backbone.sizes, Vec::new());
+    let (width, heads, turns) = (sizes.count("width"), sizes.count("heads"), sizes.word("pos") == Some("rope"));
+    if turns && heads > 0 && width.is_multiple_of(heads) && !(width / heads).is_multiple_of(4) {
+        let what = format!("rotary positions turn quarters of a head, and each has {} numbers", width / heads);
+        found.push(Problem::new("backbone.heads", what, format!("use heads of {} numbers", neighbors(width / heads, 4))));
+    }
+    if recipe.optim.recompute && (turns || sizes.word("mlp") != Some("gelu")) {
+        let what = "blocks with rotary positions or gates cannot be computed again";
+        found.push(Problem::new("optim.recompute", what, "use false, or `backbone.mlp = \"gelu\"` and other positions"));
+    }
     found
 }
 

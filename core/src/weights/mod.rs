@@ -1,6 +1,8 @@
 //! Weights on disk: timm's names and layouts in safetensors, with the recipe that made them in the metadata; folders of Hugging Face; and
 //! checkpoints that the papers' own code and timm wrote.
 
+#[cfg(test)]
+mod dino_parity;
 mod dtype;
 pub mod export;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! From `config.json` to a recipe: which method and network it describes, and a refusal of what Maskroom computes otherwise.
 
+mod dino;
 mod pvt;
 
 use std::path::Path;
@@ -23,6 +24,8 @@ pub(super) struct Model {
     pub architecture: &'static Architecture,
     /// Whether queries, keys and values have a bias.
     pub bias: [bool; 3],
+    /// Whether what ends attention has a bias, and whether the layers of MLPs have.
+    pub branch_bias: [bool; 2],
     /// What the norm after the last block is called.
     pub last_norm: &'static str,
 }
@@ -46,6 +49,11 @@ pub(super) enum Family {
     IJepa,
     Swin,
     Pvt,
+    /// Both kinds have a name and a code of their own.
+    Dinov2 {
+        registers: bool,
+    },
+    Dinov3,
 }
 
 /// What is put on the encoder.
@@ -65,7 +73,10 @@ const fn class(name: &'static str, family: Family, head: Head) -> Architecture {
     Architecture { name, family, head }
 }
 
-const ARCHITECTURES: [Architecture; 17] = [
+const DINOV2: Family = Family::Dinov2 { registers: false };
+const DINOV2_WITH_REGISTERS: Family = Family::Dinov2 { registers: true };
+
+const ARCHITECTURES: [Architecture; 25] = [
     class("ViTMAEForPreTraining", Family::VitMae, Head::Decoder),
     class("ViTMAEModel", Family::VitMae, Head::Absent),
     class("ViTForMaskedImageModeling", Family::Vit, Head::Pixels),
@@ -83,6 +94,14 @@ const ARCHITECTURES: [Architecture; 17] = [
     class("SwinForImageClassification", Family::Swin, Head::Absent),
     class("PvtModel", Family::Pvt, Head::Absent),
     class("PvtForImageClassification", Family::Pvt, Head::Absent),
+    class("Dinov2Model", DINOV2, Head::Absent),
+    class("Dinov2Backbone", DINOV2, Head::Absent),
+    class("Dinov2ForImageClassification", DINOV2, Head::Absent),
+    class("Dinov2WithRegistersModel", DINOV2_WITH_REGISTERS, Head::Absent),
+    class("Dinov2WithRegistersBackbone", DINOV2_WITH_REGISTERS, Head::Absent),
+    class("Dinov2WithRegistersForImageClassification", DINOV2_WITH_REGISTERS, Head::Absent),
+    class("DINOv3ViTModel", Family::Dinov3, Head::Absent),
+    class("DINOv3ViTBackbone", Family::Dinov3, Head::Absent),
 ];
 
 impl Model {
@@ -115,11 +134,7 @@ pub(super) fn read_by(folder: &Path, fields: impl FnOnce(&Path) -> Result<Fields
     let path = folder.join(FILE);
     let fields = fields(&path)?;
     let architecture = architecture(&fields)?;
-    match fields.get("hidden_act") {
-        None => {}
-        Some(Value::String(name)) if name == "gelu" => {}
-        value => return Err(fields.misfit("hidden_act", value, "\"gelu\": Maskroom's blocks have no other activation")),
-    }
+    let activation = dino::activation(&fields, architecture.family)?;
     let mut sets = Sets::new();
     let images = images(folder, &fields, architecture.family, &mut sets)?;
     let (method, bias) = match architecture.family {
@@ -153,15 +168,25 @@ pub(super) fn read_by(folder: &Path, fields: impl FnOnce(&Path) -> Result<Fields
             plain(&fields, images, &mut sets)?;
             (beit(&fields, architecture.head, &mut sets)?, [true, false, true])
         }
+        Family::Dinov2 { registers } => {
+            dino::dinov2(&fields, images, registers, &mut sets)?;
+            ("dino", [fields.flag_or("qkv_bias", true)?; 3])
+        }
+        Family::Dinov3 => {
+            dino::dinov3(&fields, images, &mut sets)?;
+            ("dino", [fields.flag_or("query_bias", true)?, fields.flag_or("key_bias", false)?, fields.flag_or("value_bias", true)?])
+        }
     };
+    let branch_bias = [fields.flag_or("proj_bias", true)?, fields.flag_or("mlp_bias", true)?];
     if !matches!(architecture.family, Family::Swin | Family::Pvt) {
+        set(&mut sets, "backbone.mlp", &activation);
         set(&mut sets, "backbone.key_bias", &bias[1]);
     }
     let recipe = resolve(method, sets).map_err(|error| in_their_words(error, &path, architecture.family))?;
     if architecture.head == Head::Pixels {
         check_stride(&fields, recipe.backbone.patch << (recipe.backbone.num_stages() - 1))?;
     }
-    Ok(Model { recipe, architecture, bias, last_norm: last_norm(&fields, architecture)? })
+    Ok(Model { recipe, architecture, bias, branch_bias, last_norm: last_norm(&fields, architecture)? })
 }
 
 /// How many classes a folder's classifier tells apart, as its `config.json` says without its weights; the library leaves out that it has two.
@@ -172,8 +197,10 @@ pub(in crate::weights) fn num_classes(folder: &Path) -> Result<usize> {
     const USUAL: usize = 2;
     let fields = Fields::read(&folder.join(FILE))?;
     let architecture = architecture(&fields)?;
-    if !architecture.name.ends_with("ForImageClassification") {
-        return Err(fields.misfit("architectures", fields.get("architectures"), "a class of models for image classification"));
+    // That of DINOv2 looks at the class token and at the mean of patches side by side, and says nothing of one.
+    if !architecture.name.ends_with("ForImageClassification") || matches!(architecture.family, Family::Dinov2 { .. }) {
+        let wanted = "a class of models for image classification by one feature";
+        return Err(fields.misfit("architectures", fields.get("architectures"), wanted));
     }
     Ok(match (fields.get("id2label"), fields.get("num_labels").and_then(Value::as_u64)) {
         (Some(Value::Object(names)), _) => names.len(),
@@ -242,6 +269,11 @@ const MOST_POSITIONS: usize = 1 << 26;
 /// The sizes of a plain transformer.
 fn plain(fields: &Fields, images: Images, sets: &mut Sets) -> Result<()> {
     let width = fields.count("hidden_size", 16_384)?;
+    transformer(fields, images, width, mlp_ratio(fields, "intermediate_size", width)?, 1e-12, sets)
+}
+
+/// The same for one whose MLPs are told otherwise, and whose norms usually add `eps`.
+fn transformer(fields: &Fields, images: Images, width: usize, mlp_ratio: f64, eps: f64, sets: &mut Sets) -> Result<()> {
     if images.sides.iter().map(|side| side / images.patch).product::<usize>() * width > MOST_POSITIONS {
         return Err(fields.refused("image_size", "gives more patches than a plain transformer can attend to", "use a smaller image"));
     }
@@ -249,8 +281,8 @@ fn plain(fields: &Fields, images: Images, sets: &mut Sets) -> Result<()> {
     set(sets, "backbone.width", &width);
     set(sets, "backbone.depth", &fields.count("num_hidden_layers", 256)?);
     set(sets, "backbone.heads", &fields.count("num_attention_heads", 256)?);
-    set(sets, "backbone.mlp_ratio", &mlp_ratio(fields, "intermediate_size", width)?);
-    set(sets, "backbone.eps", &fields.real_or("layer_norm_eps", 1e-12, 1e-12..=1e-3)?);
+    set(sets, "backbone.mlp_ratio", &mlp_ratio);
+    set(sets, "backbone.eps", &fields.real_or("layer_norm_eps", eps, 1e-12..=1e-3)?);
     Ok(())
 }
 
@@ -389,8 +421,10 @@ fn in_their_words(error: Error, path: &Path, family: Family) -> Error {
             ("backbone.heads", Family::Swin) => "num_heads",
             ("backbone.heads", _) => "num_attention_heads",
             ("backbone.window", _) => "window_size",
-            ("backbone.mlp_ratio", Family::Swin) => "mlp_ratio",
+            ("backbone.mlp_ratio", Family::Swin | Family::Dinov2 { .. }) => "mlp_ratio",
             ("backbone.mlp_ratio", _) => "intermediate_size",
+            ("backbone.registers", _) => "num_register_tokens",
+            ("backbone.rope_base", _) => "rope_theta",
             ("decoder.width", _) => "decoder_hidden_size",
             ("decoder.heads", _) => "decoder_num_attention_heads",
             ("decoder.mlp_ratio", _) => "decoder_intermediate_size",

@@ -66,6 +66,15 @@ impl Fields {
         if self.get(key).is_none() { Ok(usual) } else { self.count(key, most) }
     }
 
+    /// A whole number from 0 to `most`, `usual` where there is none.
+    pub fn count_from_zero(&self, key: &str, usual: usize, most: usize) -> Result<usize> {
+        match self.get(key) {
+            None => Ok(usual),
+            Some(value) if value.as_u64() == Some(0) => Ok(0),
+            value => self.one(key, value, most),
+        }
+    }
+
     /// A list of whole numbers from 1 to `most`.
     pub fn counts(&self, key: &str, most: usize) -> Result<Vec<usize>> {
         match self.get(key) {

@@ -22,7 +22,9 @@ pub(super) use names::unshuffled;
 use super::safetensors_file::read_metadata;
 use super::tensors::Tensors;
 use crate::error::{Error, Result};
-use crate::method;
+use crate::method::decoder::DecoderConfig;
+use crate::method::masked_model::{Hidden, MaskedConfig};
+use crate::method::{self, encoder_sizes};
 use crate::recipe::Recipe;
 
 /// An opened folder.
@@ -88,10 +90,19 @@ pub(super) fn open(folder: &Path) -> Result<Folder> {
     let model = config::read(folder)?;
     let listing = shards::read(folder)?;
     let path = listing.path.clone();
-    let sizes = method::sizes(&model.recipe)?;
+    let sizes = sizes(&model.recipe)?;
     let takes = names::takes(&sizes, &model, listing.shapes.clone()).map_err(|wrong| strange(&path, &wrong))?;
     let tensors = Tensors::new(listing, takes);
     Ok(Folder { path, tensors, encoder_alone: model.has_no_head().then_some(model.architecture.name), recipe: model.recipe })
+}
+
+/// The sizes of a model's network; of one that compares views, whose folders have an encoder alone, nothing follows the encoder.
+fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
+    if !recipe.compares_views() {
+        return method::sizes(recipe);
+    }
+    let (encoder, decoder, hidden) = (encoder_sizes(recipe), DecoderConfig::Linear, Hidden::MaskTokens);
+    Ok(MaskedConfig { encoder, decoder, prediction_width: 0, hidden, secondary_masking: false })
 }
 
 /// Whether settings, or an index of parts, that are in memory can be read.

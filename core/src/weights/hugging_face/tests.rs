@@ -77,6 +77,65 @@ fn names_of_the_newest_classes_and_names_without_the_encoders_are_known() {
 }
 
 #[test]
+fn dinos_are_read_by_the_librarys_newest_names_and_refused_by_their_fields() {
+    let dino = |name: &str| format!("../dinos/{name}");
+    let pairs = [("attention.attention.query", "attention.q_proj"), ("attention.attention.key", "attention.k_proj")];
+    let more = [("attention.attention.value", "attention.v_proj"), ("attention.output.dense", "attention.o_proj")];
+    let newest = |old: &str| pairs.iter().chain(&more).fold(old.to_owned(), |name, (old, new)| name.replace(old, new));
+    for (name, base) in
+        [("dinov2_gated", "dinov2"), ("dinov2_registers", "dinov2_with_registers"), ("dinov3", "model"), ("dinov3_gated", "model")]
+    {
+        let (name, want) = (dino(name), tensors(&folder(&dino(name))));
+        assert_eq!(tensors(changed(&name, |_| (), |map| renamed(map, newest)).path()), want, "{name}");
+        let based = |old: &str| format!("{base}.{old}");
+        assert_eq!(tensors(changed(&name, |_| (), |map| renamed(map, based)).path()), want, "{name}");
+    }
+    let apart = |mut map: TensorMap| {
+        for (name, tensor) in std::mem::take(&mut map) {
+            let Some((block, kind)) = name.split_once("weights_in.").map(|(block, kind)| (block.to_owned(), kind.to_owned())) else {
+                map.insert(name.replace("weights_out", "down_proj"), tensor);
+                continue;
+            };
+            let (rows, half) = (tensor.shape[0] / 2, tensor.values.len() / 2);
+            for (part, values) in ["gate_proj", "up_proj"].into_iter().zip(tensor.values.chunks_exact(half)) {
+                let shape = [&[rows], &tensor.shape[1..]].concat();
+                map.insert(format!("{block}{part}.{kind}"), HostTensor::new(shape, values.to_vec()));
+            }
+        }
+        map
+    };
+    let (name, want) = (dino("dinov2_gated"), tensors(&folder(&dino("dinov2_gated"))));
+    assert_eq!(tensors(changed(&name, |_| (), apart).path()), want);
+    let classifier = |mut map: TensorMap| {
+        map.insert("classifier.weight".into(), HostTensor::new([2, 32], vec![0.0; 64]));
+        map
+    };
+    let copy = changed(&name, |config| config["architectures"] = json!(["Dinov2ForImageClassification"]), classifier);
+    assert_eq!(tensors(copy.path()), want);
+    assert!(Weights::num_classes(copy.path()).unwrap_err().to_string().contains("architectures"));
+    let cases: &[(&str, &str, Value, &[&str])] = &[
+        ("dinov2_gated", "mlp_ratio", json!(3), &["weights_in.weight is [96, 16] instead of [64, 16]"]),
+        ("dinov2_gated", "mlp_ratio", json!(1e9), &["mlp_ratio"]),
+        ("dinov2_gated", "use_swiglu_ffn", json!(false), &["intermediate.dense.weight is missing"]),
+        ("dinov2_registers", "num_register_tokens", json!(65), &["num_register_tokens", "from 1 to 64"]),
+        ("dinov2_registers", "num_register_tokens", json!(0), &["register_tokens is left over"]),
+        ("dinov2_registers", "qkv_bias", json!(true), &["query.bias is missing"]),
+        ("dinov3", "num_attention_heads", json!(8), &["num_attention_heads", "quarters"]),
+        ("dinov3", "rope_theta", json!(0), &["rope_theta"]),
+        ("dinov3", "hidden_act", json!("silu"), &["hidden_act", "silu"]),
+        ("dinov3", "key_bias", json!(true), &["key.bias is missing"]),
+        ("dinov3", "use_gated_mlp", json!(true), &["mlp.gate_proj.weight is missing"]),
+        ("dinov3_gated", "hidden_act", json!("relu"), &["hidden_act", "relu"]),
+        ("dinov3_gated", "mlp_bias", json!(true), &["output.dense.bias is missing", "gate_proj.bias is missing"]),
+    ];
+    for (name, key, value, words) in cases {
+        refused(changed(&dino(name), |config| config[*key] = value.clone(), |map| map).path(), words);
+    }
+    let gelu = changed(&dino("dinov3_gated"), |config| config["hidden_act"] = json!("gelu"), |map| map);
+    assert_eq!(Weights::origin(gelu.path()).unwrap().0.backbone.sizes.word("mlp"), Some("geglu"));
+}
+
+#[test]
 fn parts_and_their_index_are_one_model() {
     let copy = tempfile::tempdir().unwrap();
     let at = |name: &str| copy.path().join(name);

@@ -4,6 +4,7 @@ use std::f32::consts::SQRT_2;
 
 use super::builder::{Builder, whole};
 use super::model::Attribute;
+use crate::backbone::block::Activation;
 use crate::error::Result;
 
 /// A linear layer on the host.
@@ -105,6 +106,22 @@ impl Builder<'_> {
         let raised = self.add(at, &erf, &one);
         let product = self.node(at, "Mul", &[x, &raised], &[]);
         self.node(at, "Mul", &[&product, &half], &[])
+    }
+
+    /// What lies between the layers of an MLP. Shapes: `x [.., hidden]` to the same, `[.., 2 hidden]` to `[.., hidden]` where there is a gate.
+    pub fn activated(&mut self, at: &str, x: &str, activation: Activation) -> String {
+        if !activation.is_gated() {
+            return self.gelu(at, x);
+        }
+        let [gate, through] = self.nodes(at, "Split", &[x], &[("axis", Attribute::Int(-1))]);
+        let gate = match activation {
+            Activation::SwiGlu => {
+                let sigmoid = self.node(at, "Sigmoid", &[&gate], &[]);
+                self.node(at, "Mul", &[&gate, &sigmoid], &[])
+            }
+            Activation::Gelu | Activation::GeGlu => self.gelu(at, &gate),
+        };
+        self.node(at, "Mul", &[&gate, &through], &[])
     }
 
     /// Element by element.

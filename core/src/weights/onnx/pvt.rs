@@ -5,6 +5,7 @@ use super::builder::Builder;
 use super::layers::Square;
 use super::model::Attribute;
 use super::transformer::{BlockOutput, BlockSizes};
+use crate::backbone::block::Activation;
 use crate::backbone::linear::LayerNorm;
 use crate::backbone::pvt::PvtConfig;
 use crate::backbone::pvt_block::Reduction;
@@ -24,7 +25,17 @@ pub fn encode(builder: &mut Builder<'_>, config: &PvtConfig, pixels: &str) -> Re
         tokens = prefix + grid[0] * grid[1];
         x = enter(builder, stage, &x, [inputs, width, config.patch], grid, prefix)?;
         let hidden = (width as f64 * config.mlp_ratios[stage]) as usize;
-        let sizes = BlockSizes { leading: 1, tokens, width, heads, hidden, eps: LayerNorm::EPS, key_bias: true, layer_scale: false };
+        let sizes = BlockSizes {
+            leading: 1,
+            tokens,
+            width,
+            heads,
+            hidden,
+            activation: Activation::Gelu,
+            eps: LayerNorm::EPS,
+            key_bias: true,
+            layer_scale: false,
+        };
         let reduction = (config.reductions[stage], config.reduce_by);
         for index in 0..config.depths[stage] {
             let output = block(builder, &format!("stages.{stage}.blocks.{index}"), &x, &sizes, grid, reduction)?;

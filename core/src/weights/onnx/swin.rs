@@ -4,6 +4,7 @@ use super::Encoded;
 use super::builder::Builder;
 use super::transformer::BlockSizes;
 use super::vit::by_head;
+use crate::backbone::block::Activation;
 use crate::backbone::relative_position::{DistanceMlp, RelativePositions, distances_within, table_rows};
 use crate::backbone::swin::{EPS, SwinConfig};
 use crate::backbone::window::Windows;
@@ -49,13 +50,23 @@ fn block(
 ) -> Result<String> {
     let (area, order) = (windows.side * windows.side, windows.order());
     let hidden = (width as f64 * config.mlp_ratio) as usize;
-    let sizes = BlockSizes { leading: 2, tokens: area, width, heads, hidden, eps: EPS, key_bias: true, layer_scale: false };
+    let sizes = BlockSizes {
+        leading: 2,
+        tokens: area,
+        width,
+        heads,
+        hidden,
+        activation: Activation::Gelu,
+        eps: EPS,
+        key_bias: true,
+        layer_scale: false,
+    };
     let mut back = vec![0; order.len()];
     order.iter().enumerate().for_each(|(place, &token)| back[token] = place);
     let is_in_order = order == back && order.is_sorted();
     let cut = if is_in_order { x.to_owned() } else { builder.gather(at, x, 1, &order) };
     let cut = builder.reshape(at, &cut, &[0, windows.count(), area, width]);
-    let output = builder.block(at, &cut, &sizes, added)?;
+    let output = builder.block(at, &cut, &sizes, added, None)?;
     let joined = builder.reshape(at, &output.tokens, &[0, order.len(), width]);
     Ok(if is_in_order { joined } else { builder.gather(at, &joined, 1, &back) })
 }

@@ -40,12 +40,15 @@ const PVT: Sets =
 const RESNET: Sets = &[("data.image", "[64, 96]"), ("backbone.width", "8")];
 
 /// Name, method, back-bone, and what else.
-const CASES: [(&str, &str, Sets, Sets); 12] = [
+const CASES: [(&str, &str, Sets, Sets); 15] = [
     ("vit", "mae", VIT, &[]),
     ("vit-one-channel", "mae", VIT, &[("data.channels", "1"), ("data.mean", "[0.4]"), ("data.std", "[0.2]")]),
     ("vit-learned", "mae", VIT, &[("backbone.pos", "learned"), ("backbone.registers", "3"), ("backbone.layer_scale", "0.1")]),
     ("vit-shared", "simmim", VIT, &[("backbone.pos", "none"), ("backbone.relative", "shared"), ("backbone.key_bias", "false")]),
     ("vit-own", "simmim", VIT, &[("backbone.relative", "own"), ("backbone.eps", "1e-12"), ("backbone.mlp_ratio", "2.5")]),
+    ("vit-turned", "mae", VIT, &[("backbone.pos", "rope"), ("backbone.registers", "2"), ("backbone.mlp", "swiglu")]),
+    ("vit-gated", "simmim", VIT, &[("backbone.mlp", "geglu"), ("backbone.pos", "rope"), ("backbone.relative", "none")]),
+    ("vit-patches", "mae", VIT, &[("backbone.class_token", "false"), ("backbone.pos", "rope")]),
     ("vit-lightness", "colorization", VIT, &[]),
     ("swin", "simmim", SWIN, &[]),
     ("swin-network", "um-mae", SWIN, &[]),

@@ -2,6 +2,7 @@
 
 use super::builder::Builder;
 use super::model::Attribute;
+use crate::backbone::block::Activation;
 use crate::error::Result;
 
 /// The sizes of a block.
@@ -17,6 +18,8 @@ pub struct BlockSizes {
     pub heads: usize,
     /// Width inside the MLP.
     pub hidden: usize,
+    /// What lies between its layers.
+    pub activation: Activation,
     /// What norms add to the variance.
     pub eps: f64,
     /// Keys have a bias.
@@ -34,11 +37,12 @@ pub struct BlockOutput {
 }
 
 impl Builder<'_> {
-    /// A pre-norm block. `added` is added to the scores of attention. Shapes: `x [.., tokens, D]` to the same.
+    /// A pre-norm block. `added` is added to the scores of attention, and queries and keys are turned as [`Builder::turned`] does it. Shapes:
+    /// `x [.., tokens, D]` to the same.
     ///
     /// # Errors
     /// As [`Builder::parameter`].
-    pub fn block(&mut self, at: &str, x: &str, sizes: &BlockSizes, added: &[String]) -> Result<BlockOutput> {
+    pub fn block(&mut self, at: &str, x: &str, sizes: &BlockSizes, added: &[String], turns: Option<&[String; 2]>) -> Result<BlockOutput> {
         let &BlockSizes { tokens, width, key_bias, layer_scale, .. } = sizes;
         let [ls1, ls2] = ["ls1", "ls2"].map(|name| format!("{at}.{name}.gamma"));
         let [ls1, ls2] = [ls1, ls2].map(|name| if layer_scale { self.take(&name, &[width]).map(Some) } else { Ok(None) });
@@ -50,10 +54,28 @@ impl Builder<'_> {
             qkv.without_key_bias();
         }
         let qkv = self.product(&qkv_at, &normed, qkv)?;
-        let [q, k, v] = self.nodes(&qkv_at, "Split", &[&qkv], &[("axis", Attribute::Int(-1))]);
+        let [mut q, mut k, v] = self.nodes(&qkv_at, "Split", &[&qkv], &[("axis", Attribute::Int(-1))]);
+        if let Some(turns) = turns {
+            [q, k] = [q, k].map(|x| self.turned(&qkv_at, &x, turns, sizes));
+        }
         let (attended, probabilities) = self.attend(&format!("{at}.attn"), [&q, &k, &v], [tokens, tokens], sizes, added);
         let x = self.branch(&format!("{at}.attn.proj"), x, &attended, [width, width], ls1?)?;
         Ok(BlockOutput { tokens: self.mlp(at, &x, sizes, ls2?)?, probabilities })
+    }
+
+    /// Turns pairs of each head's numbers, the first of its first half with the first of its second half. Shapes: `x [.., tokens, D]` to the
+    /// same, cosines and sines `[tokens, 1, d / 2]`.
+    fn turned(&mut self, at: &str, x: &str, [cos, sin]: &[String; 2], sizes: &BlockSizes) -> String {
+        let &BlockSizes { leading, tokens, width, heads, .. } = sizes;
+        let last = [("axis", Attribute::Int(-1))];
+        let shape = |rest: &[usize]| [&vec![0; leading][..], rest].concat();
+        let split = self.reshape(at, x, &shape(&[tokens, heads, width / heads.max(1)]));
+        let [first, second] = self.nodes(at, "Split", &[&split], &last);
+        let [ahead, back, aside, over] =
+            [(&first, cos), (&second, sin), (&second, cos), (&first, sin)].map(|(half, turn)| self.node(at, "Mul", &[half, turn], &[]));
+        let (first, second) = (self.node(at, "Sub", &[&ahead, &back], &[]), self.add(at, &aside, &over));
+        let both = self.node(at, "Concat", &[&first, &second], &last);
+        self.reshape(at, &both, &shape(&[tokens, width]))
     }
 
     /// What queries find among keys, and where they look. Shapes: `q [.., queries, D]`, `k` and `v [.., keys, D]` to `[.., queries, D]` and
@@ -91,10 +113,11 @@ impl Builder<'_> {
     /// # Errors
     /// As [`Builder::parameter`].
     pub fn mlp(&mut self, at: &str, x: &str, sizes: &BlockSizes, scale: Option<Vec<f32>>) -> Result<String> {
-        let &BlockSizes { width, hidden, eps, .. } = sizes;
+        let &BlockSizes { width, hidden, activation, eps, .. } = sizes;
+        let rows = if activation.is_gated() { 2 * hidden } else { hidden };
         let normed = self.layer_norm(&format!("{at}.norm2"), x, width, eps)?;
-        let inner = self.linear(&format!("{at}.mlp.fc1"), &normed, [width, hidden])?;
-        let inner = self.gelu(&format!("{at}.mlp.act"), &inner);
+        let inner = self.linear(&format!("{at}.mlp.fc1"), &normed, [width, rows])?;
+        let inner = self.activated(&format!("{at}.mlp.act"), &inner, activation);
         self.branch(&format!("{at}.mlp.fc2"), x, &inner, [hidden, width], scale)
     }
 

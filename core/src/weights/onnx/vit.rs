@@ -3,8 +3,9 @@
 use super::Encoded;
 use super::builder::Builder;
 use super::transformer::BlockSizes;
+use crate::backbone::rotary;
 use crate::backbone::score_bias::{num_rows, rows_of_pairs};
-use crate::backbone::vit::{Relative, VitConfig};
+use crate::backbone::vit::{Positions, Relative, VitConfig};
 use crate::error::Result;
 
 /// From normalized pixels to what leaves the final norm.
@@ -21,8 +22,12 @@ pub fn encode(builder: &mut Builder<'_>, config: &VitConfig, pixels: &str) -> Re
         depth,
         heads,
         mlp_ratio,
-        registers,
-        positions: _,
+        activation,
+        has_class_token: _,
+        registers: _,
+        positions,
+        rope_base,
+        resizing: _,
         relative,
         layer_scale,
         key_bias,
@@ -31,7 +36,7 @@ pub fn encode(builder: &mut Builder<'_>, config: &VitConfig, pixels: &str) -> Re
         drop_path: _,
         recompute: _,
     } = config;
-    let (prefix, patches) = (1 + registers, grid[0] * grid[1]);
+    let (prefix, patches) = (config.num_prefix(), grid[0] * grid[1]);
     let tokens = prefix + patches;
     let sizes = BlockSizes {
         leading: 1,
@@ -39,6 +44,7 @@ pub fn encode(builder: &mut Builder<'_>, config: &VitConfig, pixels: &str) -> Re
         width,
         heads,
         hidden: (width as f64 * mlp_ratio) as usize,
+        activation,
         eps,
         key_bias,
         layer_scale: layer_scale > 0.0,
@@ -50,6 +56,7 @@ pub fn encode(builder: &mut Builder<'_>, config: &VitConfig, pixels: &str) -> Re
         Relative::Shared => vec![score_bias(builder, "rel_pos_bias", grid, heads)?],
         Relative::Absent | Relative::Own => Vec::new(),
     };
+    let turns = (positions == Positions::Rotary).then(|| turns(builder, grid, prefix, width / heads, rope_base));
     let mut attention = None;
     for index in 0..depth {
         let at = format!("blocks.{index}");
@@ -57,22 +64,37 @@ pub fn encode(builder: &mut Builder<'_>, config: &VitConfig, pixels: &str) -> Re
             Relative::Own => vec![score_bias(builder, &format!("{at}.attn.rel_pos_bias"), grid, heads)?],
             Relative::Absent | Relative::Shared => shared.clone(),
         };
-        let output = builder.block(&at, &x, &sizes, &added)?;
+        let output = builder.block(&at, &x, &sizes, &added, turns.as_ref())?;
         (x, attention) = (output.tokens, Some((output.probabilities, heads)));
     }
     Ok(Encoded { features: builder.layer_norm("norm", &x, width, eps)?, tokens, width, prefix, attention })
 }
 
-/// What stands in the places of class token and registers, and is added to patches: `[1 + R + N, D]`.
+/// What stands in the places of class token and registers, and is added to patches: `[prefix + N, D]`.
 fn table(builder: &mut Builder<'_>, config: &VitConfig) -> Result<Vec<f32>> {
     let (width, registers, patches) = (config.width, config.registers, config.grid[0] * config.grid[1]);
     let mut table = builder.take("pos_embed", &[1, 1 + patches, width])?;
+    if !config.has_class_token {
+        table.drain(..width);
+        return Ok(table);
+    }
     let class = builder.take("cls_token", &[1, 1, width])?;
     table.iter_mut().zip(class).for_each(|(sum, value)| *sum += value);
     if registers > 0 {
         table.splice(width..width, builder.take("reg_token", &[1, registers, width])?);
     }
     Ok(table)
+}
+
+/// Cosines and sines of rotary positions: `[prefix + N, 1, d / 2]` each.
+fn turns(builder: &mut Builder<'_>, grid: [usize; 2], prefix: usize, head: usize, base: f64) -> [String; 2] {
+    let (table, patches, half) = (rotary::turns(grid, head, base), grid[0] * grid[1], head / 2);
+    [("rope.cos", 0), ("rope.sin", half)].map(|(name, first)| {
+        // The table begins with what has no place.
+        let rows = std::iter::repeat_n(0, prefix).chain(1..=patches);
+        let values = rows.flat_map(|row| table[row * head + first..][..half].iter().copied()).collect();
+        builder.constant(name, &[prefix + patches, 1, half], values)
+    })
 }
 
 /// What is added to the scores of each pair of tokens: `[1, heads, 1 + N, 1 + N]`.

@@ -38,6 +38,8 @@ pub enum Made {
     Distilled(String, String),
     /// Parts of the same size below one another; zeros for one that the network does without.
     Stacked(Vec<Option<String>>),
+    /// A bias of queries, keys and values, and what it is multiplied by; where that was never set, keys have none.
+    Masked(String, String),
 }
 
 /// Which pairs of tokens share a number follows from the sizes, and files have it all the same.
@@ -63,7 +65,7 @@ impl Plan {
             Made::Copied(name) | Made::WithoutClass(name) | Made::WithoutDistilled(name) | Made::Reordered(name, _) => {
                 self.used.insert(name.clone());
             }
-            Made::Distilled(token, table) => self.used.extend([token.clone(), table.clone()]),
+            Made::Distilled(one, other) | Made::Masked(one, other) => self.used.extend([one.clone(), other.clone()]),
             Made::Stacked(parts) => self.used.extend(parts.iter().flatten().cloned()),
             Made::Zeros => {}
         }
@@ -81,7 +83,8 @@ impl Made {
             Self::WithoutDistilled(name) => format!("{name} without the places of tokens between class token and patches"),
             Self::Reordered(name, _) => format!("{name}, its rows in the order of pixels"),
             Self::Distilled(token, table) => format!("{token} + their places in {table}"),
-            Self::Stacked(parts) => parts.iter().map(|part| part.as_deref().unwrap_or("zeros")).collect::<Vec<_>>().join(", then "),
+            Self::Stacked(parts) => parts.iter().map(|part| part.as_deref().unwrap_or("zeros")).collect::<Vec<_>>().join(", "),
+            Self::Masked(bias, mask) => format!("{bias} * {mask}"),
         }
     }
 }
@@ -122,9 +125,19 @@ impl Take {
                 }
                 values
             }
+            Made::Masked(bias, mask) => masked(listing.tensor(bias)?.values, &listing.tensor(mask)?.values),
         };
         Ok(HostTensor::new(self.shape.clone(), values))
     }
+}
+
+fn masked(mut bias: Vec<f32>, mask: &[f32]) -> Vec<f32> {
+    let keys = bias.len() / 3..bias.len() / 3 * 2;
+    for (place, (bias, &mask)) in bias.iter_mut().zip(mask).enumerate() {
+        let is_key = keys.contains(&place);
+        *bias *= if mask.is_nan() { f32::from(u8::from(!is_key)) } else { mask };
+    }
+    bias
 }
 
 /// One network on its way.
@@ -147,22 +160,28 @@ impl Network<'_> {
 
     /// The same for one that has the shape `there`.
     pub fn take(&mut self, ours: &str, theirs: &[&str], shape: &[usize], there: &[usize], made: impl FnOnce(String) -> Made) {
-        let name = self.site.first_of(theirs).and_then(|own| self.site.name(own));
-        match name.map(|name| (name, self.listing.shapes.get(name))) {
-            Some((name, Some(found))) if found == there => {
-                self.plan.take(format!("{}{ours}", self.ours), shape.to_vec(), made(name.clone()));
-            }
-            Some((name, found)) => self.plan.wrong.push(format!("{name} is {:?} instead of {there:?}", found.cloned().unwrap_or_default())),
-            None => self.plan.wrong.push(format!("{}{} is missing", self.site.prefix, theirs[0])),
+        if let Some(name) = self.found(self.site.first_of(theirs).unwrap_or(theirs[0]), there) {
+            self.plan.take(format!("{}{ours}", self.ours), shape.to_vec(), made(name));
         }
     }
 
-    /// Makes sure that one of the file's tensors has the shape.
-    pub fn check(&mut self, name: &str, shape: &[usize]) {
-        match self.listing.shapes.get(name) {
-            Some(found) if found == shape => {}
-            found => self.plan.wrong.push(format!("{name} is {:?} instead of {shape:?}", found.cloned().unwrap_or_default())),
+    /// Puts parts of one shape below one another, and zeros where none is named.
+    pub fn stack(&mut self, ours: &str, theirs: &[Option<&str>], part: &[usize]) {
+        let names: Vec<Option<String>> = theirs.iter().map(|own| own.and_then(|own| self.found(own, part))).collect();
+        if names.iter().zip(theirs).all(|(name, own)| name.is_some() == own.is_some()) {
+            let shape = [&[theirs.len() * part[0]], &part[1..]].concat();
+            self.plan.take(format!("{}{ours}", self.ours), shape, Made::Stacked(names));
         }
+    }
+
+    /// The file's name of a tensor, which must be there and have the shape.
+    pub fn found(&mut self, own: &str, shape: &[usize]) -> Option<String> {
+        match self.site.name(own).map(|name| (name, self.listing.shapes.get(name))) {
+            Some((name, Some(found))) if found == shape => return Some(name.clone()),
+            Some((name, found)) => self.plan.wrong.push(format!("{name} is {:?} instead of {shape:?}", found.cloned().unwrap_or_default())),
+            None => self.plan.wrong.push(format!("{}{own} is missing", self.site.prefix)),
+        }
+        None
     }
 
     /// A weight of the given shape and a bias as long as its first side.

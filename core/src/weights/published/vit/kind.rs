@@ -5,7 +5,7 @@ use super::super::listing::Listing;
 use super::super::site::Sites;
 use super::super::{IMAGENET, resolved};
 use super::predictor::Predictor;
-use super::sizes::{DecoderSizes, Sizes};
+use super::sizes::{DecoderSizes, Mlp, Sizes};
 use crate::backbone::pos_embed::sincos_2d;
 use crate::backbone::vit::Relative;
 use crate::error::Result;
@@ -25,6 +25,7 @@ pub(super) enum Kind {
     IJepa,
     Dino,
     DinoV2,
+    DinoV3,
     Ibot,
     MocoV3,
     Deit,
@@ -43,6 +44,9 @@ impl Kind {
         let (site, name) = (&sites.raw, listing.file_name());
         let has = |own: &str| site.name(own).is_some();
         let beside = |ending: &str| listing.shapes.keys().any(|name| name.ends_with(ending));
+        if sizes.rotary {
+            return Ok(Self::DinoV3);
+        }
         if sites.have_word("base_encoder") || sites.have_word("momentum_encoder") {
             return Ok(Self::MocoV3);
         }
@@ -116,6 +120,7 @@ impl Kind {
             Self::IJepa => "I-JEPA",
             Self::Dino => "DINO",
             Self::DinoV2 => "DINOv2",
+            Self::DinoV3 => "DINOv3",
             Self::Ibot => "iBOT",
             Self::MocoV3 => "MoCo v3",
             Self::Deit => "DeiT",
@@ -136,11 +141,23 @@ impl Kind {
             Self::IJepa => "I-JEPA encoder",
             Self::Dino => "DINO backbone",
             Self::DinoV2 => "DINOv2 backbone",
+            Self::DinoV3 => "DINOv3 backbone",
             Self::Ibot => "iBOT backbone",
             Self::MocoV3 => "MoCo v3 backbone",
             Self::Deit => "DeiT",
             Self::Classifier => "classifier",
             Self::Plain => "vision transformer",
+        }
+    }
+
+    /// How its own code brings a table of positions to images of another size.
+    fn resizing(self, sizes: &Sizes, listing: &Listing) -> &'static str {
+        match self {
+            Self::DinoV2 if sizes.registers == 0 && listing.shapes.keys().any(|name| name.ends_with("mask_token")) => "offset",
+            Self::Dino | Self::Ibot => "offset",
+            // DINOv2's with registers, and timm, whose files of DINOv2 have no mask token.
+            Self::DinoV2 | Self::Classifier | Self::Plain => "antialiased",
+            _ => "bicubic",
         }
     }
 
@@ -153,7 +170,7 @@ impl Kind {
             Self::Data2Vec => "data2vec",
             Self::MaskFeat => "maskfeat",
             Self::IJepa => "ijepa",
-            Self::Dino | Self::DinoV2 | Self::Ibot => "dino",
+            Self::Dino | Self::DinoV2 | Self::DinoV3 | Self::Ibot => "dino",
             Self::MocoV3 => "moco-v3",
             Self::Beit | Self::BeitV2 | Self::SimMim | Self::Deit | Self::Classifier | Self::Plain => "simmim",
         }
@@ -175,6 +192,8 @@ fn is_sincos(table: &[f32], sizes: &Sizes) -> bool {
 const HALF: ([f64; 3], [f64; 3]) = ([0.5; 3], [0.5; 3]);
 /// What norms of plain transformers add to the variance, in timm and in the papers' own code.
 const EPS: f64 = 1e-6;
+/// What those of DINOv3 add.
+const EPS_OF_DINOV3: f64 = 1e-5;
 /// Where learned factors of branches start, in DINOv2.
 const LAYER_SCALE: f64 = 1e-5;
 
@@ -182,7 +201,13 @@ const LAYER_SCALE: f64 = 1e-5;
 ///
 /// # Errors
 /// [`Error::Data`](crate::error::Error::Data) if there can be none of such sizes.
-pub(super) fn recipe(kind: Kind, sizes: &Sizes, heads: (Option<HeadSizes>, Option<&Predictor>), listing: &Listing) -> Result<Recipe> {
+pub(super) fn recipe(
+    kind: Kind,
+    sizes: &Sizes,
+    heads: (Option<HeadSizes>, Option<&Predictor>),
+    rope_base: f64,
+    listing: &Listing,
+) -> Result<Recipe> {
     let (head, predictor) = heads;
     let mut sets = Vec::new();
     let mut set = |key: &str, value: &dyn ToString| sets.push((key.to_owned(), value.to_string()));
@@ -201,9 +226,12 @@ pub(super) fn recipe(kind: Kind, sizes: &Sizes, heads: (Option<HeadSizes>, Optio
     set("backbone.depth", &sizes.depth);
     set("backbone.heads", &sizes.heads);
     set("backbone.mlp_ratio", &exact_ratio(sizes.hidden, sizes.width));
+    set("backbone.mlp", &if sizes.mlp == Mlp::Plain { "gelu" } else { "swiglu" });
     set("backbone.class_token", &sizes.has_class_token);
     set("backbone.registers", &sizes.registers);
     set("backbone.pos", &positions(kind, sizes));
+    set("backbone.pos_resize", &kind.resizing(sizes, listing));
+    set("backbone.rope_base", &rope_base);
     set(
         "backbone.relative",
         &match sizes.relative {
@@ -214,7 +242,7 @@ pub(super) fn recipe(kind: Kind, sizes: &Sizes, heads: (Option<HeadSizes>, Optio
     );
     set("backbone.layer_scale", &if sizes.layer_scale.is_some() { LAYER_SCALE } else { 0.0 });
     set("backbone.key_bias", &sizes.key_bias);
-    set("backbone.eps", &EPS);
+    set("backbone.eps", &if sizes.rotary { EPS_OF_DINOV3 } else { EPS });
     set("backbone.drop_path", &0);
     let share = |key: &str, usual: f64| listing.number(key).filter(|share| (0.0..1.0).contains(share)).unwrap_or(usual);
     match (kind, predictor) {
@@ -256,6 +284,7 @@ fn normalization(kind: Kind, listing: &Listing) -> (Vec<f64>, Vec<f64>) {
 /// MoCo v3's table is fixed too, with rows and columns the other way round: it is kept as it is.
 fn positions(kind: Kind, sizes: &Sizes) -> &'static str {
     match (kind, sizes.placed) {
+        (Kind::DinoV3, _) => "rope",
         (_, None) => "none",
         (Kind::Mae | Kind::UmMae, _) => "sincos",
         (Kind::IJepa, _) if sizes.width.is_multiple_of(4) => "sincos",

@@ -1,4 +1,4 @@
-//! Plain vision transformers: MAE, UM-MAE, BEiT, data2vec, SimMIM, MaskFeat, I-JEPA, DINO, DINOv2, iBOT, MoCo v3, DeiT and timm's.
+//! Plain vision transformers: MAE, UM-MAE, BEiT, data2vec, SimMIM, MaskFeat, I-JEPA, DINO, DINOv2, DINOv3, iBOT, MoCo v3, DeiT and timm's.
 
 #[cfg(test)]
 mod beit_parity;
@@ -8,12 +8,14 @@ mod kind;
 mod network;
 #[cfg(test)]
 mod parity;
+mod periods;
 mod predictor;
 mod sizes;
 #[cfg(test)]
 mod tests;
 
 use kind::Kind;
+use periods::Turns;
 use predictor::Predictor;
 use sizes::Sizes;
 
@@ -42,10 +44,11 @@ pub(super) fn recognize(listing: &mut Listing) -> Result<Option<Found>> {
     }
     let kind = Kind::of(&sites, &sizes, predictor.as_ref(), listing)?;
     let head = if matches!(kind, Kind::Dino | Kind::Ibot) { dino_head::take(&sites, listing, sizes.width, &mut plan) } else { None };
-    let recipe = kind::recipe(kind, &sizes, (head, predictor.as_ref()), listing)?;
+    let turns = if sizes.rotary { Turns::of(&sites.raw, listing)? } else { Turns::EXACT };
+    let recipe = kind::recipe(kind, &sizes, (head, predictor.as_ref()), turns.base, listing)?;
     let has_head = head.is_some() || predictor.is_some() || sizes.decoder.is_some();
     let has_decoder = sizes.decoder.is_some() || matches!(predictor, Some(Predictor::Blocks(_)));
-    let seen = Seen { has_head, has_decoder, sites, sizes, kind };
+    let seen = Seen { turns, has_head, has_decoder, sites, sizes, kind };
     Ok(Some(Found {
         what: seen.in_words(),
         encoder_alone: (!seen.has_head).then(|| kind.alone()),
@@ -61,6 +64,7 @@ struct Seen {
     sites: Sites,
     sizes: Sizes,
     kind: Kind,
+    turns: Turns,
     has_head: bool,
     has_decoder: bool,
 }
@@ -92,6 +96,12 @@ impl Seen {
         if self.sites.raw.name("dist_token").is_some() {
             notes.push("the distillation token is a register here, with its position added: attention and features stay the same".into());
         }
+        if self.turns.rounded {
+            notes.push("the file keeps the periods of rotary positions rounded; they are exact here, as in timm and transformers".into());
+        }
+        if self.kind == Kind::DinoV3 {
+            notes.push("files of such networks do not say for which size of images they are: any will do".into());
+        }
         if self.sizes.decoder.is_some() {
             notes.push(match recipe.target.flag("norm_pix") {
                 Some(true) => "the decoder is taken to predict pixels that are normalized patch by patch".into(),
@@ -107,10 +117,15 @@ impl Seen {
         let within = |site: &Site| name.strip_prefix(&site.prefix).map(|own| own.split('.').next().unwrap_or_default());
         let own = self.sites.each().find_map(|(site, _)| within(site)).unwrap_or(words[0]);
         match own {
-            "head" | "head_dist" | "fc" | "fc_norm" if !matches!(self.kind, Kind::Dino | Kind::DinoV2 | Kind::Ibot | Kind::MocoV3) => {
+            "head" | "head_dist" | "fc" | "fc_norm"
+                if !matches!(self.kind, Kind::Dino | Kind::DinoV2 | Kind::DinoV3 | Kind::Ibot | Kind::MocoV3) =>
+            {
                 "a classifier"
             }
             "cls_pt_layers" | "cls_pt_norm" | "cls_pt_lm_head" => "served to train the class token, and comes after the encoder",
+            "rope_embed" => "rotary positions are computed here from the recipe's base",
+            "local_cls_norm" => "normalizes class tokens of small crops, in training alone",
+            "projectors" => "a head of another make than Maskroom's",
             "hogs" => "part of what is predicted: it is computed here",
             "mask_token" | "masked_embed" => "stands in the place of hidden patches, which this encoder is not shown here",
             _ if words.iter().any(|word| word.contains("head") || *word == "predictor") => "a head of another make than Maskroom's",

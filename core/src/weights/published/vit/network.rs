@@ -3,7 +3,7 @@
 use super::super::listing::Listing;
 use super::super::plan::{Made, Network, Plan};
 use super::super::site::Sites;
-use super::sizes::{DecoderSizes, SHARED, Sizes};
+use super::sizes::{DecoderSizes, Mlp, SHARED, Sizes};
 use crate::backbone::vit::Relative;
 
 /// Parts of an encoder: what is left over of them is computed by the network that the file is of, and by none here.
@@ -24,36 +24,58 @@ pub(super) fn plan(sites: &Sites, sizes: &Sizes, listing: &Listing) -> Plan {
 }
 
 /// Plain blocks.
-pub(super) fn blocks(network: &mut Network<'_>, ours: &str, theirs: &str, [depth, width, hidden]: [usize; 3]) {
+pub(super) fn blocks(network: &mut Network<'_>, ours: &str, theirs: &str, sizes: [usize; 3]) {
+    blocks_with(network, ours, theirs, Mlp::Plain, sizes);
+}
+
+fn blocks_with(network: &mut Network<'_>, ours: &str, theirs: &str, mlp: Mlp, [depth, width, hidden]: [usize; 3]) {
     for index in 0..depth {
         let (ours, theirs) = (format!("{ours}.{index}"), format!("{theirs}.{index}"));
-        let parts: [(&str, &[usize]); 5] = [
-            ("norm1", &[width]),
-            ("norm2", &[width]),
-            ("attn.proj", &[width, width]),
-            ("mlp.fc1", &[hidden, width]),
-            ("mlp.fc2", &[width, hidden]),
-        ];
+        let parts: [(&str, &[usize]); 3] = [("norm1", &[width]), ("norm2", &[width]), ("attn.proj", &[width, width])];
         for (part, shape) in parts {
             network.layer(&format!("{ours}.{part}"), &[&format!("{theirs}.{part}")], shape);
         }
         network.copy(&format!("{ours}.attn.qkv.weight"), &[&format!("{theirs}.attn.qkv.weight")], &[3 * width, width]);
         qkv_bias(network, &ours, &theirs, width);
+        layers(network, &format!("{ours}.mlp"), &format!("{theirs}.mlp"), mlp, [width, hidden]);
     }
 }
 
-/// Of queries, keys and values as one, or of queries and values as BEiT has them; without any, zeros.
+/// Of queries, keys and values as one, of which DINOv3 masks some, or of queries and values as BEiT has them; without any, zeros.
 fn qkv_bias(network: &mut Network<'_>, ours: &str, theirs: &str, width: usize) {
     let ours = format!("{ours}.attn.qkv.bias");
-    let [all, queries, values] = ["qkv.bias", "q_bias", "v_bias"].map(|part| format!("{theirs}.attn.{part}"));
-    match (network.site.name(&all), network.site.name(&values).cloned()) {
-        (None, Some(values)) => {
-            network.check(&values, &[width]);
-            network.take(&ours, &[&queries], &[3 * width], &[width], |queries| Made::Stacked(vec![Some(queries), None, Some(values)]));
+    let [all, mask, queries, values] = ["qkv.bias", "qkv.bias_mask", "q_bias", "v_bias"].map(|part| format!("{theirs}.attn.{part}"));
+    let site = network.site;
+    let has = |own: &str| site.name(own).is_some();
+    if has(&mask) {
+        if let (Some(all), Some(mask)) = (network.found(&all, &[3 * width]), network.found(&mask, &[3 * width])) {
+            network.plan.take(format!("{}{ours}", network.ours), vec![3 * width], Made::Masked(all, mask));
         }
-        (None, None) => network.plan.take(format!("{}{ours}", network.ours), vec![3 * width], Made::Zeros),
-        _ => network.copy(&ours, &[&all], &[3 * width]),
+    } else if has(&all) {
+        network.copy(&ours, &[&all], &[3 * width]);
+    } else if has(&values) {
+        network.stack(&ours, &[Some(&queries), None, Some(&values)], &[width]);
+    } else {
+        network.plan.take(format!("{}{ours}", network.ours), vec![3 * width], Made::Zeros);
     }
+}
+
+/// Those of an MLP; here the rows of a gate stand above those of what it lets through.
+fn layers(network: &mut Network<'_>, ours: &str, theirs: &str, mlp: Mlp, [width, hidden]: [usize; 2]) {
+    let (fc1, fc2) = (format!("{ours}.fc1"), format!("{ours}.fc2"));
+    let (rows, [first, last]) = match mlp {
+        Mlp::Plain => (hidden, ["fc1", "fc2"]),
+        Mlp::Packed(names) => (2 * hidden, names),
+        Mlp::Apart([gate, through, last]) => {
+            for (kind, part) in [("weight", &[hidden, width][..]), ("bias", &[hidden])] {
+                let [gate, through] = [gate, through].map(|name| format!("{theirs}.{name}.{kind}"));
+                network.stack(&format!("{fc1}.{kind}"), &[Some(&gate), Some(&through)], part);
+            }
+            return network.layer(&fc2, &[&format!("{theirs}.{last}")], &[width, hidden]);
+        }
+    };
+    network.layer(&fc1, &[&format!("{theirs}.{first}")], &[rows, width]);
+    network.layer(&fc2, &[&format!("{theirs}.{last}")], &[width, hidden]);
 }
 
 fn encoder(network: &mut Network<'_>, sizes: &Sizes) {
@@ -65,7 +87,7 @@ fn encoder(network: &mut Network<'_>, sizes: &Sizes) {
         network.copy("cls_token", &["cls_token"], &[1, 1, width]);
     }
     let (table, there) = ([1, 1 + rows * cols, width], [1, placed.unwrap_or_default() + rows * cols, width]);
-    let (names, tokens) = (["dist_token", "register_tokens", "reg_token"], [1, registers, width]);
+    let (names, tokens) = (["dist_token", "register_tokens", "reg_token", "storage_tokens"], [1, registers, width]);
     match (placed, network.site.name("pos_embed").cloned()) {
         (None, _) => network.plan.take(format!("{}pos_embed", network.ours), table.to_vec(), Made::Zeros),
         (Some(0), _) => network.take("pos_embed", &["pos_embed"], &table, &there, Made::WithoutClass),
@@ -78,7 +100,7 @@ fn encoder(network: &mut Network<'_>, sizes: &Sizes) {
     if registers > 0 && placed.unwrap_or_default() < 2 {
         network.copy("reg_token", &names, &tokens);
     }
-    blocks(network, "blocks", "blocks", [depth, width, hidden]);
+    blocks_with(network, "blocks", "blocks", sizes.mlp, [depth, width, hidden]);
     let distances = [(2 * rows - 1) * (2 * cols - 1) + 3, sizes.heads];
     match sizes.relative {
         Relative::Absent => {}

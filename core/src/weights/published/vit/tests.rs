@@ -157,6 +157,84 @@ fn registers_factors_and_groups_of_blocks_are_dinov2s() {
     assert!(found.left_over.iter().any(|tensor| tensor.name == "mask_token" && tensor.why.contains("hidden patches")));
 }
 
+/// DINOv3's tensors as timm names them: width, blocks, patch; the MLP's hidden width and whether it has a gate.
+fn dinov3([width, depth, patch]: [usize; 3], hidden: usize, gated: bool) -> Shapes {
+    let mut shapes = vit("", [width, depth, patch, 197]);
+    shapes.remove("pos_embed");
+    shapes.insert("reg_token".into(), vec![1, 4, width]);
+    for index in 0..depth {
+        let mut put = |name: &str, shape: &[usize]| drop(shapes.insert(format!("blocks.{index}.{name}"), shape.to_vec()));
+        put("gamma_1", &[width]);
+        put("gamma_2", &[width]);
+        put("attn.q_bias", &[width]);
+        put("attn.v_bias", &[width]);
+        put("mlp.fc2.weight", &[width, hidden]);
+        for layer in if gated { &["fc1_g", "fc1_x"][..] } else { &["fc1"] } {
+            put(&format!("mlp.{layer}.weight"), &[hidden, width]);
+            put(&format!("mlp.{layer}.bias"), &[hidden]);
+        }
+        let unused: &[&str] = if gated { &["attn.qkv.bias", "mlp.fc1.weight", "mlp.fc1.bias"] } else { &["attn.qkv.bias"] };
+        unused.iter().for_each(|name| drop(shapes.remove(&format!("blocks.{index}.{name}"))));
+    }
+    shapes
+}
+
+#[test]
+fn networks_without_a_table_of_positions_are_dinov3s() {
+    let cases = [
+        ([384, 12, 16], 1536, false, [384, 12, 6, 16, 224]),
+        ([384, 12, 16], 1536, true, [384, 12, 6, 16, 224]),
+        ([1280, 32, 16], 5120, true, [1280, 32, 20, 16, 224]),
+        ([4096, 40, 16], 8192, true, [4096, 40, 32, 16, 224]),
+    ];
+    for (shapes, hidden, gated, want) in cases {
+        let found = recognized("model.safetensors", dinov3(shapes, hidden, gated));
+        assert_eq!((sizes(&found), found.encoder_alone), (want, Some("DINOv3 backbone")));
+        let sizes = &found.recipe.backbone.sizes;
+        assert_eq!(["mlp", "pos"].map(|key| sizes.word(key).unwrap()), [if gated { "swiglu" } else { "gelu" }, "rope"]);
+        assert_eq!((sizes.number("eps"), sizes.flag("key_bias"), sizes.count("registers")), (Some(1e-5), Some(false), 4));
+        let bias = found.mapped.iter().find(|tensor| tensor.ours == "blocks.1.attn.qkv.bias").unwrap();
+        assert_eq!(bias.shape, [3 * shapes[0]]);
+        assert!(found.missing.iter().any(|tensor| tensor.name == "pos_embed"));
+    }
+    let mut eva = dinov3([384, 2, 16], 1024, true);
+    eva.insert("pos_embed".into(), vec![1, 197, 384]);
+    refused(eva, &["EVA-02"]);
+    let mut part = dinov3([384, 2, 16], 1024, true);
+    part.remove("blocks.1.mlp.fc1_x.bias");
+    part.insert("blocks.1.attn.v_bias".into(), vec![3]);
+    refused(part, &["blocks.1.mlp.fc1_x.bias is missing", "blocks.1.attn.v_bias is [3] instead of [384]"]);
+    let mut strange = dinov3([384, 2, 16], 1536, false);
+    strange.insert("rope_embed.periods".into(), vec![100]);
+    refused(strange, &["rope_embed.periods", "[100]"]);
+    // Rotary positions of other kinds are in networks that have no registers.
+    let mut other = dinov3([384, 2, 16], 1536, false);
+    other.remove("reg_token");
+    refused(other, &["positions"]);
+}
+
+#[test]
+fn gates_of_dinov2_are_packed_with_what_they_let_through() {
+    let packed = |first: &'static str, last: &'static str| -> Shapes {
+        let rename = |(name, shape): (String, Vec<usize>)| match name.rsplit_once("mlp.") {
+            Some((block, "fc1.weight")) => (format!("{block}mlp.{first}.weight"), vec![8192, 1536]),
+            Some((block, "fc1.bias")) => (format!("{block}mlp.{first}.bias"), vec![8192]),
+            Some((block, "fc2.weight")) => (format!("{block}mlp.{last}.weight"), vec![1536, 4096]),
+            Some((block, "fc2.bias")) => (format!("{block}mlp.{last}.bias"), shape),
+            _ => (name, shape),
+        };
+        vit("", [1536, 40, 14, 1 + 37 * 37]).into_iter().map(rename).collect()
+    };
+    for (first, last) in [("w12", "w3"), ("fc1", "fc2")] {
+        let found = recognized("dinov2_vitg14_pretrain.pth", packed(first, last));
+        assert_eq!(sizes(&found), [1536, 40, 24, 14, 518]);
+        let backbone = &found.recipe.backbone.sizes;
+        assert_eq!((backbone.word("mlp"), found.encoder_alone), (Some("swiglu"), Some("DINOv2 backbone")));
+        assert_eq!((1536.0 * backbone.number("mlp_ratio").unwrap()) as usize, 4096);
+        assert!(found.mapped.iter().any(|tensor| tensor.ours == "blocks.39.mlp.fc1.weight" && tensor.shape == [8192, 1536]));
+    }
+}
+
 #[test]
 fn what_the_file_says_beats_what_is_usual() {
     let settings = BTreeMap::from([("args.num_heads".to_owned(), Setting::Number(8.0))]);

@@ -100,7 +100,7 @@ pub fn say(context: &Context, exported: &Exported) {
     match exported.largest_difference {
         Some(0.0) => context.say("checked    read again: every number is the same"),
         Some(difference) => {
-            context.say(format!("checked    read again: every number is the nearest; the furthest is {difference:.1e} away"))
+            context.say(format!("checked    read again: every number is the nearest; the furthest is {difference:.1e} away"));
         }
         None => {}
     }

@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::context::Context;
+pub use inspect::sizes_in_words;
 
 #[derive(Subcommand)]
 pub enum WeightsCommand {

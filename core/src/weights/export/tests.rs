@@ -320,6 +320,11 @@ fn what_has_no_place_is_refused_with_a_way_out() {
     small.refused("x", &options(Format::HuggingFace), &["7x7"]);
     let both = [("backbone.registers", "2"), ("backbone.mlp_ratio", "2.5")];
     Trained::new("mae", &[&TINY, &SMALL_DECODER, &both]).refused("x", &options(Format::HuggingFace), &["registers", "--format timm"]);
+    for newer in [("backbone.pos", "rope"), ("backbone.mlp", "swiglu")] {
+        let trained = Trained::new("mae", &[&TINY, &SMALL_DECODER, &[newer]]);
+        trained.refused("x", &options(Format::HuggingFace), &["rotary", "--format onnx"]);
+        trained.refused("x", &options(Format::Timm), &["rotary", "--format onnx"]);
+    }
 }
 
 #[test]

@@ -46,6 +46,9 @@ pub(super) fn made(mut source: Source<'_>) -> Result<Made> {
     let mut metadata = vec![("format", "pt".to_owned())];
     let mut eps = LayerNorm::EPS;
     let model = match &source.encoder {
+        EncoderConfig::Vit(vit) if vit.has_turns_or_gates() => {
+            return Err(refused("Maskroom writes no transformer with rotary positions or gates for timm"));
+        }
         EncoderConfig::Vit(vit) => {
             metadata.push(("num_heads", vit.heads.to_string()));
             eps = vit.eps;

@@ -109,6 +109,6 @@ fn sizes(recipe: &Recipe) -> Result<MaskedConfig> {
 #[cfg(test)]
 pub(super) fn reads(text: &[u8]) -> bool {
     let folder = Path::new("nowhere");
-    let config = config::read_by(folder, |path| fields::Fields::of(path, text));
-    config.is_ok() || fields::Fields::of(folder, text).is_ok_and(|index| shards::parts(&index).is_ok())
+    let config = config::read_by(folder, |path| Fields::of(path, text));
+    config.is_ok() || Fields::of(folder, text).is_ok_and(|index| shards::parts(&index).is_ok())
 }

@@ -36,8 +36,6 @@ const MAX_BYTES: u64 = (1 << 31) - 1;
 pub struct Written {
     /// What one should know to use it, a sentence each.
     pub notes: Vec<String>,
-    /// Length of the file.
-    pub bytes: u64,
 }
 
 /// What a network is made of its pixels.
@@ -80,7 +78,7 @@ pub(super) fn export(weights: &Weights, kind: WeightsKind, path: &Path, precisio
         return Err(Error::data(path, reason, cure));
     }
     write_atomic_with(path, |file| model.write(file))?;
-    Ok(Written { notes: notes(recipe, precision, &encoded, &left), bytes })
+    Ok(Written { notes: notes(recipe, precision, &encoded, &left) })
 }
 
 /// What has to be so before a graph can be built.

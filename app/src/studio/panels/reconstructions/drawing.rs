@@ -155,7 +155,7 @@ impl Opened {
     fn new(path: &Path) -> Result<Self> {
         let weights = Weights::open(path)?;
         let network = weights.network(WeightsKind::Best, &OpenDevice::cpu("looking needs no warming up").device)?;
-        Ok(Self { path: path.to_path_buf(), network, measured: weights.measured(), recipe: weights.recipe })
+        Ok(Self { path: path.to_path_buf(), network, measured: weights.measured()?, recipe: weights.recipe })
     }
 }
 

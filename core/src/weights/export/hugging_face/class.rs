@@ -160,6 +160,9 @@ fn plain(vit: &VitConfig, head: Head) -> Result<Class> {
     let is_beit = vit.registers == 0 && (is_square || vit.positions == Positions::Absent);
     let is_dinov2 = vit.relative == Relative::Absent && is_square && dinov2_ratio(vit).is_some();
     let needs_more = vit.relative != Relative::Absent || vit.layer_scale > 0.0 || vit.registers > 0;
+    if vit.has_turns_or_gates() {
+        return Err(refused("Maskroom writes no transformer with rotary positions or gates for Hugging Face", "onnx"));
+    }
     Ok(match head {
         _ if !vit.has_class_token && !needs_more => Class::IJepa,
         _ if !vit.has_class_token => return Err(refused("Hugging Face's transformer without a class token is a plain one", "timm")),

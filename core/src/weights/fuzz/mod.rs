@@ -81,7 +81,7 @@ fn read_torch(bytes: &[u8]) -> bool {
 }
 
 /// What became of damaged files.
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 struct Tally {
     readable: u64,
     refused: u64,

@@ -59,13 +59,20 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let measured = recipe.target()?.measure(&Sample::new(&recipe, &patches))?;
     let is_picture = arguments.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
     let (mut values, mut strips, mut found) = (Vec::new(), Vec::new(), None);
+    let mut latest: Option<Task> = None;
     for index in 0..dataset.items.len() {
         let image = prepare(&dataset, index, &recipe, fit)?;
-        let task = Task::for_size(&recipe, image.height, image.width)?.with_measured(&measured, &device)?;
+        // What a target needs to know may be a large network: it is not made anew for every image.
+        let fits = |task: &Task| [task.shape.height, task.shape.width] == [image.height, image.width];
+        let task = match latest.take().filter(fits) {
+            Some(task) => task,
+            None => Task::for_size(&recipe, image.height, image.width)?.with_measured(&measured, &device)?,
+        };
+        let task = latest.insert(task);
         let (count, width) = (task.shape.num_patches(), task.output().row_width());
         let rows = task.targets(&image.values);
         if is_picture {
-            strips.push(beside_image(&task, &recipe, &image.values, &rows)?);
+            strips.push(beside_image(task, &recipe, &image.values, &rows)?);
             continue;
         }
         if *found.get_or_insert((count, width)) != (count, width) {
@@ -106,14 +113,13 @@ fn recipe_for(context: &Context, arguments: &Arguments) -> Result<Recipe> {
     }
     if arguments.kind == "tokens" {
         let said = |key: &str| sets.iter().find(|(said, _)| said == key).map(|(_, value)| PathBuf::from(value));
-        if let Some(Facts { sizes, mean, std }) = said("target.tokenizer").and_then(|path| facts(&path).ok()) {
-            let of_tokenizer = [
-                ("backbone.patch", sizes.patch.to_string()),
-                ("data.channels", sizes.channels.to_string()),
-                ("data.mean", format!("{mean:?}")),
-                ("data.std", format!("{std:?}")),
-                ("data.image", (USUAL_SIDE / sizes.patch * sizes.patch).to_string()),
-            ];
+        if let Some(Facts { sizes, mean, std, is_scaling }) = said("target.tokenizer").and_then(|path| facts(&path).ok()) {
+            let mut of_tokenizer =
+                vec![("data.channels", sizes.channels.to_string()), ("data.mean", format!("{mean:?}")), ("data.std", format!("{std:?}"))];
+            if !is_scaling {
+                of_tokenizer.push(("backbone.patch", sizes.patch.to_string()));
+                of_tokenizer.push(("data.image", (USUAL_SIDE / sizes.patch * sizes.patch).to_string()));
+            }
             let unsaid: Vec<_> = of_tokenizer.into_iter().filter(|(key, _)| said(key).is_none()).collect();
             sets.extend(unsaid.into_iter().map(|(key, value)| (key.to_owned(), value)));
         }

@@ -1,4 +1,4 @@
-//! `maskroom tokenizer`: a small discrete VAE, whose codes BEiT predicts.
+//! `maskroom tokenizer`: whose codes BEiT predicts, a small discrete VAE that is trained here or DALL-E's.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use maskroom_core::dataset::health::channel_statistics;
 use maskroom_core::error::Error;
 use maskroom_core::knob::Value;
 use maskroom_core::recipe::Recipe;
+use maskroom_core::tokenizer::dalle::import::import;
 use maskroom_core::tokenizer::settings::{KNOBS, Settings};
 use maskroom_core::tokenizer::training::{Options, Tick, train};
 use maskroom_core::train::data::{TrainingData, listed};
@@ -26,6 +27,20 @@ use super::target::in_recipe;
 pub enum TokenizerCommand {
     /// Learn codes for patches on a folder of images.
     Train(TrainArguments),
+    /// Take DALL-E's tokenizer, whose 8192 codes BEiT predicts as published, from the files of its authors.
+    Import(ImportArguments),
+}
+
+#[derive(Args)]
+pub struct ImportArguments {
+    /// The published encoder.pkl.
+    encoder: PathBuf,
+    /// The published decoder.pkl; without it codes can be predicted and not drawn.
+    #[arg(long)]
+    decoder: Option<PathBuf>,
+    /// The file to write, for `target.tokenizer`.
+    #[arg(long)]
+    out: PathBuf,
 }
 
 #[derive(Args)]
@@ -51,6 +66,7 @@ pub struct TrainArguments {
 pub fn run(context: &Context, command: &TokenizerCommand) -> Result<ExitCode> {
     match command {
         TokenizerCommand::Train(arguments) => train_tokenizer(context, arguments),
+        TokenizerCommand::Import(arguments) => import_tokenizer(context, arguments),
     }
 }
 
@@ -89,6 +105,25 @@ fn train_tokenizer(context: &Context, arguments: &TrainArguments) -> Result<Exit
         "seconds": seconds,
     }));
     Ok(if trained.interrupted { ExitCode::from(INTERRUPTED) } else { status })
+}
+
+fn import_tokenizer(context: &Context, arguments: &ImportArguments) -> Result<ExitCode> {
+    let imported = import(&arguments.encoder, arguments.decoder.as_deref())?;
+    imported.save(&arguments.out)?;
+    let (sizes, out) = (imported.sizes, arguments.out.display());
+    let drawing = if imported.has_decoder { "can be drawn" } else { "cannot be drawn, since there is no decoder" };
+    context.say(format!(
+        "tokenizer {out}: {} codes, each for {p} x {p} px of a scaled image; they {drawing}",
+        sizes.codes,
+        p = sizes.patch
+    ));
+    Ok(context.result(&json!({
+        "out": arguments.out,
+        "codes": sizes.codes,
+        "patch": sizes.patch,
+        "channels": sizes.channels,
+        "decoder": imported.has_decoder,
+    })))
 }
 
 /// The tokenizer's settings, and a recipe for the images.

@@ -14,7 +14,7 @@ pub use colors::Colors;
 pub use fit::fit;
 pub use multi_crop::ViewOptions;
 pub use random_resized_crop::{CropBox, sample_crop};
-pub use resize::{Area, Resizer};
+pub use resize::{Area, Filter, Resizer};
 
 use crate::dataset::Picture;
 use crate::random::Stream;

@@ -1,4 +1,4 @@
-//! Antialiased bicubic resizing of a part of a picture (Catmull-Rom, a = −0.5, the filter grows with the reduction: Pillow's bicubic).
+//! Antialiased resizing of a part of a picture, as Pillow does it: the filter grows with the reduction.
 
 use fast_image_resize::images::{CroppedImage, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
@@ -64,16 +64,32 @@ impl Area {
     }
 }
 
+/// What neighbors count towards a resized pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// Cubic, over two pixels in each direction (Catmull-Rom, a = −0.5: Pillow's bicubic).
+    #[default]
+    Bicubic,
+    /// A windowed sinc over three (Pillow's Lanczos). Of whole pictures only: [`Area::window`] is made for the other.
+    Lanczos,
+}
+
 /// Resizes pictures. Keep one for each thread: it keeps its buffers.
 #[derive(Debug, Default)]
 pub struct Resizer {
     inner: fast_image_resize::Resizer,
+    filter: Filter,
 }
 
 impl Resizer {
-    /// A resizer without buffers yet.
+    /// A bicubic resizer without buffers yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One with another filter.
+    pub fn with(filter: Filter) -> Self {
+        Self { filter, ..Self::default() }
     }
 
     /// The `area` of a picture at `height` × `width` pixels, with the picture's own channels and type. Where `channels` tells that alpha will
@@ -99,10 +115,16 @@ impl Resizer {
         channels: usize,
     ) -> Result<Picture, String> {
         let area = area.within(window.height, window.width);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
-            .use_alpha(channels != picture.channels)
-            .crop(area.left, area.top, area.width, area.height);
+        let filter = match self.filter {
+            Filter::Bicubic => FilterType::CatmullRom,
+            Filter::Lanczos => FilterType::Lanczos3,
+        };
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(channels != picture.channels).crop(
+            area.left,
+            area.top,
+            area.width,
+            area.height,
+        );
         let size = Sizes {
             from: side(picture.height, picture.width)?,
             window: (side(window.top, window.left)?, side(window.height, window.width)?),
@@ -121,7 +143,7 @@ impl Resizer {
             Pixels::F32(samples) => {
                 let types = [PixelType::F32, PixelType::F32x2, PixelType::F32x3, PixelType::F32x4];
                 let mut resized = self.resize_samples(samples, count, picture.channels, types, size, &options)?;
-                // Bicubic weights overshoot at edges; integers saturate by themselves.
+                // The weights overshoot at edges; integers saturate by themselves.
                 resized.iter_mut().for_each(|value: &mut f32| *value = value.clamp(0.0, 1.0));
                 Pixels::F32(resized)
             }

@@ -219,7 +219,7 @@ mod tests {
     fn assert_same<const D: usize>(have: Tensor<D>, want: Tensor<D>) {
         assert_eq!(have.dims(), want.dims());
         let worst = to_host((have - want).abs().max()).unwrap()[0];
-        assert!(worst < 1e-5, "{worst}");
+        assert!(worst < 3e-5, "{worst}");
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Drawn {
             Self::Pixels(_) if task.target.borrows_brightness() => BORROWED,
             Self::Pixels(_) => "",
             Self::Depicted(depiction) => depiction.note,
-            Self::Nothing => NOT_DRAWN,
+            Self::Nothing => task.target.why_unseen().unwrap_or(NOT_DRAWN),
         }
     }
 }
@@ -125,7 +125,10 @@ pub fn target_picture(task: &Task, recipe: &Recipe, image: &[f32], targets: &[f3
     match drawn {
         Drawn::Pixels(pixels) => Ok((to_picture(&pixels, task.shape.height, task.shape.width, recipe)?, remark)),
         Drawn::Depicted(depiction) => Ok((depiction.target, remark)),
-        Drawn::Nothing => Err(Error::Usage("this target cannot be drawn: give --out another ending than .png".into())),
+        Drawn::Nothing => {
+            let why = task.target.why_unseen().map_or_else(String::new, |why| format!(" ({why})"));
+            Err(Error::Usage(format!("this target cannot be drawn{why}: give --out another ending than .png")))
+        }
     }
 }
 

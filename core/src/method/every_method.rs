@@ -11,7 +11,7 @@ use super::{Network, Task};
 use crate::inspect::encoder::{Images, Pool, attention, features};
 use crate::inspect::reconstruct::reconstruct;
 use crate::recipe::{Base, Recipe};
-use crate::tokenizer::{Sizes, Tokenizer};
+use crate::tokenizer::{PatchTokenizer, Sizes};
 use crate::weights::model_file::to_host;
 
 type Sets = &'static [(&'static str, &'static str)];
@@ -149,7 +149,7 @@ fn eight_images_are_learned_by_heart_whatever_is_asked_for() {
     let codes = [("target.kind", "tokens"), ("target.codes", "32"), ("objective.kind", "cross_entropy"), ("backbone.layer_scale", "1")];
     let recipe = recipe("beit", VIT, &small(&codes));
     let sizes = Sizes { channels: 3, patch: 8, codes: 32, width: 16 };
-    let tokenizer = Tokenizer::untrained(sizes, vec![0.0; 3], vec![1.0; 3], 5, &Device::flex());
+    let tokenizer = PatchTokenizer::untrained(sizes, vec![0.0; 3], vec![1.0; 3], 5, &Device::flex());
     let task = Task::new(&recipe).unwrap().with_measured(&tokenizer.tensors().unwrap(), &Device::flex()).unwrap();
     let classes: BTreeSet<usize> =
         images(&task, 8).chunks_exact(32 * 32 * 3).flat_map(|image| task.targets(image)).map(|class| class as usize).collect();

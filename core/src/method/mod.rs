@@ -193,11 +193,11 @@ impl Task {
         TargetImage { values, patches, shape: self.shape, mean, std }
     }
 
-    /// What the teacher, where there is one, makes of images. Shapes: `[B, H, W, C]`, normalized, to `[B, N, row width]`.
+    /// What a teacher or the target's own network, where there is one, makes of images. Shapes: `[B, H, W, C]`, normalized, to `[B, N, row width]`.
     fn taught(&self, images: &[f32]) -> Result<Option<Tensor<3>>> {
-        let Some(teacher) = self.target.teacher() else { return Ok(None) };
-        let patches: Vec<f32> = images.par_chunks_exact(self.shape.image_values()).flat_map_iter(|image| self.patches(image)).collect();
         let (mean, std) = &self.normalization;
+        let Some(teacher) = self.target.teacher() else { return self.target.rows_of_batch(images, self.shape, (mean, std)) };
+        let patches: Vec<f32> = images.par_chunks_exact(self.shape.image_values()).flat_map_iter(|image| self.patches(image)).collect();
         teacher.features(patches, self.shape.grid(), (mean, std)).map(Some)
     }
 

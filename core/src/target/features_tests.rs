@@ -80,7 +80,7 @@ fn several_layers_are_averaged_each_of_them_normalized() {
     };
     let mut outputs = Vec::new();
     let patches = crate::backbone::patch_embed::patchify(&image, 16, 24, 3, 4);
-    let patches = burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(patches, [1, 24, 48]), network.device());
+    let patches = Tensor::from_data(burn::tensor::TensorData::new(patches, [1, 24, 48]), network.device());
     let encoder = network.encoder();
     let look = &mut |block: crate::backbone::encoder::BlockView<'_>| {
         outputs.push(to_host((block.forward)().narrow(1, 1, 24)).unwrap());

@@ -12,7 +12,7 @@ pub mod teacher;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 use crate::backbone::encoder::Encoder;
 use crate::error::{Problem, Result};
@@ -37,6 +37,16 @@ pub trait Target: Send + Sync {
     /// Shape: `[N, row width]`, patches in raster order.
     fn rows(&self, image: &TargetImage<'_>) -> Vec<f32>;
 
+    /// The rows of a whole batch, where a network makes them on a device: what it says stays there. Shapes: `images [B, H, W, C]`, normalized
+    /// by a mean and a deviation, `[C]` each, to `[B, N, row width]`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn rows_of_batch(&self, images: &[f32], shape: ImageShape, normalization: (&[f32], &[f32])) -> Result<Option<Tensor<3>>> {
+        let _ = (images, shape, normalization);
+        Ok(None)
+    }
+
     /// Why it cannot be made of such images.
     fn problems(&self, shape: ImageShape) -> Vec<Problem> {
         let _ = shape;
@@ -56,6 +66,11 @@ pub trait Target: Send + Sync {
             Output::Values { width } => feature_colors::depict(shape, width, predictions, targets),
             Output::Classes { .. } | Output::Distributions { .. } => None,
         }
+    }
+
+    /// Why a prediction cannot be seen, as a clause, where there is more to say than that.
+    fn why_unseen(&self) -> Option<&'static str> {
+        None
     }
 
     /// What the network is shown of normalized images, one after the other, where that is not all of them. `mean` and `std` are `[C]` each:

@@ -7,15 +7,18 @@ use std::path::Path;
 use burn::tensor::Device;
 
 use super::vae::DiscreteVae;
-use super::{Sizes, Tokenizer};
+use super::{Asks, PatchTokenizer, Sizes, Tokenizer};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Stream};
 use crate::weights::model_file::{flat, tensors_of};
 use crate::weights::parameters::Parameters as _;
 use crate::weights::safetensors_file::{self, HostTensor, TensorMap};
+use crate::weights::torch_file;
 
 /// The version of the file's layout.
 const FORMAT: &str = "1";
+/// That of a file with DALL-E's networks, which earlier versions cannot read.
+const DALLE_FORMAT: &str = "2";
 /// What the metadata call such a file.
 const KIND: &str = "tokenizer";
 /// The tensor that holds channels, patch, codes and width.
@@ -30,6 +33,15 @@ pub struct Facts {
     pub mean: Vec<f64>,
     /// `[C]`: what it divides them by then.
     pub std: Vec<f64>,
+    /// Whether images are scaled so that patches of any side have that of `sizes`.
+    pub is_scaling: bool,
+}
+
+impl Facts {
+    /// What it asks of images.
+    pub fn asks(&self) -> Asks {
+        Asks { channels: self.sizes.channels, patch: (!self.is_scaling).then_some(self.sizes.patch) }
+    }
 }
 
 /// Reads what a file says of its tokenizer.
@@ -37,6 +49,10 @@ pub struct Facts {
 /// # Errors
 /// [`Error::Data`] or [`Error::Io`] if it is none or cannot be read.
 pub fn facts(path: &Path) -> Result<Facts> {
+    if torch_file::is_torch_file(path) {
+        let cure = "if it is DALL-E's encoder.pkl, make a tokenizer of it by `maskroom tokenizer import FILE --out TOKENIZER`";
+        return Err(Error::data(path, "it is a file of PyTorch", cure));
+    }
     let metadata = safetensors_file::read_metadata(path)?;
     check_kind(path, &metadata)?;
     let number = |key: &str| metadata.get(key).and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -47,15 +63,31 @@ pub fn facts(path: &Path) -> Result<Facts> {
     if mean.len() != sizes.channels || std.len() != sizes.channels {
         return Err(damaged(path, "it does not say how its images are normalized"));
     }
-    Ok(Facts { sizes, mean, std })
+    let is_scaling = metadata.get("maskroom_format").is_some_and(|format| format == DALLE_FORMAT);
+    Ok(Facts { sizes, mean, std, is_scaling })
+}
+
+/// Everything that makes the tokenizer of a file, so that a run can keep it.
+///
+/// # Errors
+/// [`Error::Data`] or [`Error::Io`] if the file is no tokenizer, is damaged or cannot be read.
+pub fn tensors(path: &Path) -> Result<TensorMap> {
+    let (tensors, metadata) = safetensors_file::read(path)?;
+    check_kind(path, &metadata)?;
+    Tokenizer::from_tensors(&tensors, &Device::flex()).map_err(|reason| damaged(path, &reason))?;
+    Ok(tensors)
 }
 
 fn check_kind(path: &Path, metadata: &BTreeMap<String, String>) -> Result<()> {
     let said = |key: &str| metadata.get(key).map(String::as_str);
     if said("kind") != Some(KIND) {
-        return Err(Error::data(path, "it is no tokenizer", "make one by `maskroom tokenizer train --data DIR --out FILE`"));
+        return Err(Error::data(
+            path,
+            "it is no tokenizer",
+            "make one by `maskroom tokenizer train --data DIR --out FILE` or `maskroom tokenizer import ENCODER --out FILE`",
+        ));
     }
-    if said("maskroom_format") != Some(FORMAT) {
+    if ![Some(FORMAT), Some(DALLE_FORMAT)].contains(&said("maskroom_format")) {
         return Err(Error::data(path, "it was written by a newer Maskroom", "update Maskroom, or train a tokenizer anew"));
     }
     Ok(())
@@ -65,7 +97,28 @@ fn damaged(path: &Path, reason: &str) -> Error {
     Error::data(path, format!("the tokenizer is damaged: {reason}"), "use another copy of the file, or train a tokenizer anew")
 }
 
-impl Tokenizer {
+/// Writes DALL-E's networks to a file.
+pub(super) fn save_dalle(path: &Path, sizes: Sizes, has_decoder: bool, tensors: &TensorMap) -> Result<()> {
+    let mut metadata = metadata(sizes, &vec![0.0; sizes.channels], &vec![1.0; sizes.channels], DALLE_FORMAT);
+    metadata.insert("decoder".to_owned(), has_decoder.to_string());
+    safetensors_file::write(path, tensors, &metadata)
+}
+
+fn metadata(sizes: Sizes, mean: &[f32], std: &[f32], format: &str) -> BTreeMap<String, String> {
+    let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+    BTreeMap::from([
+        ("maskroom_format".to_owned(), format.to_owned()),
+        ("kind".to_owned(), KIND.to_owned()),
+        ("channels".to_owned(), sizes.channels.to_string()),
+        ("patch".to_owned(), sizes.patch.to_string()),
+        ("codes".to_owned(), sizes.codes.to_string()),
+        ("width".to_owned(), sizes.width.to_string()),
+        ("mean".to_owned(), list(mean)),
+        ("std".to_owned(), list(std)),
+    ])
+}
+
+impl PatchTokenizer {
     /// Initial weights that depend on the seed and nothing else.
     pub(crate) fn untrained(sizes: Sizes, mean: Vec<f32>, std: Vec<f32>, seed: u64, device: &Device) -> Self {
         let vae = DiscreteVae::new(sizes, &mut Stream::new(seed, 0, 0, Purpose::Init), device);
@@ -121,19 +174,7 @@ impl Tokenizer {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let Sizes { channels, patch, codes, width } = self.sizes;
-        let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
-        let metadata = BTreeMap::from([
-            ("maskroom_format".to_owned(), FORMAT.to_owned()),
-            ("kind".to_owned(), KIND.to_owned()),
-            ("channels".to_owned(), channels.to_string()),
-            ("patch".to_owned(), patch.to_string()),
-            ("codes".to_owned(), codes.to_string()),
-            ("width".to_owned(), width.to_string()),
-            ("mean".to_owned(), list(&self.mean)),
-            ("std".to_owned(), list(&self.std)),
-        ]);
-        safetensors_file::write(path, &self.tensors()?, &metadata)
+        safetensors_file::write(path, &self.tensors()?, &metadata(self.sizes, &self.mean, &self.std, FORMAT))
     }
 
     /// Reads it from a file, to be used on the CPU.
@@ -151,9 +192,9 @@ impl Tokenizer {
 mod tests {
     use super::*;
 
-    fn tokenizer() -> Tokenizer {
+    fn tokenizer() -> PatchTokenizer {
         let sizes = Sizes { channels: 3, patch: 4, codes: 16, width: 8 };
-        Tokenizer::untrained(sizes, vec![0.4, 0.5, 0.6], vec![0.2, 0.25, 0.3], 7, &Device::flex())
+        PatchTokenizer::untrained(sizes, vec![0.4, 0.5, 0.6], vec![0.2, 0.25, 0.3], 7, &Device::flex())
     }
 
     #[test]
@@ -162,7 +203,7 @@ mod tests {
         let path = folder.path().join("tokenizer.safetensors");
         let first = tokenizer();
         first.save(&path).unwrap();
-        let again = Tokenizer::open(&path).unwrap();
+        let again = PatchTokenizer::open(&path).unwrap();
         assert_eq!((again.sizes, &again.mean, &again.std), (first.sizes, &first.mean, &first.std));
         let facts = facts(&path).unwrap();
         assert_eq!((facts.sizes, facts.mean.len(), facts.std[1]), (first.sizes, 3, 0.25));
@@ -184,7 +225,7 @@ mod tests {
         let write = |tensors: &TensorMap, kind: &str| {
             let metadata = [("kind", kind), ("maskroom_format", FORMAT)].map(|(key, value)| (key.to_owned(), value.to_owned()));
             safetensors_file::write(&path, tensors, &metadata.into()).unwrap();
-            let error = Tokenizer::open(&path).unwrap_err();
+            let error = PatchTokenizer::open(&path).unwrap_err();
             assert_eq!(error.exit_status(), 3);
             error.to_string()
         };
@@ -202,9 +243,9 @@ mod tests {
             assert!(write(&tensors, KIND).contains("damaged"), "{index} {value}");
         }
         std::fs::write(&path, b"half").unwrap();
-        for error in [Tokenizer::open(&path).unwrap_err(), facts(&path).unwrap_err()] {
+        for error in [PatchTokenizer::open(&path).unwrap_err(), facts(&path).unwrap_err()] {
             assert_eq!(error.exit_status(), 3);
         }
-        assert!(Tokenizer::open(&folder.path().join("absent")).is_err());
+        assert!(PatchTokenizer::open(&folder.path().join("absent")).is_err());
     }
 }

@@ -1,12 +1,14 @@
 //! A tokenizer of images: each patch becomes one of K codes, from which it can be drawn again. What BEiT predicts are such codes.
 //!
-//! It is a small discrete VAE (Ramesh et al., *Zero-Shot Text-to-Image Generation*, 2021): an encoder scores the codes for each patch, a
-//! decoder draws the image from them. In training the choice is softened by Gumbel noise (Jang et al., 2016), so that it has a gradient.
+//! That of [`dalle`] is read from files. One that is trained here is a small discrete VAE (Ramesh et al., *Zero-Shot Text-to-Image
+//! Generation*, 2021): an encoder scores the codes for each patch, a decoder draws the image from them. In training the choice is softened by
+//! Gumbel noise (Jang et al., 2016), so that it has a gradient.
 //!
 //! ```text
 //! pixels ─► halve, halve, … ─► look at the eight neighbors ─► scores [N, K] ─► code ─► look at the neighbors ─► double, … ─► pixels
 //! ```
 
+pub mod dalle;
 pub mod file;
 mod gumbel;
 pub mod settings;
@@ -19,6 +21,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::error::Result;
 use crate::objective::cross_entropy::largest;
 use crate::weights::model_file::to_host;
+use crate::weights::safetensors_file::TensorMap;
+use dalle::DallE;
 use vae::DiscreteVae;
 
 /// The sizes of a tokenizer.
@@ -63,9 +67,56 @@ impl Sizes {
     }
 }
 
-/// A trained tokenizer, ready to be used by any thread.
+/// A tokenizer, ready to be used by any thread.
 #[derive(Debug, Clone)]
-pub struct Tokenizer {
+pub enum Tokenizer {
+    /// One that was trained here.
+    Patches(Box<PatchTokenizer>),
+    /// DALL-E's.
+    DallE(Box<DallE>),
+}
+
+/// What a tokenizer asks of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asks {
+    /// C
+    pub channels: usize,
+    /// P, in pixels; `None` where images are scaled to fit.
+    pub patch: Option<usize>,
+}
+
+impl Tokenizer {
+    /// The tokenizer that these tensors make: one that was trained here works on the CPU, DALL-E's on the device.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    pub fn from_tensors(tensors: &TensorMap, device: &Device) -> Result<Self, String> {
+        if dalle::is_of(tensors) {
+            return DallE::from_tensors(tensors, device).map(|dalle| Self::DallE(Box::new(dalle)));
+        }
+        PatchTokenizer::from_tensors(tensors).map(|own| Self::Patches(Box::new(own)))
+    }
+
+    /// What it asks of images.
+    pub fn asks(&self) -> Asks {
+        match self {
+            Self::Patches(own) => Asks { channels: own.sizes.channels, patch: Some(own.sizes.patch) },
+            Self::DallE(dalle) => Asks { channels: dalle.sizes().channels, patch: None },
+        }
+    }
+
+    /// K
+    pub fn codes(&self) -> usize {
+        match self {
+            Self::Patches(own) => own.sizes.codes,
+            Self::DallE(dalle) => dalle.sizes().codes,
+        }
+    }
+}
+
+/// A tokenizer of patches as they are, trained here.
+#[derive(Debug, Clone)]
+pub struct PatchTokenizer {
     /// Its sizes.
     pub sizes: Sizes,
     /// `[C]`: what it subtracts from pixels of 0..1.
@@ -76,7 +127,7 @@ pub struct Tokenizer {
     device: Device,
 }
 
-impl Tokenizer {
+impl PatchTokenizer {
     /// The codes of images. Shapes: `patches [B·N, P·P·C]` in the tokenizer's normalization, patches in raster order, `grid` of N patches;
     /// returns `[B·N]`.
     ///

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use super::gumbel::noise;
 use super::settings::Settings;
 use super::usage::Usage;
-use super::{Sizes, Tokenizer};
+use super::{PatchTokenizer, Sizes};
 use crate::backbone::patch_embed::{patchify, unpatchify};
 use crate::error::{Error, Problem, Result};
 use crate::inspect::caption::labeled_strip;
@@ -52,7 +52,7 @@ pub struct Tick {
 #[derive(Debug)]
 pub struct Trained {
     /// The tokenizer.
-    pub tokenizer: Tokenizer,
+    pub tokenizer: PatchTokenizer,
     /// Updates done.
     pub steps: usize,
     /// Mean squared error of validation images drawn from one code per patch, in the network's normalized units.
@@ -84,7 +84,7 @@ pub fn train(data: &TrainingData, recipe: &Recipe, settings: &Settings, options:
     let problem = |reason| Error::Recipe(vec![Problem::new("backbone.patch", reason, "choose another patch")]);
     sizes.check().map_err(problem)?;
     let (mean, std) = recipe.data.normalization();
-    let mut tokenizer = Tokenizer::untrained(sizes, mean, std, recipe.seed, &Device::flex().autodiff());
+    let mut tokenizer = PatchTokenizer::untrained(sizes, mean, std, recipe.seed, &Device::flex().autodiff());
     let mut loader = data.loader(recipe, options.threads, 0)?;
     let mut optimizer = AdamW { betas: [0.9, 0.99], weight_decay: 0.0, ..AdamW::new(&recipe.optim) };
     let (objective, begin) = (settings.objective(), Instant::now());
@@ -119,7 +119,7 @@ pub fn train(data: &TrainingData, recipe: &Recipe, settings: &Settings, options:
             });
         }
     }
-    let tokenizer = Tokenizer::from_tensors(&tokenizer.tensors()?).map_err(Error::Failed)?;
+    let tokenizer = PatchTokenizer::from_tensors(&tokenizer.tensors()?).map_err(Error::Failed)?;
     let (loss, usage, pictures) = (tokenizer.judged_on(data, recipe)?, tokenizer.usage(data, recipe)?, tokenizer.pictures(data, recipe)?);
     Ok(Trained { tokenizer, steps: done, loss, usage, pictures, interrupted: done < settings.steps })
 }
@@ -131,7 +131,7 @@ fn cut(images: &[f32], recipe: &Recipe) -> Vec<f32> {
     patches.flat_map(|image| patchify(image, shape.height, shape.width, shape.channels, shape.patch)).collect()
 }
 
-impl Tokenizer {
+impl PatchTokenizer {
     /// The loss of a batch, `[1]`, and its scores without noise, `[B, N, K]`.
     fn loss(
         &self,

@@ -20,4 +20,4 @@ mod published;
 pub mod safetensors_file;
 mod source;
 mod tensors;
-mod torch_file;
+pub(crate) mod torch_file;

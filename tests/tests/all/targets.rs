@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use image::RgbImage;
 use serde_json::Value;
 
-use crate::harness::{Call, events_of, maskroom, number, pretrain, suite_folder, toy, toy_picture};
+use crate::harness::{Call, events_of, maskroom, number, pretrain, suite_folder, toy, toy_picture, workspace};
 use crate::pictures::photos;
 use crate::readers::{Tensor, patches, rgb, tensor, tensors};
 
@@ -147,6 +147,41 @@ fn tokens_are_codes_of_patches() {
     let call = maskroom(&format!("target --kind tokens --set tokenizer={} --images", file.display()));
     call.arg(folder.path().join("wide/00.png")).with("--out", &out).json();
     assert_eq!(tensor(&out, "target").shape, [1, 150, 1]);
+}
+
+#[test]
+fn the_codes_of_dalle_are_predicted_whatever_the_patch() {
+    let golden = workspace().join("tests/golden/dalle");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (file, out) = (folder.path().join("tokenizer.safetensors"), folder.path().join("target.png"));
+    let import = |decoder: bool| {
+        let call = maskroom("tokenizer import").arg(golden.join("encoder.pkl")).with("--out", &file);
+        let printed = if decoder { call.with("--decoder", golden.join("decoder.pkl")).json() } else { call.json() };
+        assert_eq!((number(&printed, "codes"), number(&printed, "patch"), &printed["decoder"]), (8.0, 2.0, &decoder.into()));
+    };
+    import(true);
+    let words = format!("--kind tokens --set tokenizer={}", file.display());
+    for (patch, count) in [(4, 64), (8, 16), (16, 4)] {
+        let found = target(&format!("{words} --set patch={patch}"));
+        assert!(found.shape == [2, count, 1] && found.values.iter().all(|&id| id.fract() == 0.0 && (0.0..8.0).contains(&id)));
+    }
+    let drawn = || maskroom(&format!("target {words} --set patch=4 --images")).arg(toy_picture(0)).with("--out", &out);
+    drawn().json();
+    let run = folder.path().join("run");
+    let sets = format!("--set target.kind=tokens --set target.tokenizer={} --set objective.kind=cross_entropy", file.display());
+    learn(&run, &format!("--steps 2 {sets}")).json();
+    assert!(rgb(Path::new(reconstruct(&run, &folder.path().join("strips"))["files"][0].as_str().expect("a strip"))).width() >= 4 * 128);
+    import(false);
+    drawn().refused(2, &["cannot be drawn", "without its decoder"]);
+    let pickle = golden.join("encoder.pkl");
+    maskroom(&format!("target --kind tokens --set tokenizer={} --images", pickle.display()))
+        .arg(toy_picture(0))
+        .with("--out", &out)
+        .refused(2, &["encoder.pkl", "maskroom tokenizer import"]);
+    maskroom("tokenizer import")
+        .arg(golden.join("decoder.pkl"))
+        .with("--out", &file)
+        .refused(3, &["DALL-E's decoder", "encoder is expected"]);
 }
 
 #[test]

@@ -77,10 +77,10 @@ fn the_gradient_is_that_of_the_loss() {
     let settings = Settings::new(&[("codes".to_owned(), Value::Int(8)), ("width".to_owned(), Value::Int(8))].into()).unwrap();
     let sizes = Sizes { channels: 3, patch: 4, codes: 8, width: 8 };
     let (mean, std) = recipe.data.normalization();
-    let tokenizer = Tokenizer::untrained(sizes, mean, std, 0, &Device::flex().autodiff());
+    let tokenizer = PatchTokenizer::untrained(sizes, mean, std, 0, &Device::flex().autodiff());
     let patches = cut(&data(&recipe).look(0, &recipe).unwrap(), &recipe);
     let settings = Settings { kl_weight: 0.1, ..settings };
-    let loss_of = |tokenizer: &Tokenizer| tokenizer.loss(&patches, &recipe, &settings, settings.objective().as_ref(), 0).0;
+    let loss_of = |tokenizer: &PatchTokenizer| tokenizer.loss(&patches, &recipe, &settings, settings.objective().as_ref(), 0).0;
     let gradients = tokenizer.vae.take_gradients(&mut loss_of(&tokenizer).backward());
     for name in
         ["down.0.weight", "mix.conv.weight", "head.weight", "decoder.codebook.weight", "decoder.mix.out.bias", "decoder.up.1.weight"]

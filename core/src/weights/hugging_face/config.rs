@@ -401,6 +401,7 @@ fn last_norm(fields: &Fields, architecture: &Architecture) -> Result<&'static st
         }
         (Family::Beit, Head::Absent) if pools_mean => Ok("pooler.layernorm"),
         (Family::Pvt, _) => Ok("encoder.layer_norm"),
+        (Family::Dinov3, _) => Ok("norm"),
         _ => Ok("layernorm"),
     }
 }

@@ -280,7 +280,7 @@ fn no_config_is_trusted() {
         ("pvt", "num_attention_heads", json!([3, 2, 4]), &["num_attention_heads", "3 heads"]),
         ("pvt", "sequence_reduction_ratios", json!([3, 1, 1]), &["sequence_reduction_ratios", "squares of 3x3"]),
         ("pvt", "mlp_ratios", json!([4, 2, 2]), &["mlp.dense1.weight is [24, 8] instead of [32, 8]"]),
-        ("pvt", "image_size", json!(18), &["image_size", "multiple of 16"]),
+        ("pvt", "image_size", json!(20), &["image_size", "multiple of 16"]),
         ("pvt", "image_size", json!(32), &["position_embeddings is [1, 16, 8] instead of [1, 64, 8]"]),
         ("pvt", "qkv_bias", json!(false), &["key.bias is left over"]),
     ];

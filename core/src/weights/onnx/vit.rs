@@ -67,7 +67,13 @@ pub fn encode(builder: &mut Builder<'_>, config: &VitConfig, pixels: &str) -> Re
         let output = builder.block(&at, &x, &sizes, &added, turns.as_ref())?;
         (x, attention) = (output.tokens, Some((output.probabilities, heads)));
     }
-    Ok(Encoded { features: builder.layer_norm("norm", &x, width, eps)?, tokens, width, prefix, attention })
+    Ok(Encoded {
+        features: builder.layer_norm("norm", &x, width, eps)?,
+        tokens,
+        width,
+        prefix,
+        attention: attention.filter(|_| config.has_class_token),
+    })
 }
 
 /// What stands in the places of class token and registers, and is added to patches: `[prefix + N, D]`.

@@ -169,9 +169,9 @@ fn unknown(listing: &Listing, reason: &str) -> Error {
         count if count > SHOWN => format!("it holds {count} tensors: {}, …", shown.join(", ")),
         _ => format!("it holds {}", shown.join(", ")),
     };
-    let cure = "understood are plain ViTs as the code of MAE, DINO, DINOv2, iBOT, MoCo v3, DeiT, BEiT, data2vec, SimMIM, UM-MAE, MaskFeat, \
-                I-JEPA and timm saves them, Swins and PVTs as their own code, SimMIM's and timm's do, residual networks as torchvision, \
-                timm and the code of MoCo, SimSiam, SwAV, BYOL and SimCLR name their parts, and other networks in folders of Hugging \
-                Face or as Maskroom's own files";
+    let cure = "understood are plain ViTs as the code of MAE, DINO, DINOv2, DINOv3, iBOT, MoCo v3, DeiT, BEiT, data2vec, SimMIM, UM-MAE, \
+                MaskFeat, I-JEPA and timm saves them, Swins and PVTs as their own code, SimMIM's and timm's do, residual networks as \
+                torchvision, timm and the code of MoCo, SimSiam, SwAV, BYOL and SimCLR name their parts, and other networks in folders of \
+                Hugging Face or as Maskroom's own files";
     Error::data(&listing.path, format!("its network is not understood: {reason}; {found}"), cure)
 }

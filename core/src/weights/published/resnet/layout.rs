@@ -28,8 +28,9 @@ static LAYOUTS: [Layout; 3] = [
         unpooled: false,
         parts: &["conv", "bn", "layer", "stem", "norm", "attnpool"],
     },
-    in_places(["4", "5", "6", "7"], false),
+    // First, because what is the second stage here begins as the first of the other does.
     in_places(["3", "4", "5", "6"], true),
+    in_places(["4", "5", "6", "7"], false),
 ];
 
 const fn in_places(stages: [&'static str; 4], unpooled: bool) -> Layout {

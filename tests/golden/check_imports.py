@@ -74,6 +74,8 @@ def timm_vit(name, folder, ending="pth", height=None, width=None, channels=3, wr
 
     def look(images):
         tokens = model.forward_features(images)
+        # Networks that average patches have their last norm behind the average; Maskroom's is before it.
+        tokens = model.fc_norm(tokens) if isinstance(model.norm, torch.nn.Identity) else tokens
         prefix = model.num_prefix_tokens
         return {"patches": tokens[:, prefix:], **({"cls": tokens[:, 0]} if prefix else {})}
 
@@ -265,8 +267,15 @@ def hf_vit_gray_96(folder):
 def hf_vit_not_its_size(folder):
     from transformers import ViTConfig, ViTModel
 
-    path, height, width, channels, look = hf(ViTModel, ViTConfig(image_size=224, num_hidden_layers=2), folder, 224, 224)
-    return path, height, width, channels, look
+    config = ViTConfig(image_size=224, num_hidden_layers=2)
+    path, _, _, channels, look = hf(ViTModel, config, folder, 224, 224)
+    model = ViTModel.from_pretrained(path, attn_implementation="eager").eval()
+
+    def interpolated(images):
+        tokens = model(pixel_values=images, interpolate_pos_encoding=True).last_hidden_state
+        return {"patches": tokens[:, 1:], "cls": tokens[:, 0]}
+
+    return path, 160, 288, channels, interpolated
 
 
 @case
@@ -343,8 +352,7 @@ def hf_pvt(folder):
     from transformers import PvtConfig, PvtModel
 
     config = PvtConfig(image_size=224)
-    path, height, width, channels, look = hf(PvtModel, config, folder, 224, 224, prefix=0)
-    return path, height, width, channels, look
+    return hf(PvtModel, config, folder, 224, 224, prefix=1, attention=False)
 
 
 @case
@@ -396,8 +404,8 @@ def check(function):
         random = numpy.random.default_rng(7)
         for index in range(2):
             shape = (height, width) if channels == 1 else (height, width, channels)
-            coarse = random.integers(0, 256, (height // 8, width // 8, channels), dtype=numpy.uint8)
-            image = numpy.kron(coarse, numpy.ones((8, 8, 1), dtype=numpy.uint8)).reshape(shape)
+            coarse = random.integers(0, 256, (-(-height // 8), -(-width // 8), channels), dtype=numpy.uint8)
+            image = numpy.kron(coarse, numpy.ones((8, 8, 1), dtype=numpy.uint8))[:height, :width].reshape(shape)
             files.append(folder / f"image_{index}.png")
             Image.fromarray(image).save(files[-1])
             pixels.append(image.reshape(height, width, channels))
@@ -428,6 +436,9 @@ def check(function):
 
 
 def main():
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     torch.set_num_threads(2)
     failed = 0
     for function in CASES:

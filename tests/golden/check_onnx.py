@@ -1,18 +1,18 @@
 """Checks exported ONNX files with onnx's own checker, and what onnxruntime computes with them against what Maskroom does.
 
-    python3 -m venv ~/.peers && ~/.peers/bin/pip install onnx onnxruntime safetensors numpy pillow
+    python3 -m venv venv && venv/bin/pip install onnx onnxruntime safetensors numpy pillow
 
 Of a model of your own, with images of exactly its size:
 
     maskroom weights export --weights W --format onnx --out MODEL.onnx
     maskroom embed --weights W IMAGES --pool patches --out PATCHES.safetensors        (and, or, --pool cls or mean)
     maskroom attend --weights W IMAGES --out ATTENTION.safetensors                    (where there is a class token)
-    ~/.peers/bin/python check_onnx.py MODEL.onnx IMAGES PATCHES.safetensors POOLED.safetensors ATTENTION.safetensors
+    venv/bin/python check_onnx.py MODEL.onnx IMAGES PATCHES.safetensors POOLED.safetensors ATTENTION.safetensors
 
 Of every family of networks, in f32, f16 and bf16:
 
-    MASKROOM_ONNX_OUT=/tmp/onnx cargo test --release -p maskroom-core cases_for_onnxruntime -- --ignored
-    ~/.peers/bin/python check_onnx.py /tmp/onnx/*
+    MASKROOM_ONNX_OUT=onnx cargo test --release -p maskroom-core cases_for_onnxruntime -- --ignored
+    venv/bin/python check_onnx.py onnx/*
 
 Every output is computed for one image and for all of them; printed is the largest difference over the largest value. Ends with 1 if one is more
 than 1e-4 (weights of 16 bits: 0.05).

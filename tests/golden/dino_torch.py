@@ -1,7 +1,7 @@
 """A DINO training step in PyTorch on the CPU: what `maskroom bench train --recipe dino` is compared with, on the same shapes.
 
-    python3 -m venv ~/.peers && ~/.peers/bin/pip install torch numpy
-    ~/.peers/bin/python tests/golden/dino_torch.py --batch 32 --steps 12 [--compile]
+    python3 -m venv venv && venv/bin/pip install torch numpy
+    venv/bin/python tests/golden/dino_torch.py --batch 32 --steps 12 [--compile]
     maskroom bench train --recipe dino --device cpu --set data.image=[96,96] --set augment.local_views=4 \
         --set augment.local_image=[48,48] --set decoder.prototypes=4096 --set optim.batch=32
 

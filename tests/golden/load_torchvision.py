@@ -1,7 +1,7 @@
 """torchvision's DataLoader, the peer that `maskroom bench load` is compared with, on the same files and turn about with it.
 
-    python3 -m venv ~/.peers && ~/.peers/bin/pip install torch torchvision numpy pillow
-    ~/.peers/bin/python load_torchvision.py --maskroom target/release/maskroom [--data DIR] [--rounds 5] [--seconds 5] [--tensors]
+    python3 -m venv venv && venv/bin/pip install torch torchvision numpy pillow
+    venv/bin/python load_torchvision.py --maskroom target/release/maskroom [--data DIR] [--rounds 5] [--seconds 5] [--tensors]
 
 DIR is filled with 500x375 JPEGs of quality 90 unless it has files: overlapping shaded discs under noise of a photo's spectrum, as Pillow
 writes them (color at half resolution). Both sides decode, crop at random (0.2 to 1 of the area, 3/4 to 4/3), resize to 224x224 (bicubic,
@@ -88,7 +88,7 @@ def maskroom(a, cache_mib):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--maskroom", required=True)
-    p.add_argument("--data", default="/tmp/photos-500x375")
+    p.add_argument("--data", default="photos-500x375")
     for name, default in dict(count=512, rounds=5, seconds=5, batch=64, threads=2).items():
         p.add_argument(f"--{name}", type=int, default=default)
     p.add_argument("--tensors", action="store_true")

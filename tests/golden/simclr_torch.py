@@ -1,7 +1,7 @@
 """A SimCLR training step of a residual network in PyTorch on the CPU: what `maskroom bench train --recipe simclr` is compared with.
 
-    python3 -m venv ~/.peers && ~/.peers/bin/pip install torch torchvision numpy
-    ~/.peers/bin/python tests/golden/simclr_torch.py --network resnet18 --image 64 --batch 64 [--compile] [--channels-last]
+    python3 -m venv venv && venv/bin/pip install torch torchvision numpy
+    venv/bin/python tests/golden/simclr_torch.py --network resnet18 --image 64 --batch 64 [--compile] [--channels-last]
     maskroom bench train --recipe simclr --device cpu --set backbone.preset=resnet-18 --set data.image=[64,64] --set optim.batch=64
 
 Random inputs, so that only the step is timed: both views of a batch through network and projector, the loss among all views, backward, and

@@ -85,3 +85,6 @@ mod training;
 /// Runs that compare views of images.
 #[path = "all/views.rs"]
 mod views;
+/// `weights export` and `weights import`.
+#[path = "all/weights_out.rs"]
+mod weights_out;

@@ -97,12 +97,12 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
 pub fn say(context: &Context, exported: &Exported) {
     let tensors = exported.tensors.map(|count| format!("{count} tensors, ")).unwrap_or_default();
     context.say(format!("written    {} ({tensors}{} bytes)", exported.path.display(), exported.bytes));
-    match exported.largest_difference {
-        Some(0.0) => context.say("checked    read again: every number is the same"),
-        Some(difference) => {
-            context.say(format!("checked    read again: every number is the nearest; the furthest is {difference:.1e} away"));
-        }
-        None => {}
+    if let Some(difference) = exported.largest_difference {
+        let compared = match difference {
+            0.0 => "every number is the same".to_owned(),
+            _ => format!("every number is the nearest there is, the furthest {difference:.1e} away"),
+        };
+        context.say(format!("checked    read again: {compared}"));
     }
     exported.notes.iter().for_each(|note| context.say(format!("note       {note}")));
 }

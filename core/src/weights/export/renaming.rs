@@ -142,14 +142,16 @@ impl Renaming {
         self.layer(ours, theirs, &[width]);
     }
 
-    /// What all blocks of transformers have: norms, attention, and an MLP of so many hidden numbers.
-    pub fn block(&mut self, ours: &str, theirs: &str, names: &BlockNames, [width, hidden]: [usize; 2]) {
+    /// What all blocks of transformers have: norms, attention, and an MLP of so many hidden numbers, of which a gate's layer gives twice as
+    /// many.
+    pub fn block(&mut self, ours: &str, theirs: &str, names: &BlockNames, [width, hidden]: [usize; 2], is_gated: bool) {
         let there = |name: &str| format!("{theirs}.{name}");
         for (norm, name) in ["norm1", "norm2"].into_iter().zip(names.norms) {
             self.norm(&format!("{ours}.{norm}"), &there(name), width);
         }
         self.layer(&format!("{ours}.attn.proj"), &there(names.proj), &[width, width]);
-        for (layer, name, shape) in [("fc1", names.mlp[0], [hidden, width]), ("fc2", names.mlp[1], [width, hidden])] {
+        let first = if is_gated { 2 * hidden } else { hidden };
+        for (layer, name, shape) in [("fc1", names.mlp[0], [first, width]), ("fc2", names.mlp[1], [width, hidden])] {
             self.layer(&format!("{ours}.mlp.{layer}"), &there(name), &shape);
         }
         let qkv = format!("{ours}.attn.qkv");

@@ -310,6 +310,20 @@ fn transformers_without_a_class_token_have_no_place_for_one() {
 }
 
 #[test]
+fn gates_are_dinov2s() {
+    let trained = Trained::new("mae", &[&TINY, &SMALL_DECODER, &[("backbone.mlp", "swiglu"), ("backbone.pos", "learned")]]);
+    let (tensors, config, _) = trained.written("hf", Format::HuggingFace);
+    // Two thirds of 72 are 48.
+    assert_eq!((&config["architectures"][0], &config["mlp_ratio"]), (&json!("Dinov2Model"), &json!(6)));
+    assert_eq!(&tensors["encoder.layer.0.mlp.weights_in.weight"], trained.ours("blocks.0.mlp.fc1.weight"));
+    let again = Weights::open(&trained.to("hf")).unwrap();
+    assert_eq!(&again.tensor("blocks.1.mlp.fc1.bias").unwrap().unwrap(), trained.ours("blocks.1.mlp.fc1.bias"));
+    let (tensors, config, _) = trained.written("timm", Format::Timm);
+    assert_eq!((&config["architecture"], &config["model_args"]["mlp_ratio"]), (&json!("vit_giant_patch14_dinov2"), &json!(8.0)));
+    assert_eq!(tensors["blocks.0.mlp.fc1.weight"].shape, [96, 12]);
+}
+
+#[test]
 fn what_has_no_place_is_refused_with_a_way_out() {
     let sizes = [("data.image", "[32, 32]"), ("mask.kind", "random"), ("backbone.preset", "pvt-nano")];
     let pvt = Trained::new("simmim", &[&sizes]);
@@ -320,10 +334,10 @@ fn what_has_no_place_is_refused_with_a_way_out() {
     small.refused("x", &options(Format::HuggingFace), &["7x7"]);
     let both = [("backbone.registers", "2"), ("backbone.mlp_ratio", "2.5")];
     Trained::new("mae", &[&TINY, &SMALL_DECODER, &both]).refused("x", &options(Format::HuggingFace), &["registers", "--format timm"]);
-    for newer in [("backbone.pos", "rope"), ("backbone.mlp", "swiglu")] {
+    for (newer, word) in [(("backbone.pos", "rope"), "rotary"), (("backbone.mlp", "geglu"), "gate")] {
         let trained = Trained::new("mae", &[&TINY, &SMALL_DECODER, &[newer]]);
-        trained.refused("x", &options(Format::HuggingFace), &["rotary", "--format onnx"]);
-        trained.refused("x", &options(Format::Timm), &["rotary", "--format onnx"]);
+        trained.refused("x", &options(Format::HuggingFace), &[word, "--format onnx"]);
+        trained.refused("x", &options(Format::Timm), &[word, "--format onnx"]);
     }
 }
 

@@ -6,6 +6,7 @@ use super::Made;
 use super::card::Library;
 use super::renaming::{BlockNames, Qkv, Renaming, hidden};
 use super::source::Source;
+use crate::backbone::block::Activation;
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::linear::LayerNorm;
 use crate::backbone::relative_position::RelativePositions;
@@ -14,6 +15,7 @@ use crate::backbone::swin::SwinConfig;
 use crate::backbone::vit::{Positions, Relative, VitConfig};
 use crate::backbone::window::side_within;
 use crate::error::{Error, Result};
+use crate::weights::hugging_face::exact_ratio;
 
 /// The name of the settings' file.
 pub(super) const CONFIG: &str = "config.json";
@@ -46,10 +48,8 @@ pub(super) fn made(mut source: Source<'_>) -> Result<Made> {
     let mut metadata = vec![("format", "pt".to_owned())];
     let mut eps = LayerNorm::EPS;
     let model = match &source.encoder {
-        EncoderConfig::Vit(vit) if vit.has_turns_or_gates() => {
-            return Err(refused("Maskroom writes no transformer with rotary positions or gates for timm"));
-        }
         EncoderConfig::Vit(vit) => {
+            refuse_strange(vit)?;
             metadata.push(("num_heads", vit.heads.to_string()));
             eps = vit.eps;
             if vit.relative == Relative::Absent { plain(vit, &mut renaming) } else { beit(vit, &mut renaming, &mut source.notes) }
@@ -77,6 +77,17 @@ pub(super) fn made(mut source: Source<'_>) -> Result<Made> {
         notes: source.notes,
         ..Made::of(renamed)
     })
+}
+
+/// Refuses what timm's classes compute otherwise, or name otherwise.
+fn refuse_strange(vit: &VitConfig) -> Result<()> {
+    let is_beit = vit.relative != Relative::Absent;
+    match (vit.positions, vit.activation) {
+        (Positions::Rotary, _) => Err(refused("Maskroom writes no transformers with rotary positions for timm")),
+        (_, Activation::GeGlu) => Err(refused("timm's plain transformers have no gate with a GELU")),
+        (_, Activation::SwiGlu) if is_beit => Err(refused("Maskroom writes no gates beside relative positions for timm")),
+        _ => Ok(()),
+    }
 }
 
 fn refused(why: &str) -> Error {
@@ -114,10 +125,17 @@ fn plain(vit: &VitConfig, renaming: &mut Renaming) -> Model {
     arguments.insert("reg_tokens".into(), json!(registers));
     arguments.insert("no_embed_class".into(), json!(false));
     arguments.insert("dynamic_img_size".into(), json!(true));
-    if vit.layer_scale > 0.0 {
-        arguments.insert("init_values".into(), json!(vit.layer_scale));
+    let is_gated = vit.activation.is_gated();
+    if is_gated {
+        arguments.insert("mlp_ratio".into(), json!(exact_ratio(2 * hidden(width, vit.mlp_ratio), width)));
     }
-    Model { architecture: "vit_base_patch16_224", arguments, ends: ["patch_embed.proj", "head"], is_for_one_size: true }
+    if vit.layer_scale > 0.0 || is_gated {
+        // Nothing at all would mean what the named network has.
+        arguments.insert("init_values".into(), json!(vit.layer_scale.max(0.0)));
+    }
+    // Settings cannot name a gate, but a network that has one.
+    let architecture = if is_gated { "vit_giant_patch14_dinov2" } else { "vit_base_patch16_224" };
+    Model { architecture, arguments, ends: ["patch_embed.proj", "head"], is_for_one_size: true }
 }
 
 /// A transformer with relative positions.
@@ -164,7 +182,7 @@ fn common(vit: &VitConfig, renaming: &mut Renaming, names: &BlockNames, scales: 
     renaming.norm("norm", "norm", width);
     for index in 0..vit.depth {
         let block = format!("blocks.{index}");
-        renaming.block(&block, &block, names, [width, hidden(width, vit.mlp_ratio)]);
+        renaming.block(&block, &block, names, [width, hidden(width, vit.mlp_ratio)], vit.activation.is_gated());
         for (ours, theirs) in ["ls1.gamma", "ls2.gamma"].into_iter().zip(scales).filter(|_| vit.layer_scale > 0.0) {
             renaming.copy(&format!("{block}.{ours}"), &format!("{block}.{theirs}"), &[width]);
         }
@@ -215,7 +233,7 @@ fn swin(swin: &SwinConfig, renaming: &mut Renaming) -> Result<Model> {
         let reach = 2 * side_within(grid, swin.window) - 1;
         for index in 0..depth {
             let block = format!("layers.{stage}.blocks.{index}");
-            renaming.block(&block, &block, &BLOCK, [width, hidden(width, swin.mlp_ratio)]);
+            renaming.block(&block, &block, &BLOCK, [width, hidden(width, swin.mlp_ratio)], false);
             let table = format!("{block}.attn.relative_position_bias_table");
             renaming.copy(&table, &table, &[reach * reach, heads]);
         }

@@ -1,5 +1,6 @@
 //! Which of Hugging Face's classes computes what a network computes.
 
+use crate::backbone::block::Activation;
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::relative_position::RelativePositions;
 use crate::backbone::resnet::{ResNetConfig, Stem};
@@ -155,14 +156,15 @@ fn refused(why: &str, format: &str) -> Error {
 }
 
 fn plain(vit: &VitConfig, head: Head) -> Result<Class> {
-    let is_square = vit.grid[0] == vit.grid[1];
-    // BEiT's class resizes positions of images that are not square as if they were.
-    let is_beit = vit.registers == 0 && (is_square || vit.positions == Positions::Absent);
-    let is_dinov2 = vit.relative == Relative::Absent && is_square && dinov2_ratio(vit).is_some();
-    let needs_more = vit.relative != Relative::Absent || vit.layer_scale > 0.0 || vit.registers > 0;
-    if vit.has_turns_or_gates() {
-        return Err(refused("Maskroom writes no transformer with rotary positions or gates for Hugging Face", "onnx"));
+    if vit.positions == Positions::Rotary || vit.activation == Activation::GeGlu {
+        let why = "Maskroom writes no transformers with rotary positions for Hugging Face, and none with a gate of a GELU";
+        return Err(refused(why, "onnx"));
     }
+    let (is_square, is_gated) = (vit.grid[0] == vit.grid[1], vit.activation.is_gated());
+    // BEiT's class resizes positions of images that are not square as if they were.
+    let is_beit = !is_gated && vit.registers == 0 && (is_square || vit.positions == Positions::Absent);
+    let is_dinov2 = vit.relative == Relative::Absent && is_square && dinov2_ratio(vit).is_some();
+    let needs_more = vit.relative != Relative::Absent || vit.layer_scale > 0.0 || vit.registers > 0 || is_gated;
     Ok(match head {
         _ if !vit.has_class_token && !needs_more => Class::IJepa,
         _ if !vit.has_class_token => return Err(refused("Hugging Face's transformer without a class token is a plain one", "timm")),
@@ -174,17 +176,19 @@ fn plain(vit: &VitConfig, head: Head) -> Result<Class> {
         _ if is_dinov2 => Class::Dinov2,
         _ if is_beit => Class::Beit,
         _ => {
-            let why = "none of Hugging Face's plain transformers has registers, factors of branches or relative positions together with \
-                       its positions, image size or MLP";
+            let why = "none of Hugging Face's plain transformers has registers, factors of branches, gates or relative positions together \
+                       with its positions, image size or MLP";
             return Err(refused(why, "timm"));
         }
     })
 }
 
-/// The MLP's hidden width over D, where it is what DINOv2's settings allow: a whole number.
+/// What DINOv2's settings say of an MLP, if they can: the hidden width over D as a whole number, of which a gate leaves two thirds, up to a
+/// multiple of eight.
 pub(super) fn dinov2_ratio(vit: &VitConfig) -> Option<usize> {
-    let hidden = hidden(vit.width, vit.mlp_ratio);
-    hidden.is_multiple_of(vit.width).then_some(hidden / vit.width)
+    const MOST: usize = 64;
+    let of = |ratio: usize| if vit.activation.is_gated() { (vit.width * ratio * 2 / 3).next_multiple_of(8) } else { vit.width * ratio };
+    (1..=MOST).find(|&ratio| of(ratio) == hidden(vit.width, vit.mlp_ratio))
 }
 
 fn pyramid(swin: &SwinConfig, head: Head) -> Result<Class> {

@@ -92,7 +92,7 @@ fn plain(class: Class, vit: &VitConfig) -> Value {
             config["qkv_bias"] = json!(true);
             config["layerscale_value"] = json!(if vit.layer_scale > 0.0 { vit.layer_scale } else { 1.0 });
             config["drop_path_rate"] = json!(0.0);
-            config["use_swiglu_ffn"] = json!(false);
+            config["use_swiglu_ffn"] = json!(vit.activation.is_gated());
             if class == Class::Dinov2WithRegisters {
                 config["num_register_tokens"] = json!(vit.registers);
             }

@@ -31,6 +31,9 @@ pub(super) fn rename(renaming: &mut Renaming, class: Class, encoder: &EncoderCon
         EncoderConfig::Vit(vit) => {
             let bias = if class.is_beit() { [true, false, true] } else { [has_bias; 3] };
             let names = match class {
+                Class::Dinov2 | Class::Dinov2WithRegisters if vit.activation.is_gated() => {
+                    BlockNames { mlp: ["mlp.weights_in", "mlp.weights_out"], ..DINOV2_BLOCK }
+                }
                 Class::Dinov2 | Class::Dinov2WithRegisters => DINOV2_BLOCK,
                 _ => BlockNames { qkv: Qkv::Apart(PARTS, bias), ..BLOCK },
             };
@@ -79,7 +82,7 @@ fn plain(renaming: &mut Renaming, class: Class, vit: &VitConfig, names: &BlockNa
     }
     for index in 0..vit.depth {
         let (ours, theirs) = (format!("blocks.{index}"), format!("{base}encoder.layer.{index}"));
-        renaming.block(&ours, &theirs, names, [width, hidden(width, vit.mlp_ratio)]);
+        renaming.block(&ours, &theirs, names, [width, hidden(width, vit.mlp_ratio)], vit.activation.is_gated());
         if vit.relative == Relative::Own {
             let there = format!("{theirs}.attention.attention.relative_position_bias.{TABLE}");
             renaming.copy(&format!("{ours}.attn.rel_pos_bias.{TABLE}"), &there, &table);
@@ -136,7 +139,7 @@ fn pyramid(renaming: &mut Renaming, base: &str, swin: &SwinConfig) {
         let reach = 2 * side_within(grid, swin.window) - 1;
         for index in 0..depth {
             let (ours, theirs) = (format!("layers.{stage}.blocks.{index}"), format!("{base}encoder.layers.{stage}.blocks.{index}"));
-            renaming.block(&ours, &theirs, &SWIN_BLOCK, [width, hidden(width, swin.mlp_ratio)]);
+            renaming.block(&ours, &theirs, &SWIN_BLOCK, [width, hidden(width, swin.mlp_ratio)], false);
             renaming.copy(&format!("{ours}.attn.{TABLE}"), &format!("{theirs}.attention.self.{TABLE}"), &[reach * reach, heads]);
         }
         // It stands at the beginning of a stage here, and at the end of the one before there.
@@ -159,7 +162,7 @@ fn decoder(renaming: &mut Renaming, sizes: &MaskedConfig, names: &BlockNames) {
     renaming.layer("decoder.pred", "decoder.decoder_pred", &[sizes.prediction_width, width]);
     for index in 0..depth {
         let (ours, theirs) = (format!("decoder.blocks.{index}"), format!("decoder.decoder_layers.{index}"));
-        renaming.block(&ours, &theirs, names, [width, hidden(width, mlp_ratio)]);
+        renaming.block(&ours, &theirs, names, [width, hidden(width, mlp_ratio)], false);
     }
 }
 

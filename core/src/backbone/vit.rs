@@ -143,11 +143,6 @@ impl VitConfig {
         usize::from(self.has_class_token) + self.registers
     }
 
-    /// Its queries and keys are turned, or its MLPs have gates, as nothing before DINOv2's largest network had.
-    pub fn has_turns_or_gates(&self) -> bool {
-        self.positions == Positions::Rotary || self.activation.is_gated()
-    }
-
     /// Its initialization, a function of the stream.
     pub fn init(&self, stream: &mut Stream, device: &Device) -> Vit {
         let (width, [rows, cols], init) = (self.width, self.grid, self.init);

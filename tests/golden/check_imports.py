@@ -1,11 +1,13 @@
 """Networks of transformers, timm and torchvision at their real sizes, with weights of noise, beside Maskroom on the same files and images.
 
     python -m venv venv && venv/bin/pip install torch torchvision timm transformers pillow safetensors
-    venv/bin/python tests/golden/check_imports.py target/release/maskroom [WORD ...]
+    venv/bin/python tests/golden/check_imports.py target/release/maskroom [--exports] [WORD ...]
 
 Saves each network as its library does, lets `maskroom embed`, `attend` and `reconstruct` look through the file at two images, and prints the
 largest difference over the largest value, of features of patches and of the class token, of attention, and of a masked autoencoder's
-prediction and loss. WORDs choose cases by their names. Exits with 1 if a difference is above 1e-4 or a file is refused.
+prediction and loss. WORDs choose cases by their names. Exits with 1 if a difference is above 1e-4 or a file is refused. With `--exports`, the
+imported weights go out again to timm, Hugging Face and ONNX, must load there strictly and without a warning (`check_exports.py`), and have
+the same features; a format that has no such network is named with the reason.
 """
 
 import json
@@ -21,7 +23,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 MASKROOM = sys.argv[1]
-WORDS = sys.argv[2:]
+EXPORTS = "--exports" in sys.argv
+WORDS = [word for word in sys.argv[2:] if word != "--exports"]
 CASES = []
 BOUND = 1e-4
 
@@ -138,12 +141,12 @@ def timm_dinov2_giant_kind(folder):
 
 @case
 def timm_dinov3(folder):
-    return timm_vit("vit_small_patch16_dinov3", folder, height=128, width=128)
+    return timm_vit("vit_small_patch16_dinov3", folder, height=224, width=224)
 
 
 @case
 def timm_dinov3_gated(folder):
-    return timm_vit("vit_small_plus_patch16_dinov3", folder, height=64, width=64)
+    return timm_vit("vit_small_plus_patch16_dinov3", folder, height=224, width=224)
 
 
 @case
@@ -203,12 +206,12 @@ def timm_swin_base_384(folder):
 
 @case
 def timm_resnet50(folder):
-    return timm_pyramid("resnet50", folder, 96)
+    return timm_pyramid("resnet50", folder, 224)
 
 
 @case
 def timm_resnet18_gray(folder):
-    return timm_pyramid("resnet18", folder, 128, 1)
+    return timm_pyramid("resnet18", folder, 224, 1)
 
 
 def torchvision_resnet(name, folder, wrap):
@@ -218,7 +221,7 @@ def torchvision_resnet(name, folder, wrap):
     path = folder / f"{name}.pth.tar"
     torch.save(wrap(model.state_dict()), path)
     body = torch.nn.Sequential(*list(model.children())[:-2])
-    return path, 160, 160, 3, lambda images: {"patches": last_map(body(images))}
+    return path, 224, 224, 3, lambda images: {"patches": last_map(body(images))}
 
 
 @case
@@ -396,6 +399,24 @@ def difference(have, want):
     return float((have - want).abs().max() / want.abs().max())
 
 
+def check_exports(path, files, folder):
+    """What becomes of weights that go out to each format: the difference there, or why not."""
+    features, said = folder / "features.npy", {}
+    run("embed", "--weights", path, "--images", *files, "--pool", "patches", "--out", features)
+    for form in ("timm", "hf", "onnx"):
+        out = folder / ("out.onnx" if form == "onnx" else f"out-{form}")
+        try:
+            run("weights", "export", path, "--format", form, "--out", out)
+        except RuntimeError as refusal:
+            said[form] = str(refusal)
+            continue
+        script = Path(__file__).parent / "check_exports.py"
+        done = subprocess.run([sys.executable, script, out, features, *files], capture_output=True, text=True)
+        last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1]
+        said[form] = ("" if done.returncode == 0 else "WRONG: ") + last
+    return said
+
+
 def check(function):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -423,7 +444,8 @@ def check(function):
             hidden = want["mask"].bool()
             found["prediction"] = difference(raw["prediction"][hidden], want["prediction"][hidden])
             found["loss"] = abs(said["loss"] - float(want["loss"])) / float(want["loss"])
-            return seen["what"], found, seconds
+            return seen["what"], found, seconds, check_exports(path, files, folder) if EXPORTS else {}
+        exports = check_exports(path, files, folder) if EXPORTS else {}
         run("embed", "--weights", path, "--images", *files, "--pool", "patches", "--out", out)
         found["patches"] = difference(load_file(out)["features"], want["patches"])
         if "cls" in want:
@@ -432,7 +454,7 @@ def check(function):
         if "attention" in want:
             run("attend", "--weights", path, "--images", *files, "--out", out)
             found["attention"] = difference(load_file(out)["attention"], want["attention"])
-        return seen["what"], found, seconds
+        return seen["what"], found, seconds, exports
 
 
 def main():
@@ -446,10 +468,12 @@ def main():
         if WORDS and not any(word in name for word in WORDS):
             continue
         try:
-            what, found, seconds = check(function)
-            failed += any(not value < BOUND for value in found.values())
+            what, found, seconds, exports = check(function)
+            failed += any(not value < BOUND for value in found.values()) or any(said.startswith("WRONG") for said in exports.values())
             figures = "  ".join(f"{key} {value:.1e}" for key, value in found.items())
             print(f"{name:36} {figures}  ({what}; inspected in {seconds:.2f} s)", flush=True)
+            for form, said in exports.items():
+                print(f"{'':4}{form:5} {said[:200]}", flush=True)
         except Exception as error:
             failed += 1
             print(f"{name:36} FAILED: {type(error).__name__}: {str(error)[:300]}", flush=True)

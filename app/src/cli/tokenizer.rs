@@ -34,13 +34,13 @@ pub enum TokenizerCommand {
 #[derive(Args)]
 pub struct ImportArguments {
     /// The published encoder.pkl.
-    encoder: PathBuf,
+    pub encoder: PathBuf,
     /// The published decoder.pkl; without it codes can be predicted and not drawn.
     #[arg(long)]
-    decoder: Option<PathBuf>,
+    pub decoder: Option<PathBuf>,
     /// The file to write, for `target.tokenizer`.
     #[arg(long)]
-    out: PathBuf,
+    pub out: PathBuf,
 }
 
 #[derive(Args)]
@@ -107,7 +107,8 @@ fn train_tokenizer(context: &Context, arguments: &TrainArguments) -> Result<Exit
     Ok(if trained.interrupted { ExitCode::from(INTERRUPTED) } else { status })
 }
 
-fn import_tokenizer(context: &Context, arguments: &ImportArguments) -> Result<ExitCode> {
+/// Makes a tokenizer of DALL-E's networks.
+pub fn import_tokenizer(context: &Context, arguments: &ImportArguments) -> Result<ExitCode> {
     let imported = import(&arguments.encoder, arguments.decoder.as_deref())?;
     imported.save(&arguments.out)?;
     let (sizes, out) = (imported.sizes, arguments.out.display());

@@ -174,6 +174,10 @@ fn the_codes_of_dalle_are_predicted_whatever_the_patch() {
     import(false);
     drawn().refused(2, &["cannot be drawn", "without its decoder"]);
     let pickle = golden.join("encoder.pkl");
+    let again = folder.path().join("again.safetensors");
+    maskroom("weights import").arg(&pickle).with("--out", &again).json();
+    assert_eq!(std::fs::read(&again).expect("a tokenizer"), std::fs::read(&file).expect("a tokenizer"));
+    maskroom("weights inspect").arg(&pickle).refused(3, &["DALL-E's", "maskroom tokenizer import"]);
     maskroom(&format!("target --kind tokens --set tokenizer={} --images", pickle.display()))
         .arg(toy_picture(0))
         .with("--out", &out)

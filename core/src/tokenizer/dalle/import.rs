@@ -13,7 +13,7 @@ use crate::weights::safetensors_file::{self, TensorMap};
 use crate::weights::torch_file;
 
 /// What every such network has, below any names.
-const FIRST: &str = "blocks.input.w";
+pub(crate) const FIRST: &str = "blocks.input.w";
 
 /// A tokenizer made of files.
 #[derive(Debug)]
@@ -23,6 +23,12 @@ pub struct Imported {
     /// Whether its codes can be drawn.
     pub has_decoder: bool,
     pub(super) tensors: TensorMap,
+}
+
+/// Whether a file of PyTorch holds a network whose names are those of DALL-E's encoder or decoder.
+pub fn is_dalle(path: &Path) -> bool {
+    let is_first = |name: &String| name.strip_suffix(FIRST).is_some_and(|before| before.is_empty() || before.ends_with('.'));
+    torch_file::is_torch_file(path) && torch_file::open(path).is_ok_and(|file| file.contents.tensors.keys().any(is_first))
 }
 
 /// Reads an encoder, and a decoder if there is one.

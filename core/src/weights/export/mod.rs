@@ -88,7 +88,7 @@ pub struct Exported {
     pub tensors: Option<usize>,
     /// Bytes of all files.
     pub bytes: u64,
-    /// How far the numbers that were read again are from those that went out, at most; of ONNX it is not known.
+    /// How far the numbers that were read again are from those that went out, at most; of ONNX in fewer bits it is not known.
     pub largest_difference: Option<f64>,
     /// What the format does not carry, and what one should know.
     pub notes: Vec<String>,
@@ -168,13 +168,15 @@ pub fn export(weights: &Weights, source: &Path, to: &Path, options: &Options) ->
 
 /// Writes a graph, and gives whom it is for.
 fn graph(weights: &Weights, folder: &Path, options: &Options) -> Result<(Library, Exported)> {
-    let onnx::Written { notes, .. } = onnx::export(weights, options.kind, &folder.join(GRAPH), options.precision)?;
+    let onnx::Written { notes } = onnx::export(weights, options.kind, &folder.join(GRAPH), options.precision)?;
     let code = "import numpy, onnxruntime\n\nsession = onnxruntime.InferenceSession(\"PATH/model.onnx\")\n\
                 # Pixels from 0 to 1, [images, channels, height, width]: the graph normalizes them itself.\n\
                 images = numpy.zeros([1, *session.get_inputs()[0].shape[1:]], numpy.float32)\n\
                 features = session.run([\"features\"], {\"images\": images})[0]";
     let library = Library { name: "onnx", code: code.to_owned() };
-    Ok((library, Exported { files: vec![GRAPH.into()], notes, ..nothing() }))
+    // In fewer bits, the graph's numbers are rounded, and how far is not counted.
+    let largest_difference = (options.precision == Precision::F32).then_some(0.0);
+    Ok((library, Exported { files: vec![GRAPH.into()], notes, largest_difference, ..nothing() }))
 }
 
 fn nothing() -> Exported {

@@ -1,6 +1,7 @@
 //! An encoder as an ONNX file: what leaves it, its usual summary of an image, and what its class token attends to. The graph is built from
 //! the recipe's sizes in the operators of ONNX itself, computes in 32 bits, and takes pixels as they come: normalization is part of it.
 
+mod again;
 mod builder;
 mod layers;
 mod model;
@@ -25,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::files::write_atomic_with;
 use crate::method::encoder_sizes;
 use crate::recipe::Recipe;
+use again::Again;
 use builder::Builder;
 use model::{Graph, Model, Port};
 
@@ -78,6 +80,12 @@ pub(super) fn export(weights: &Weights, kind: WeightsKind, path: &Path, precisio
         return Err(Error::data(path, reason, cure));
     }
     write_atomic_with(path, |file| model.write(file))?;
+    let again = || {
+        let mut again = Again::open(path)?;
+        model.write(&mut again)?;
+        again.end()
+    };
+    again().map_err(Error::io("read again", path))?;
     Ok(Written { notes: notes(recipe, precision, &encoded, &left) })
 }
 
@@ -163,6 +171,7 @@ fn notes(recipe: &Recipe, precision: Precision, encoded: &Encoded, left: &[Strin
     let mut notes = vec![
         of_pixels(recipe),
         format!("Images have {height}x{width} pixels, as in the recipe, and any number of them may be given at once."),
+        "The file was read again, and is byte for byte what was to be written.".to_owned(),
     ];
     if encoded.attention.is_none() {
         notes.push("There is no output `attention`: the network has no class token.".to_owned());

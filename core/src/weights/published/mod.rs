@@ -20,6 +20,7 @@ use super::safetensors_file::read_metadata;
 use super::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
+use crate::tokenizer::dalle::import::FIRST;
 
 /// An opened file.
 pub(super) struct Published {
@@ -97,6 +98,10 @@ fn recognize(listing: &mut Listing) -> Result<Found> {
         if let Some(found) = family(listing)? {
             return Ok(found);
         }
+    }
+    if listing.shapes.keys().any(|name| name.ends_with(FIRST)) {
+        let cure = "`maskroom tokenizer import ENCODER --decoder DECODER --out FILE` makes a tokenizer of it, for `beit`";
+        return Err(Error::data(&listing.path, "it is DALL-E's encoder or decoder, which makes codes of patches and no features", cure));
     }
     Err(unknown(listing, "its names are those of no network that is known"))
 }

@@ -199,6 +199,17 @@ fn timm_gets_registers_without_positions_and_says_how_many_heads() {
 }
 
 #[test]
+fn files_of_images_that_are_not_square_say_how_large_they_are() {
+    // One and 4x6 places are as many as 5x5 without a class token.
+    for (method, more) in [("mae", &SMALL_DECODER[..]), ("simmim", &[("mask.kind", "random")])] {
+        let trained = Trained::new(method, &[&TINY, more, &[("data.image", "[16, 24]")]]);
+        let (_, _, notes) = trained.written("out", Format::Timm);
+        assert!(!notes.iter().any(|note| note.contains("does not take")), "{notes:?}");
+        assert_eq!(Weights::origin(&trained.to("out")).unwrap().0.data.image, [16, 24]);
+    }
+}
+
+#[test]
 fn relative_positions_make_it_timms_beit() {
     for (relative, shared) in [("shared", true), ("own", false)] {
         let trained = Trained::new("simmim", &[&TINY, &[("mask.kind", "random"), ("backbone.relative", relative)]]);
@@ -288,7 +299,8 @@ fn plain_transformers_find_their_class_at_hugging_face() {
     assert_eq!((name.as_str(), &config["num_register_tokens"]), ("Dinov2WithRegistersModel", &json!(2)));
     assert_eq!(tensors["encoder.layer.0.layer_scale1.lambda1"].values, [1.0; 12]);
     // Of images that are not square, MAE's class predicts nothing; an encoder alone has a pooler that changes nothing.
-    let (name, config, tensors) = class("mae", &[("data.image", "[16, 24]")]);
+    let wide = ("data.image", "[16, 24]");
+    let (name, config, tensors) = class("mae", &[wide]);
     assert_eq!((name.as_str(), &config["image_size"], &config["pooler_act"]), ("ViTModel", &json!([16, 24]), &json!("linear")));
     let pooler = &tensors["pooler.dense.weight"];
     assert!((0..12).all(|row| (0..12).all(|col| pooler.values[row * 12 + col] == f32::from(u8::from(row == col)))));

@@ -45,7 +45,10 @@ pub(super) fn made(mut source: Source<'_>) -> Result<Made> {
     let mut renaming = Renaming::new(std::mem::take(&mut source.tensors));
     // timm takes a file with a mask token for one of DINOv2's own.
     renaming.leave("mask_token");
-    let mut metadata = vec![("format", "pt".to_owned())];
+    let [height, width] = source.recipe.data.image;
+    let image = if height == width { height.to_string() } else { format!("{height},{width}") };
+    // Shapes tell neither this nor the number of heads to who reads the file without its settings.
+    let mut metadata = vec![("format", "pt".to_owned()), ("img_size", image)];
     let mut eps = LayerNorm::EPS;
     let model = match &source.encoder {
         EncoderConfig::Vit(vit) => {

@@ -31,23 +31,27 @@ pub(super) fn verify(file: &Path, made: &Made, options: &Options) -> Result<Foun
         // Where there was no number, the difference is none either.
         largest_difference = differences.fold(largest_difference, f32::max);
     }
-    let opened = match Weights::open(file) {
-        Ok(opened) => opened,
+    let note = match Weights::open(file) {
+        Ok(opened) => come_back(&opened, made, options)?,
         Err(error) if options.format == Format::Maskroom => return Err(error),
-        Err(error) => {
-            let reason = match error {
-                Error::Data { reason, .. } => reason,
-                other => other.to_string(),
-            };
-            let note = format!("every tensor came back as it was written, but Maskroom does not take the whole for a network: {reason}");
-            return Ok(Found { largest_difference, note: Some(note) });
-        }
+        Err(Error::Data { reason, .. }) => Some(reason),
+        Err(other) => Some(other.to_string()),
     };
+    let in_words =
+        |reason| format!("every tensor came back as it was written, but Maskroom does not take the whole for this network: {reason}");
+    Ok(Found { largest_difference, note: note.map(in_words) })
+}
+
+/// Whether opened weights are those that went out; why not, if they are taken for another network.
+fn come_back(opened: &Weights, made: &Made, options: &Options) -> Result<Option<String>> {
     for (name, tensor) in &made.carried {
-        let found = opened.tensor(name)?.ok_or_else(|| failed(name, "does not come back"))?;
+        let Some(found) = opened.tensor(name)? else { return Ok(Some(format!("{name} is not there"))) };
+        if found.shape != tensor.shape {
+            return Ok(Some(format!("{name} is {:?} instead of {:?}", found.shape, tensor.shape)));
+        }
         compare(name, &found, tensor, options.precision)?;
     }
-    Ok(Found { largest_difference, note: None })
+    Ok(None)
 }
 
 fn failed(name: &str, what: &str) -> Error {

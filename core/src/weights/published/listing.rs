@@ -128,6 +128,13 @@ impl Listing {
         self.number(key).filter(|number| (1.0..=65_536.0).contains(number) && number.fract() == 0.0).map(|number| number as usize)
     }
 
+    /// Height and width of images, as exported files say them: one number, or two with a comma.
+    pub fn image(&self) -> Option<[usize; 2]> {
+        let Some(Setting::Word(word)) = self.setting("img_size") else { return self.count("img_size").map(|side| [side; 2]) };
+        let (height, width) = word.split_once(',').unwrap_or((word, word));
+        Some([height.trim().parse().ok()?, width.trim().parse().ok()?])
+    }
+
     /// A flag that the file says, such as `norm_pix_loss`.
     pub fn flag(&self, key: &str) -> Option<bool> {
         match self.setting(key) {

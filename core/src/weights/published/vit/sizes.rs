@@ -124,14 +124,17 @@ impl Sizes {
         // timm's files of DINOv3 tell no more of it than that they have registers and factors and no table.
         let has_table = shape("pos_embed").is_some() || table.is_some();
         let rotary = !has_table && (shape(PERIODS).is_some() || (registers > 0 && layer_scale.is_some()));
-        let (placed, side) = match (shape("pos_embed"), table) {
-            _ if rotary => (None, (USUAL_IMAGE / patch).clamp(1, MOST_ACROSS)),
+        // Where tables have room for it; of other images, nothing but squares can be told by their number of patches.
+        let said =
+            listing.image().map(|image| image.map(|side| side / patch)).filter(|grid| grid.iter().all(|side| (1..=MOST).contains(side)));
+        let (placed, grid) = match (shape("pos_embed"), table) {
+            _ if rotary => (None, [(USUAL_IMAGE / patch).clamp(1, MOST_ACROSS); 2]),
             (Some(&[1, places, own]), _) if own == width && places <= MOST => {
-                let (placed, side) = in_table(places, has_class_token, [distilled, registers])?;
-                (Some(placed), side)
+                let (placed, grid) = in_table(places, has_class_token, [distilled, registers], said)?;
+                (Some(placed), grid)
             }
             (Some(other), _) => return Err(format!("`pos_embed` is {other:?}")),
-            (None, Some(&[rows, _])) if rows <= 4 * MOST => (None, of_distances(rows)?),
+            (None, Some(&[rows, _])) if rows <= 4 * MOST => (None, of_distances(rows, said)?),
             (None, Some(other)) => return Err(format!("its table of distances is {other:?}")),
             (None, None) => return Err(lacks("pos_embed", "positions must be in one table, or distances in tables, or be DINOv3's")),
         };
@@ -173,7 +176,7 @@ impl Sizes {
         Ok(Self {
             channels,
             patch,
-            grid: [side; 2],
+            grid,
             width,
             depth,
             heads,
@@ -192,24 +195,34 @@ impl Sizes {
     }
 }
 
-/// Places in front of the patches in a table of positions, and patches along a side.
-fn in_table(places: usize, has_class_token: bool, [distilled, registers]: [usize; 2]) -> Result<(usize, usize), String> {
-    let square = |placed: usize| places.checked_sub(placed).map(usize::isqrt).filter(|&side| side > 0 && side * side + placed == places);
+/// Places in front of the patches in a table of positions, and patches down and across: those that the file says, where they fill it.
+fn in_table(
+    places: usize,
+    has_class_token: bool,
+    [distilled, registers]: [usize; 2],
+    said: Option<[usize; 2]>,
+) -> Result<(usize, [usize; 2]), String> {
     let (usual, lead) = if has_class_token {
         ([1 + distilled, 0, 1 + registers], "no class token and a square of patches")
     } else {
         ([0; 3], "no square of patches, without a class token")
     };
-    let found = usual.into_iter().find_map(|placed| Some((placed, square(placed)?)));
+    let as_said = said.and_then(|[rows, cols]| Some((usual.into_iter().find(|placed| placed + rows * cols == places)?, [rows, cols])));
+    let square = |placed: usize| {
+        let side = places.checked_sub(placed).map(usize::isqrt).filter(|&side| side > 0 && side * side + placed == places)?;
+        Some((placed, [side; 2]))
+    };
+    let found = as_said.or_else(|| usual.into_iter().find_map(square));
     found.ok_or_else(|| format!("`pos_embed` has {places} places, which are {lead}"))
 }
 
-/// Patches along a side, by the rows of a table: one for each distance, and three for pairs with the class token.
-fn of_distances(rows: usize) -> Result<usize, String> {
+/// Patches down and across, by the rows of a table: one for each distance, and three for pairs with the class token.
+fn of_distances(rows: usize, said: Option<[usize; 2]>) -> Result<[usize; 2], String> {
     const WITH_CLASS: usize = 3;
+    let as_said = said.filter(|grid| grid.iter().map(|side| 2 * side - 1).product::<usize>() + WITH_CLASS == rows);
     let distances = rows.checked_sub(WITH_CLASS).map(usize::isqrt).filter(|&side| side * side + WITH_CLASS == rows && side % 2 == 1);
-    distances
-        .map(|side| side.div_ceil(2))
+    as_said
+        .or(distances.map(|side| [side.div_ceil(2); 2]))
         .ok_or_else(|| format!("its table of distances has {rows} rows, which are those of no square of patches"))
 }
 

@@ -205,6 +205,8 @@ impl Window {
     #[track_caller]
     pub fn click(&mut self, name: &str) {
         self.wait_until(&format!("there is `{name}`"), |harness| harness.query_all_by_label(name).next().is_some());
+        // A dialog that has just grown finds its place in the next frame.
+        self.step();
         self.harness.query_all_by_label(name).next().expect("it was there").click();
         self.step();
         self.step();

@@ -69,7 +69,8 @@ fn sixteen_bits_are_half_as_long_and_say_how_far_they_are() {
         assert!(config.contains(&format!("\"dtype\": \"{dtype}\"")) && config.contains("ViTMAEForPreTraining"), "{config}");
         bytes.push(std::fs::metadata(to.join("model.safetensors")).expect("a file").len());
     }
-    assert!(bytes[1] == bytes[2] && bytes[1] < bytes[0] * 6 / 10, "{bytes:?}");
+    // The header says what kind of numbers they are, tensor by tensor, in words of different lengths.
+    assert!(bytes[1..].iter().all(|half| half * 2 < bytes[0] * 102 / 100), "{bytes:?}");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn a_graph_is_one_file_or_a_folder_with_a_card() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let call = |out: &str| maskroom("weights export").arg(trained()).with("--out", folder.path().join(out));
     let printed = call("model.onnx").json();
-    assert_eq!((&printed["format"], &printed["exact"], &printed["largest_difference"]), (&"onnx".into(), &Value::Null, &Value::Null));
+    assert_eq!((&printed["format"], &printed["exact"], &printed["largest_difference"]), (&"onnx".into(), &true.into(), &0.0.into()));
     assert_eq!(names(&written(&printed)), ["model.onnx"]);
     let printed = call("graph").and("--format onnx --license MIT").json();
     assert_eq!(names(&written(&printed)), ["model.onnx", "README.md"]);

@@ -205,8 +205,13 @@ impl Window {
     #[track_caller]
     pub fn click(&mut self, name: &str) {
         self.wait_until(&format!("there is `{name}`"), |harness| harness.query_all_by_label(name).next().is_some());
-        // A dialog that has just grown finds its place in the next frame.
-        self.step();
+        // A dialog that has just grown finds its place in the next frames.
+        let place = |harness: &Harness<'static, Studio>| harness.query_all_by_label(name).next().map(|node| node.rect());
+        let mut before = None;
+        self.wait_until(&format!("`{name}` lies still"), |harness| {
+            let now = place(harness);
+            std::mem::replace(&mut before, now) == now && now.is_some()
+        });
         self.harness.query_all_by_label(name).next().expect("it was there").click();
         self.step();
         self.step();

@@ -120,12 +120,15 @@ impl Block {
             (config.layer_scale > 0.0).then(|| LayerScale { gamma: gamma() })
         };
         let (activation, outputs) = (config.activation, if config.activation.is_gated() { 2 * hidden } else { hidden });
-        let (fc1, fc2) = (init.linear(width, outputs, stream, device), init.last_linear(hidden, width, index, stream, device));
         Self {
             norm1: init.norm(width, eps, device),
             attn: Attention::new(config, index, stream, device),
             norm2: init.norm(width, eps, device),
-            mlp: Mlp { fc1, fc2, activation },
+            mlp: Mlp {
+                fc1: init.linear(width, outputs, stream, device),
+                fc2: init.last_linear(hidden, width, index, stream, device),
+                activation,
+            },
             ls1: scale(),
             ls2: scale(),
             recompute: config.recompute,

@@ -103,7 +103,7 @@ fn buttons(ui: &mut Ui, desk: Desk<'_>, run: &Run) -> Option<Action> {
         {
             desk.ask(Ask::Compare { run: folder.clone(), shown: !compared });
         }
-        let clone = Button::new("Clone recipe").icon(icon::RECIPE).enabled(run.recipe.is_some());
+        let clone = Button::new("Clone").icon(icon::RECIPE).enabled(run.recipe.is_some());
         if clone.tooltip("Takes its recipe as the one to be edited").show(ui).clicked() {
             desk.ask(Ask::Clone(folder.clone()));
         }

@@ -56,7 +56,7 @@ mod tests {
         compared(&bytes).unwrap();
         assert!(compared(&bytes[..9_999]).unwrap_err().to_string().contains("longer"));
         assert!(compared(&[&bytes[..], &[0]].concat()).is_err());
-        let mut other = bytes.clone();
+        let mut other = bytes;
         other[9_998] ^= 1;
         assert!(compared(&other).unwrap_err().to_string().contains("something else"));
     }

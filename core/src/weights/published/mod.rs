@@ -2,6 +2,8 @@
 //! Names tell which family of networks it is of and whose, shapes tell the sizes, and the tensors get Maskroom's names.
 
 mod dino_head;
+#[cfg(test)]
+mod fixtures;
 pub(super) mod listing;
 pub(super) mod plan;
 mod pyramid;
@@ -12,7 +14,7 @@ mod vit;
 use std::path::Path;
 
 use listing::Listing;
-use plan::{BATCHES, Made, Plan, is_computed};
+use plan::{BATCHES, Made, Plan, computed};
 
 use super::hugging_face;
 use super::inspection::{Inspection, LeftOver, Mapped, Missing};
@@ -52,7 +54,7 @@ struct Found {
 ///
 /// # Errors
 /// [`Error::Data`] if it is, and yet not understood.
-type Recognize = fn(&mut Listing) -> Result<Option<Found>>;
+type Recognize = fn(&Listing) -> Result<Option<Found>>;
 
 /// The families of networks, the first that recognizes a file has it.
 const FAMILIES: [Recognize; 3] = [resnet::recognize, pyramid::recognize, vit::recognize];
@@ -70,7 +72,7 @@ pub(super) fn is_published(file: &Path) -> bool {
 /// # Errors
 /// [`Error::Data`] if the file cannot be read or its network is not understood.
 pub(super) fn recipe(file: &Path) -> Result<Recipe> {
-    Ok(recognize(&mut Listing::read(file)?)?.recipe)
+    Ok(recognize(&Listing::read(file)?)?.recipe)
 }
 
 /// Opens a file.
@@ -78,8 +80,8 @@ pub(super) fn recipe(file: &Path) -> Result<Recipe> {
 /// # Errors
 /// [`Error::Data`] if the file cannot be read or its network is not understood.
 pub(super) fn open(file: &Path) -> Result<Published> {
-    let mut listing = Listing::read(file)?;
-    let found = recognize(&mut listing)?;
+    let listing = Listing::read(file)?;
+    let found = recognize(&listing)?;
     Ok(Published { encoder_alone: found.encoder_alone, tensors: Tensors::new(listing, found.plan.takes), recipe: found.recipe })
 }
 
@@ -88,12 +90,12 @@ pub(super) fn open(file: &Path) -> Result<Published> {
 /// # Errors
 /// [`Error::Data`] if the file cannot be read or its network is not understood.
 pub(super) fn inspect(file: &Path) -> Result<Inspection> {
-    let mut listing = Listing::read(file)?;
-    let found = recognize(&mut listing)?;
+    let listing = Listing::read(file)?;
+    let found = recognize(&listing)?;
     Ok(inspection(found, &listing))
 }
 
-fn recognize(listing: &mut Listing) -> Result<Found> {
+fn recognize(listing: &Listing) -> Result<Found> {
     for family in FAMILIES {
         if let Some(found) = family(listing)? {
             return Ok(found);
@@ -142,8 +144,8 @@ fn left_over(listing: &Listing, plan: &Plan, why: impl Fn(&str) -> &'static str)
             "a count of training batches, which no look needs"
         } else if name.contains("running_") {
             "statistics of training batches, which nothing that is used here needs"
-        } else if is_computed(name) {
-            "which pairs of tokens share a number: it is computed here"
+        } else if let Some(why) = computed(name) {
+            why
         } else {
             why(name)
         }

@@ -42,9 +42,13 @@ pub enum Made {
     Masked(String, String),
 }
 
-/// Which pairs of tokens share a number follows from the sizes, and files have it all the same.
-pub(super) fn is_computed(name: &str) -> bool {
-    name.ends_with("relative_position_index")
+/// Why a tensor that files have all the same is not read, if its numbers follow from the sizes.
+pub(super) fn computed(name: &str) -> Option<&'static str> {
+    if name.ends_with("relative_position_index") {
+        return Some("which pairs of tokens share a number: it is computed here");
+    }
+    // Which pairs of a window a shift has made neighbors.
+    name.ends_with("attn_mask").then_some("computed here from the sizes")
 }
 
 /// All that becomes of a file.
@@ -195,7 +199,7 @@ impl Network<'_> {
     /// What is part of the encoder, as its names begin, and neither known nor computed from sizes makes it another network. Counts of batches
     /// are of no part.
     pub fn refuse_strangers(&mut self, parts: &[&str]) {
-        let is_known = |own: &str| is_computed(own) || own.ends_with(BATCHES);
+        let is_known = |own: &str| computed(own).is_some() || own.ends_with(BATCHES);
         let is_part = |own: &str| parts.iter().any(|part| own.starts_with(part)) && !is_known(own);
         let strangers = self.site.names().filter(|(own, name)| is_part(own) && !self.plan.used.contains(*name));
         let wrong: Vec<String> = strangers.map(|(_, name)| format!("{name} is unknown")).collect();

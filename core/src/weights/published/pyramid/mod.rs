@@ -20,7 +20,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// [`Error::Data`](crate::error::Error::Data) if it is one that is not understood.
-pub(super) fn recognize(listing: &mut Listing) -> Result<Option<Found>> {
+pub(super) fn recognize(listing: &Listing) -> Result<Option<Found>> {
     if let Some(sites) = Sites::of(listing, swin::FIRST) {
         return swin::found(&sites, listing).map(Some);
     }
@@ -114,27 +114,12 @@ fn projection(network: &mut Network<'_>, ours: &str, theirs: &str, shape: [usize
     }
 }
 
-/// What is part of the encoder, as its names begin, and not known makes it another network.
-fn refuse_strangers(network: &mut Network<'_>, parts: &[&str]) {
-    let is_part = |own: &str| parts.iter().any(|part| own.starts_with(part)) && !is_computed(own);
-    let strangers = network.site.names().filter(|(own, name)| is_part(own) && !network.plan.used.contains(*name));
-    let wrong: Vec<String> = strangers.map(|(_, name)| format!("{name} is unknown")).collect();
-    network.plan.wrong.extend(wrong);
-}
-
-/// Which pairs of a window share a number, and which a shift has made neighbors: both follow from the sizes.
-fn is_computed(name: &str) -> bool {
-    name.ends_with("relative_position_index") || name.ends_with("attn_mask")
-}
-
 /// Why a tensor is not used.
 fn why_left(sites: &Sites, name: &str) -> &'static str {
     let own = sites.each().find_map(|(site, _)| name.strip_prefix(&site.prefix)).unwrap_or(name);
     let first = own.split('.').next().unwrap_or_default();
     let has_word = |is_meant: &dyn Fn(&str) -> bool| name.split('.').any(is_meant);
-    if is_computed(name) {
-        "computed here from the sizes"
-    } else if first == "head" || first == "fc" {
+    if first == "head" || first == "fc" {
         "a classifier"
     } else if first.starts_with("decoder") || has_word(&|word| word == "decoder") {
         "a decoder of another make than Maskroom's"

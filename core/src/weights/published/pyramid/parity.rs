@@ -1,42 +1,21 @@
 //! Parity with timm and transformers on the same files and images. `tests/golden/make_pyramid_files.py` makes the files and what is expected
 //! of them.
 
-use std::path::PathBuf;
-
 use burn::tensor::Device;
 
-use crate::inspect::encoder::{Images, Pool, features};
+use super::super::fixtures::{golden_folder, images, of_patches, open};
+use crate::inspect::encoder::{Pool, features};
 use crate::inspect::reconstruct::reconstruct;
 use crate::mask::{Grid, Mask};
 use crate::method::{Network, Task};
 use crate::npy;
-use crate::recipe::Recipe;
 use crate::weights::golden::{self, assert_close};
 use crate::weights::inspection::inspect;
 use crate::weights::model_file::{Weights, WeightsKind};
-use crate::weights::safetensors_file::{HostTensor, read};
-
-fn golden_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden")
-}
-
-fn open(file: &str) -> Weights {
-    Weights::open(&golden_folder().join("torch").join(file)).unwrap()
-}
+use crate::weights::safetensors_file::read;
 
 fn network(weights: &Weights) -> Network {
     weights.network(WeightsKind::Best, &Device::flex()).unwrap()
-}
-
-/// The two images, normalized as a recipe says.
-fn images(recipe: &Recipe) -> Images {
-    let pixels = (0..2).flat_map(|index| {
-        let path = golden_folder().join(format!("hugging_face/vit/image_{index}.png"));
-        image::open(path).unwrap().to_rgb8().into_raw()
-    });
-    let (mean, std) = recipe.data.normalization();
-    let values = pixels.enumerate().map(|(place, value)| (f32::from(value) / 255.0 - mean[place % 3]) / std[place % 3]).collect();
-    Images { values, batch: 2, height: 16, width: 16 }
 }
 
 /// Features of patches are those that are expected of `name`.
@@ -44,10 +23,7 @@ fn images(recipe: &Recipe) -> Images {
 fn check(weights: &Weights, name: &str) {
     let (network, expected) = (network(weights), golden::read("torch/expected_pyramids"));
     let want = &expected[&format!("{name}/features")];
-    let [batch, tokens, width] = want.shape[..] else { panic!("features have three axes") };
-    let prefix = network.encoder().num_prefix();
-    let rows = want.values.chunks_exact(tokens * width).flat_map(|image| image[prefix * width..].to_vec()).collect();
-    let want = HostTensor::new([batch, tokens - prefix, width], rows);
+    let want = of_patches(want, network.encoder().num_prefix());
     assert_close(name, &features(&network, &images(&weights.recipe), -1, Pool::Patches).unwrap(), &want, 1e-5);
 }
 

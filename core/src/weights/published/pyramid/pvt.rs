@@ -4,7 +4,7 @@ use super::super::listing::Listing;
 use super::super::plan::{Network, Plan};
 use super::super::site::{Site, Sites};
 use super::super::{Found, left_over, resolved, unknown};
-use super::{Bounds, MOST_STAGES, Sets, and_average, block, patches, projection, refuse_strangers, set, settings, shape, why_left};
+use super::{Bounds, MOST_STAGES, Sets, and_average, block, patches, projection, set, settings, shape, why_left};
 use crate::error::Result;
 use crate::weights::hugging_face::exact_ratio;
 use crate::weights::model_file::listed;
@@ -145,7 +145,7 @@ impl Sizes {
             network.copy("cls_token", &["cls_token"], &[1, 1, width]);
         }
         network.layer("norm", &["norm"], &[width]);
-        refuse_strangers(network, &PARTS);
+        network.refuse_strangers(&PARTS);
     }
 
     fn block(&self, network: &mut Network<'_>, ours: &str, theirs: &str, stage: usize) {

@@ -5,7 +5,7 @@ use super::super::plan::{Made, Network, Plan};
 use super::super::site::{Site, Sites};
 use super::super::{Found, left_over, resolved, unknown};
 use super::image::{self, Source};
-use super::{Bounds, MOST_STAGES, Sets, and_average, block, patches, projection, refuse_strangers, set, settings, shape, why_left};
+use super::{Bounds, MOST_STAGES, Sets, and_average, block, patches, projection, set, settings, shape, why_left};
 use crate::error::Result;
 use crate::weights::hugging_face::{exact_ratio, unshuffled};
 use crate::weights::model_file::listed;
@@ -126,7 +126,7 @@ impl Sizes {
             for stage in 0..self.depths.len() {
                 self.stage(&mut network, stage);
             }
-            refuse_strangers(&mut network, &PARTS);
+            network.refuse_strangers(&PARTS);
         }
         plan
     }

@@ -90,8 +90,8 @@ fn of_timm(shapes: Shapes) -> Shapes {
 
 pub(super) fn inspected(name: &str, shapes: Shapes, settings: &[(&str, f64)]) -> Result<Inspection> {
     let settings = settings.iter().map(|(key, number)| ((*key).to_owned(), Setting::Number(*number))).collect();
-    let mut listing = Listing::of_shapes(name, shapes, settings);
-    Ok(inspection(recognize(&mut listing)?, &listing))
+    let listing = Listing::of_shapes(name, shapes, settings);
+    Ok(inspection(recognize(&listing)?, &listing))
 }
 
 fn recognized(name: &str, shapes: Shapes, settings: &[(&str, f64)]) -> Inspection {

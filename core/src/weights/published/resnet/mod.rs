@@ -26,7 +26,7 @@ use crate::weights::model_file::listed;
 ///
 /// # Errors
 /// [`Error::Data`](crate::error::Error::Data) if it is one that is not understood.
-pub(super) fn recognize(listing: &mut Listing) -> Result<Option<Found>> {
+pub(super) fn recognize(listing: &Listing) -> Result<Option<Found>> {
     let Some((layout, sites)) = Layout::of(listing) else { return Ok(None) };
     let config = sizes::of(layout, &sites.raw, listing).map_err(|reason| unknown(listing, &reason))?;
     let mut plan = network::plan(&sites, layout, &config, listing);

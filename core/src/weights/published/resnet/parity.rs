@@ -1,10 +1,9 @@
 //! Parity with torchvision's blocks on the same files and images: maps that leave the last stage, and the heads' answers.
 //! `tests/golden/make_resnet_files.py` makes the files and what is expected of them.
 
-use std::path::PathBuf;
-
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::super::fixtures::{golden_folder, open};
 use crate::backbone::batch_norm::Statistics;
 use crate::inspect::encoder::{Images, Pool, features};
 use crate::method::Network;
@@ -17,14 +16,6 @@ use crate::weights::safetensors_file::HostTensor;
 /// Pixels along the side of an image in the fixture, and of the square that each becomes.
 const SIDE: usize = 16;
 const TIMES: usize = 3;
-
-fn golden_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden")
-}
-
-fn open(file: &str) -> Weights {
-    Weights::open(&golden_folder().join("torch").join(file)).unwrap()
-}
 
 fn expected(name: &str) -> HostTensor {
     golden::read("torch/expected_resnet").remove(name).unwrap_or_else(|| panic!("no {name}"))

@@ -88,8 +88,8 @@ fn all(parts: impl IntoIterator<Item = Shapes>) -> Shapes {
 }
 
 fn inspected(name: &str, shapes: Shapes, settings: BTreeMap<String, Setting>) -> Result<Inspection> {
-    let mut listing = Listing::of_shapes(name, shapes, settings);
-    Ok(inspection(recognize(&mut listing)?, &listing))
+    let listing = Listing::of_shapes(name, shapes, settings);
+    Ok(inspection(recognize(&listing)?, &listing))
 }
 
 #[track_caller]

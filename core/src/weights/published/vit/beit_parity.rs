@@ -1,7 +1,8 @@
 //! Parity with Hugging Face transformers and timm on the same weights under the names of the papers' own code: BEiT, SimMIM, data2vec,
 //! MaskFeat, I-JEPA and networks without a class token. `tests/golden/make_beit_files.py` makes the files and what is expected of them.
 
-use super::parity::{check_features, golden_folder, images, network, open};
+use super::super::fixtures::{golden_folder, images, open};
+use super::parity::{check_features, network};
 use crate::inspect::encoder::{Images, Pool, Query, attention, features};
 use crate::inspect::reconstruct::reconstruct;
 use crate::mask::{Grid, Mask};

@@ -49,7 +49,7 @@ fn why(found: &Inspection, part: &str) -> String {
 
 fn said(name: &str, shapes: Shapes, settings: &[(&str, Setting)]) -> Inspection {
     let settings = settings.iter().map(|(key, setting)| ((*key).to_owned(), setting.clone())).collect();
-    inspected(Listing::of_shapes(name, shapes, settings)).unwrap()
+    inspected(&Listing::of_shapes(name, shapes, settings)).unwrap()
 }
 
 #[test]
@@ -226,6 +226,6 @@ fn networks_of_other_kinds_are_refused_in_words() {
     refused(with(gap(), &[("attn_pool.latent", &[1, 1, 384])]), &["attn_pool.latent is unknown"]);
     refused(with(gap(), &[("pos_embed", &[1, 197, 384])]), &["197 places"]);
     let settings = BTreeMap::from([("args.num_heads".to_owned(), Setting::Number(8.0))]);
-    let found = inspected(Listing::of_shapes("jepa.pth", gap(), settings)).unwrap();
+    let found = inspected(&Listing::of_shapes("jepa.pth", gap(), settings)).unwrap();
     assert_eq!((found.recipe.method.as_str(), found.recipe.backbone.sizes.count("heads")), ("ijepa", 8));
 }

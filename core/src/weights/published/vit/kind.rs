@@ -40,7 +40,7 @@ impl Kind {
     ///
     /// # Errors
     /// If the table cannot be read.
-    pub fn of(sites: &Sites, sizes: &Sizes, predictor: Option<&Predictor>, listing: &mut Listing) -> Result<Self> {
+    pub fn of(sites: &Sites, sizes: &Sizes, predictor: Option<&Predictor>, listing: &Listing) -> Result<Self> {
         let (site, name) = (&sites.raw, listing.file_name());
         let has = |own: &str| site.name(own).is_some();
         let beside = |ending: &str| listing.shapes.keys().any(|name| name.ends_with(ending));

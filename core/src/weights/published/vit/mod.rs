@@ -34,7 +34,7 @@ const PATCHES: &str = "patch_embed.proj.weight";
 ///
 /// # Errors
 /// [`Error::Data`](crate::error::Error::Data) if it is one that is not understood.
-pub(super) fn recognize(listing: &mut Listing) -> Result<Option<Found>> {
+pub(super) fn recognize(listing: &Listing) -> Result<Option<Found>> {
     let Some(sites) = Sites::of(listing, PATCHES) else { return Ok(None) };
     let sizes = Sizes::of(&sites.raw, listing).map_err(|reason| unknown(listing, &reason))?;
     let mut plan = network::plan(&sites, &sizes, listing);

@@ -1,10 +1,9 @@
 //! Parity with a plain PyTorch transformer on the same files and images: features, attention, DINO's answers, MAE's prediction.
 //! `tests/golden/make_torch_fixtures.py` makes the files and what is expected of them.
 
-use std::path::PathBuf;
-
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::super::fixtures::{images, of_patches, open};
 use crate::backbone::patch_embed::patchify;
 use crate::inspect::encoder::{Images, Pool, attention, features};
 use crate::inspect::reconstruct::reconstruct;
@@ -15,32 +14,6 @@ use crate::weights::golden::{self, assert_close};
 use crate::weights::inspection::inspect;
 use crate::weights::model_file::{Weights, WeightsKind, to_host};
 use crate::weights::safetensors_file::{HostTensor, TensorMap};
-
-pub(super) fn golden_folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden")
-}
-
-pub(super) fn open(file: &str) -> Weights {
-    Weights::open(&golden_folder().join("torch").join(file)).unwrap()
-}
-
-/// The two images, normalized as a recipe says.
-pub(super) fn images(recipe: &Recipe) -> Images {
-    let pixels = (0..2).flat_map(|index| {
-        let path = golden_folder().join(format!("hugging_face/vit/image_{index}.png"));
-        image::open(path).unwrap().to_rgb8().into_raw()
-    });
-    let (mean, std) = recipe.data.normalization();
-    let values = pixels.enumerate().map(|(place, value)| (f32::from(value) / 255.0 - mean[place % 3]) / std[place % 3]).collect();
-    Images { values, batch: 2, height: 16, width: 16 }
-}
-
-/// A tensor without the rows of tokens before the patches.
-fn of_patches(tensor: &HostTensor, prefix: usize) -> HostTensor {
-    let [batch, tokens, width] = tensor.shape[..] else { panic!("features have three axes") };
-    let rows = tensor.values.chunks_exact(tokens * width).flat_map(|image| image[prefix * width..].to_vec()).collect();
-    HostTensor::new([batch, tokens - prefix, width], rows)
-}
 
 /// Features and attention of a file's network are those that are expected of `name`.
 fn check(network: &Network, recipe: &Recipe, name: &str) -> TensorMap {

@@ -43,16 +43,16 @@ pub(super) fn blocks(stem: &str, width: usize, depth: usize) -> Shapes {
 }
 
 pub(super) fn recognized(name: &str, shapes: Shapes) -> Inspection {
-    inspected(Listing::of_shapes(name, shapes, BTreeMap::new())).unwrap_or_else(|error| panic!("{name}: {error}"))
+    inspected(&Listing::of_shapes(name, shapes, BTreeMap::new())).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-pub(super) fn inspected(mut listing: Listing) -> Result<Inspection> {
-    Ok(inspection(recognize(&mut listing)?, &listing))
+pub(super) fn inspected(listing: &Listing) -> Result<Inspection> {
+    Ok(inspection(recognize(listing)?, listing))
 }
 
 #[track_caller]
 pub(super) fn refused(shapes: Shapes, words: &[&str]) {
-    let Err(error) = inspected(Listing::of_shapes("x.pth", shapes, BTreeMap::new())) else { panic!("{words:?} is not refused") };
+    let Err(error) = inspected(&Listing::of_shapes("x.pth", shapes, BTreeMap::new())) else { panic!("{words:?} is not refused") };
     let message = error.to_string();
     let missing: Vec<_> = words.iter().filter(|word| !message.contains(**word)).collect();
     assert!(missing.is_empty() && error.exit_status() == 3, "{missing:?} not in: {message}");
@@ -238,7 +238,7 @@ fn gates_of_dinov2_are_packed_with_what_they_let_through() {
 #[test]
 fn what_the_file_says_beats_what_is_usual() {
     let settings = BTreeMap::from([("args.num_heads".to_owned(), Setting::Number(8.0))]);
-    let found = inspected(Listing::of_shapes("dino.pth", vit("", [384, 2, 16, 197]), settings)).unwrap();
+    let found = inspected(&Listing::of_shapes("dino.pth", vit("", [384, 2, 16, 197]), settings)).unwrap();
     assert_eq!(sizes(&found), [384, 2, 8, 16, 224]);
     assert!(found.notes.is_empty());
     let guessed = recognized("dino.pth", vit("", [384, 2, 16, 197]));

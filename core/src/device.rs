@@ -1,9 +1,10 @@
 //! Which device trains: always named, never guessed behind the person's back.
 
+use std::path::Path;
 use std::str::FromStr;
 
-use burn::tensor::wgpu::wgpu::DeviceType;
-use burn::tensor::{Device, DeviceKind};
+use burn::tensor::wgpu::wgpu;
+use burn::tensor::{Device, DeviceKind, DeviceType};
 
 use crate::error::{Error, Result};
 
@@ -82,6 +83,7 @@ impl OpenDevice {
             DeviceChoice::Software => open_gpu(DeviceKind::Cpu, "asked for").map_err(|reason| {
                 Error::Failed(format!("no software GPU driver: {reason}; install one (Debian: mesa-vulkan-drivers), or use --device cpu"))
             }),
+            DeviceChoice::Auto if !has_gpu() => Ok(Self::cpu("no GPU: no driver, or only a software driver")),
             DeviceChoice::Auto => Ok(open_gpu(DeviceKind::DefaultDevice, "the fastest device found")
                 .unwrap_or_else(|reason| Self::cpu(&format!("no GPU: {reason}")))),
         }
@@ -93,13 +95,25 @@ impl OpenDevice {
     }
 }
 
+/// Whether any adapter is more than a software driver, which is not opened only to be turned down: it would stay in memory, 80 MiB of it.
+fn has_gpu() -> bool {
+    if cfg!(target_os = "linux") && !GPU_FILES.iter().any(|file| Path::new(file).exists()) {
+        return false;
+    }
+    let software = Device::wgpu(DeviceKind::Cpu);
+    std::panic::catch_unwind(|| Device::enumerate(DeviceType::Wgpu)).is_ok_and(|found| found.iter().any(|device| *device != software))
+}
+
+/// What Linux has of a GPU, if there is one that programs may use: of Mesa's drivers, NVIDIA's, AMD's compute driver, WSL, Mali and Adreno.
+const GPU_FILES: [&str; 6] = ["/dev/dri", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg", "/dev/mali0", "/dev/kgsl-3d0"];
+
 fn open_gpu(kind: DeviceKind, reason: &str) -> Result<OpenDevice, String> {
     let software_wanted = matches!(kind, DeviceKind::Cpu);
     // Short submissions keep the desktop responsive and stay clear of the driver's watchdog.
     let opened = std::panic::catch_unwind(move || Device::wgpu_options().device_kind(kind).tasks_max(16).init_with_setup());
     let (device, setup) = opened.map_err(|_| "the driver failed while opening".to_owned())?.map_err(|error| error.to_string())?;
     let info = setup.adapter.get_info();
-    if info.device_type == DeviceType::Cpu && !software_wanted {
+    if info.device_type == wgpu::DeviceType::Cpu && !software_wanted {
         return Err(format!("only a software driver ({})", info.name));
     }
     Ok(OpenDevice { device, name: info.name, reason: reason.into() })

@@ -16,6 +16,7 @@ use maskroom_core::train::trial;
 use serde_json::json;
 
 use super::context::Context;
+use super::pretrain::key_value;
 
 #[derive(Args)]
 pub struct ListArguments {
@@ -33,6 +34,9 @@ pub enum RecipeCommand {
     Show {
         /// The preset.
         name: String,
+        /// Change a setting, such as `backbone.preset=vit-nano`; may be given many times.
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+        sets: Vec<(String, String)>,
     },
     /// Every problem of a recipe file at once.
     Check {
@@ -122,8 +126,8 @@ fn flops(recipe: &Recipe) -> f64 {
 
 pub fn run(context: &Context, command: &RecipeCommand) -> Result<ExitCode> {
     match command {
-        RecipeCommand::Show { name } => {
-            let (recipe, open) = Recipe::unchecked_preset(name)?;
+        RecipeCommand::Show { name, sets } => {
+            let (recipe, open) = Recipe::unchecked_preset(name, sets)?;
             context.say(recipe.to_toml().trim_end());
             // What a method needs besides, such as BEiT's tokenizer, is for the person to say.
             open.iter().for_each(|problem| context.say(format!("# still to be said: {problem}")));

@@ -69,14 +69,17 @@ impl Recipe {
         Self::resolve(Base::Preset(name), &[])
     }
 
-    /// The preset of a method, and what is still to be said before it can be used: BEiT needs a tokenizer.
+    /// The preset of a method, changed by `key=value` settings, and what is still to be said before it can be used: BEiT needs a tokenizer.
     ///
     /// # Errors
-    /// [`Error::Recipe`] naming the nearest preset.
-    pub fn unchecked_preset(name: &str) -> Result<(Self, Vec<Problem>)> {
-        let draft = Draft::of(Base::Preset(name), &[]).map_err(Error::Recipe)?;
+    /// [`Error::Recipe`] naming the nearest preset, or with every problem that the settings make.
+    pub fn unchecked_preset(name: &str, sets: &[(String, String)]) -> Result<(Self, Vec<Problem>)> {
+        let draft_of = |sets| Draft::of(Base::Preset(name), sets).map_err(Error::Recipe);
+        let open = draft_of(&[])?.all_problems();
+        let draft = draft_of(sets)?;
         let problems = draft.all_problems();
-        if problems.iter().any(|problem| problem.key == "method") { Err(Error::Recipe(problems)) } else { Ok((draft.recipe, problems)) }
+        let is_open = |problem: &Problem| problem.key != "method" && open.iter().any(|other| other.key == problem.key);
+        if problems.iter().all(is_open) { Ok((draft.recipe, problems)) } else { Err(Error::Recipe(problems)) }
     }
 
     /// A preset or a recipe's text, changed by `key=value` settings. Explicit keys beat presets, in any order: the method's preset and

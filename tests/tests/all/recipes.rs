@@ -50,6 +50,14 @@ fn a_preset_has_a_hash_and_an_unknown_one_its_neighbor() {
 }
 
 #[test]
+fn a_preset_is_shown_with_settings_changed() {
+    let shown = maskroom("recipe show beit --set backbone.preset=vit-nano --set optim.batch=8").run();
+    let recipe: toml::Table = shown.stdout.parse().expect("TOML");
+    assert_eq!((recipe["backbone"]["width"].as_integer(), recipe["optim"]["batch"].as_integer()), (Some(96), Some(8)));
+    maskroom("recipe show mae --set backbone.wdth=8").refused(2, &["wdth", "width"]);
+}
+
+#[test]
 fn all_problems_of_a_recipe_are_named_at_once_each_with_its_cure() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("recipe.toml");

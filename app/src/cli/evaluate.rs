@@ -9,6 +9,7 @@ use maskroom_core::dataset::Dataset;
 use maskroom_core::evaluate::attention::attention_jaccard;
 use maskroom_core::evaluate::{JaccardOptions, Objects, Probe};
 use maskroom_core::method::Network;
+use maskroom_core::segment::MassChoice;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -54,9 +55,12 @@ pub struct JaccardArguments {
     data: PathBuf,
     #[command(flatten)]
     place: PlaceArguments,
-    /// The share of the attention's mass that masks keep.
-    #[arg(long, default_value_t = 0.6)]
-    mass: f64,
+    /// The share of the attention's mass that masks keep, or `best`: chosen together with the head, for random weights too.
+    #[arg(long, default_value = "0.6")]
+    mass: MassChoice,
+    /// Masks are what that leaves of the image: for heads that look at the background.
+    #[arg(long)]
+    inverted: bool,
     /// Look at the heads of every block instead of one block's; they are numbered on from block to block.
     #[arg(long)]
     all_layers: bool,
@@ -106,7 +110,7 @@ fn jaccard(context: &Context, arguments: &JaccardArguments) -> Result<ExitCode> 
     let looking = arguments.weights.open(context)?;
     let dataset = Dataset::open(&arguments.data)?;
     let mut options = if arguments.dino_snippet { JaccardOptions::dino_snippet() } else { JaccardOptions::default() };
-    options.mass = arguments.mass;
+    (options.mass, options.inverted) = (arguments.mass, arguments.inverted);
     if arguments.foreground {
         options.objects = Objects::Foreground;
     }
@@ -123,7 +127,8 @@ fn jaccard(context: &Context, arguments: &JaccardArguments) -> Result<ExitCode> 
     )?;
     let best = trained.jaccard_best_head.unwrap_or(f64::NAN);
     context.say(format!(
-        "oracle per object {:.3}, best single head {best:.3}, mean of heads {:.3}\nrandom weights {:.3}, random masks {:.3}, everything is object {:.3}, centered box {:.3}",
+        "masks of {} of the mass: oracle per object {:.3}, best single head {best:.3}, mean of heads {:.3}\nrandom weights {:.3}, random masks {:.3}, everything is object {:.3}, centered box {:.3}",
+        trained.mass,
         trained.jaccard_oracle,
         trained.jaccard_mean_head,
         random.jaccard_best_head.unwrap_or(f64::NAN),
@@ -134,6 +139,7 @@ fn jaccard(context: &Context, arguments: &JaccardArguments) -> Result<ExitCode> 
     let mut value = serde_json::to_value(&trained)?;
     value["jaccard_random_weights"] = json!(random.jaccard_best_head);
     value["jaccard_random_weights_oracle"] = json!(random.jaccard_oracle);
+    value["mass_random_weights"] = json!(random.mass);
     context.say(format!("protocol: {}", trained.protocol));
     Ok(context.result(&value))
 }

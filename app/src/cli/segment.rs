@@ -11,6 +11,7 @@ use maskroom_core::evaluate::JaccardOptions;
 use maskroom_core::evaluate::attention::attention_jaccard;
 use maskroom_core::export::{EXPORTERS, Exports, ImageMasks};
 use maskroom_core::inspect::look::Prepared;
+use maskroom_core::segment::MassChoice;
 use maskroom_core::segment::attention::{HeadChoice, MaskRule};
 use maskroom_core::segment::folder::{MaskSource, for_each_mask, for_each_object, image_masks, image_objects};
 use maskroom_core::segment::objects::Finder;
@@ -33,9 +34,12 @@ pub struct Arguments {
     /// How masks are made: from attention, or from which patches are like which.
     #[arg(long, value_enum, default_value_t = Method::Mass)]
     method: Method,
-    /// The share of the attention's mass that is kept.
-    #[arg(long, default_value_t = 0.6)]
-    mass: f64,
+    /// The share of the attention's mass that is kept, or `best` (with `--head best`): chosen together with the head.
+    #[arg(long, default_value = "0.6")]
+    mass: MassChoice,
+    /// The mask is what that leaves of the image: for heads that look at the background.
+    #[arg(long)]
+    inverted: bool,
     /// mean, a head's number, composite, or best (needs ground truth).
     #[arg(long, default_value = "mean")]
     head: HeadChoice,
@@ -74,9 +78,6 @@ enum Method {
 }
 
 pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
-    if !(arguments.mass > 0.0 && arguments.mass <= 1.0) {
-        bail!(Error::Usage(format!("a mass of {} is no share: use one above 0 and up to 1, such as 0.6", arguments.mass)));
-    }
     if let Some(unknown) = arguments.format.iter().find(|name| !EXPORTERS.iter().any(|entry| entry.name == name.as_str())) {
         let known = EXPORTERS.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ");
         bail!(Error::Usage(format!("there is no export format `{unknown}`: choose among {known}")));
@@ -96,16 +97,21 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     {
         tracing::warn!("{} lies inside the data: its masks will be images of the next call", arguments.out.display());
     }
-    let head = match arguments.head {
-        HeadChoice::Best if finder.is_none() => {
-            let options = JaccardOptions { mass: arguments.mass, ..JaccardOptions::default() };
+    let (head, mass) = match (arguments.head, arguments.mass) {
+        (HeadChoice::Best, mass) if finder.is_none() => {
+            let options = JaccardOptions { mass, inverted: arguments.inverted, ..JaccardOptions::default() };
             let figures = attention_jaccard(network, recipe, &dataset, &[place], options, context.seed.unwrap_or(0))?;
-            context.say(format!("head {} overlaps the ground truth best", figures.best_head.unwrap_or(0)));
-            HeadChoice::One(figures.best_head.unwrap_or(0))
+            let head = figures.best_head.unwrap_or(0);
+            context.say(format!("head {head} overlaps the ground truth best, with {} of its mass", figures.mass));
+            (HeadChoice::One(head), figures.mass)
         }
-        other => other,
+        (head, MassChoice::Share(mass)) => (head, mass),
+        (_, MassChoice::Best) => {
+            bail!(Error::Usage("the best mass is chosen together with a head: add --head best, or give a share".into()))
+        }
     };
-    let rule = MaskRule { mass: arguments.mass, min_area_px: arguments.min_area, largest_only: arguments.largest };
+    let (min_area_px, largest_only) = (arguments.min_area, arguments.largest);
+    let rule = MaskRule { mass, inverted: arguments.inverted, min_area_px, largest_only };
     let formats: Vec<&str> = arguments.format.iter().map(String::as_str).collect();
     let mut exports = Exports::begin(&formats, &arguments.out, std::slice::from_ref(&arguments.category))?;
     let mut progress = Progress::new("masking", dataset.items.len() as u64);

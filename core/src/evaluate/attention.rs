@@ -44,8 +44,9 @@ impl Where {
     }
 }
 
-/// Scores every head of every place on the images that have ground truth; `seed` splits them into the half that chooses and the half that
-/// scores. Heads are numbered on through the places: with H heads a block, head h of the second place is H + h.
+/// Scores every head of every place on the images that have ground truth; `seed` splits them into the half that chooses (the mass too, where
+/// that is to be chosen) and the half that scores. Heads are numbered on through the places: with H heads a block, head h of the second place
+/// is H + h.
 ///
 /// # Errors
 /// If no image has ground truth, or the device fails.
@@ -63,27 +64,32 @@ pub fn attention_jaccard(
         let cure = "give a VOC or COCO layout with masks, such as `maskroom data make-toy` writes";
         return Err(Error::data(&dataset.root, "no image has a ground-truth mask", cure));
     }
-    let rule = MaskRule { mass: options.mass, min_area_px: 0, largest_only: false };
-    let mut tally: Option<JaccardTally> = None;
+    let rule = MaskRule { mass: 1.0, inverted: options.inverted, min_area_px: 0, largest_only: false };
+    let rules: Vec<_> = options.mass.shares().into_iter().map(|mass| MaskRule { mass, ..rule }).collect();
+    let mut tallies: Vec<JaccardTally> = Vec::new();
     for_each_batch(dataset, &samples, recipe, Fit::Keep, |images, prepared| {
         let maps = places.iter().map(|place| place.maps(network, images)).collect::<Result<Vec<_>>>()?;
         for (index, image) in prepared.iter().enumerate() {
             let Some(truth) = dataset.truth(image.sample)? else { continue };
             let size = [truth.height, truth.width];
-            let heads = maps.iter().zip(places).flat_map(|(maps, place)| (0..maps.heads).map(move |head| (maps, place, head)));
-            let masks: Vec<Vec<bool>> = heads
-                .map(|(maps, place, head)| Ok(rule.mask(&maps.query(index, head, place.query)?, maps.grid, size)))
-                .collect::<Result<_>>()?;
-            let tally = match &mut tally {
-                Some(tally) => tally,
-                None => tally.insert(JaccardTally::new(masks.len(), options)?),
-            };
             // Labels beyond eight bits are objects too, but may not turn into the void label.
             let labels: Vec<u8> = truth.labels.iter().map(|&label| u8::try_from(label).unwrap_or(254)).collect();
             let labels = LabelMap { labels: &labels, height: truth.height, width: truth.width };
-            tally.add(&dataset.items[image.sample].name, labels, &masks)?;
+            for (position, rule) in rules.iter().enumerate() {
+                let heads = maps.iter().zip(places).flat_map(|(maps, place)| (0..maps.heads).map(move |head| (maps, place, head)));
+                let masks: Vec<Vec<bool>> = heads
+                    .map(|(maps, place, head)| Ok(rule.mask(&maps.query(index, head, place.query)?, maps.grid, size)))
+                    .collect::<Result<_>>()?;
+                if tallies.len() == position {
+                    tallies.push(JaccardTally::new(masks.len(), options, rule.mass)?);
+                }
+                tallies[position].add(&dataset.items[image.sample].name, labels, &masks)?;
+            }
         }
         Ok(())
     })?;
-    tally.ok_or_else(|| Error::data(&dataset.root, "no image with ground truth can be read", "see `maskroom data inspect`"))?.finish(seed)
+    if tallies.is_empty() {
+        return Err(Error::data(&dataset.root, "no image with ground truth can be read", "see `maskroom data inspect`"));
+    }
+    JaccardTally::finish_best(tallies, seed)
 }

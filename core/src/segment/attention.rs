@@ -67,6 +67,8 @@ pub fn map_of(maps: &AttentionMaps, image: usize, query: Query, choice: HeadChoi
 pub struct MaskRule {
     /// The share of the map's mass that is kept.
     pub mass: f64,
+    /// The mask is what is left of the image instead: where a head looks at the background, that is the objects.
+    pub inverted: bool,
     /// Components of fewer pixels are dropped.
     pub min_area_px: usize,
     /// Only the largest component is kept.
@@ -76,7 +78,8 @@ pub struct MaskRule {
 impl MaskRule {
     /// The mask of a map, at the source's size. Shapes: `map [N]` on `grid` to `[H, W]`.
     pub fn mask(&self, map: &[f32], grid: [usize; 2], size: [usize; 2]) -> Vec<bool> {
-        self.cleaned(upsample_mask(&mass_mask(map, self.mass), grid, size), size)
+        let kept: Vec<bool> = mass_mask(map, self.mass).into_iter().map(|kept| kept != self.inverted).collect();
+        self.cleaned(upsample_mask(&kept, grid, size), size)
     }
 
     /// The mask `[H, W]` with nothing but the components that are to be kept.
@@ -111,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_rule_keeps_the_mass_at_the_source_size() {
-        let rule = MaskRule { mass: 0.6, min_area_px: 0, largest_only: false };
+        let rule = MaskRule { mass: 0.6, inverted: false, min_area_px: 0, largest_only: false };
         let mask = rule.mask(&[0.7, 0.1, 0.1, 0.1], [2, 2], [4, 4]);
         assert_eq!(mask.iter().filter(|&&kept| kept).count(), 4);
         assert!(mask[0] && mask[1] && mask[4] && mask[5]);

@@ -9,5 +9,5 @@ pub mod objects;
 pub mod upsample;
 
 pub use components::{Components, Connectivity, connected_components, largest_component, remove_small};
-pub use mass::{DEFAULT_MASS, mass_mask, random_mask_iou};
+pub use mass::{DEFAULT_MASS, MassChoice, mass_mask, random_mask_iou};
 pub use upsample::{upsample_map, upsample_mask};

@@ -128,6 +128,13 @@ fn jaccard_follows_mass_layer_and_seed() {
     assert_ne!(figures("--layer 0")["jaccard_per_head"], figures("--layer 1")["jaccard_per_head"]);
     let (small, large) = (figures("--mass 0.2"), figures("--mass 0.9"));
     assert!(number(&small, "kept_area") < number(&large, "kept_area"));
+    // The mass may be chosen with the head: for the half that chooses, none is better, and what it is comes out as well.
+    let best = figures("--mass best");
+    let alone = figures(&format!("--mass {}", number(&best, "mass")));
+    assert_eq!((&best["best_head"], &best["jaccard_best_head"]), (&alone["best_head"], &alone["jaccard_best_head"]));
+    assert!(best["protocol"].as_str().is_some_and(|words| words.contains("chosen with the head")));
+    let (kept, left) = (number(&figures("--mass 0.9"), "kept_area"), number(&figures("--mass 0.9 --inverted"), "kept_area"));
+    assert!((kept + left - 1.0).abs() < 1e-6, "{kept} {left}");
     assert!(figures("--foreground")["objects"].as_f64() <= figures("")["objects"].as_f64());
     assert_eq!(figures("--rollout")["heads"], json!(1));
 }

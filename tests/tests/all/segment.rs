@@ -71,6 +71,20 @@ fn masks_hold_the_share_of_attention_at_source_size() {
 }
 
 #[test]
+fn a_mask_may_be_what_the_attention_leaves() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let images = several_sizes(&folder.path().join("images"));
+    let (kept, left) = (folder.path().join("kept"), folder.path().join("left"));
+    segment(&folder.path().join("images"), &kept).and("--mass 0.8").json();
+    segment(&folder.path().join("images"), &left).and("--mass 0.8 --inverted").json();
+    for (name, ..) in &images {
+        let [kept, left] = [&kept, &left].map(|out| mask_of(&out.join(format!("masks/{name}.png"))).0);
+        assert!(kept.iter().zip(&left).all(|(kept, left)| kept != left), "{name}");
+    }
+    segment(&folder.path().join("images"), &folder.path().join("none")).and("--mass best").refused(2, &["--head best"]);
+}
+
+#[test]
 fn coco_holds_the_same_masks_with_area_and_box() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let images = several_sizes(&folder.path().join("images"));

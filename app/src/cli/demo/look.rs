@@ -16,6 +16,7 @@ use maskroom_core::inspect::strips::{heat_map, to_picture};
 use maskroom_core::method::Network;
 use maskroom_core::recipe::Recipe;
 use maskroom_core::run::RunFolder;
+use maskroom_core::segment::MassChoice;
 use maskroom_core::segment::attention::{HeadChoice, MaskRule, map_of};
 use maskroom_core::weights::model_file::{Weights, WeightsKind};
 
@@ -47,7 +48,6 @@ pub struct Masks {
 }
 
 const CLS: Where = Where { layer: -1, query: Query::Cls, rollout: false };
-const RULE: MaskRule = MaskRule { mass: 0.6, min_area_px: 0, largest_only: false };
 
 impl Look {
     /// Looks at the weights of a finished run.
@@ -57,7 +57,7 @@ impl Look {
         let recipe = weights.recipe;
         let mut scenes = Dataset::open(data)?;
         scenes.keep_split(Split::Val);
-        let (options, seed) = (JaccardOptions::default(), recipe.seed);
+        let (options, seed) = (JaccardOptions { mass: MassChoice::Best, ..JaccardOptions::default() }, recipe.seed);
         // Of all blocks' heads, whichever method: a masked autoencoder's last block attends to what it draws, and objects show before it.
         let places = CLS.in_every_layer(&network);
         let trained = attention_jaccard(&network, &recipe, &scenes, &places, options, seed)?;
@@ -72,13 +72,14 @@ impl Look {
         let folder = out.join("masks");
         let mut exports = Exports::begin(&["png", "coco"], &folder, &["object".to_owned()])?;
         let all: Vec<usize> = (0..self.scenes.items.len()).collect();
+        let rule = MaskRule { mass: self.trained.mass, inverted: false, min_area_px: 0, largest_only: false };
         let mut pictures = Vec::new();
         for_each_batch(&self.scenes, &all, &self.recipe, Fit::Keep, |images, prepared| {
             let maps = self.place.maps(&self.network, images)?;
             for (index, image) in prepared.iter().enumerate() {
                 let map = map_of(&maps, index, self.place.query, HeadChoice::One(self.head))?;
                 let size = [image.source_height, image.source_width];
-                let mask = RULE.mask(&map, maps.grid, size);
+                let mask = rule.mask(&map, maps.grid, size);
                 if pictures.len() < SHOWN {
                     let scene = to_picture(&image.values, image.height, image.width, &self.recipe)?.enlarged(4);
                     let enlarge = |mask: &[bool]| enlarged(mask, size, 4);
@@ -115,10 +116,11 @@ impl Look {
         Section::Pictures {
             title: "Masks".into(),
             note: format!(
-                "The strongest patches of head {} in block {} that hold 60 % of its attention, outlined on held-out scenes. The same masks \
+                "The strongest patches of head {} in block {} that hold {:.0} % of its attention, outlined on held-out scenes. The same masks \
                  are exported to {} and read back {}.",
                 self.head,
                 self.place.layer,
+                self.trained.mass * 100.0,
                 masks.folder.display(),
                 if masks.exact { "without a difference" } else { "WITH DIFFERENCES" }
             ),
@@ -139,7 +141,7 @@ impl Look {
                     &format!("{name}, best single head"),
                     own,
                     true,
-                    "of all blocks, chosen on one half of the scenes, scored on the other",
+                    "of all blocks, chosen with the mass on one half of the scenes, scored on the other",
                 ),
                 bar(&format!("{name}, random weights"), untrained, false, "the same network before any training, the same choice"),
                 bar(&format!("{other_name}, best single head"), others, false, "the same choice"),
@@ -147,7 +149,7 @@ impl Look {
                 bar("Mean of heads", trained.jaccard_mean_head, false, &format!("a head of {name} taken at random")),
                 bar("Oracle", trained.jaccard_oracle, false, "the best head for each object, chosen with the truth: an upper bound"),
                 bar("Random masks", trained.jaccard_random_expectation, false, "expected of masks of the same share"),
-                bar("Centered box", trained.jaccard_center_box, false, "60 % of the image"),
+                bar("Centered box", trained.jaccard_center_box, false, &format!("{:.0} % of the image", trained.mass * 100.0)),
                 bar("Everything is object", trained.jaccard_all, false, ""),
             ],
         }

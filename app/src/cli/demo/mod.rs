@@ -93,6 +93,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         "jaccard_mean_head": dino.trained.jaccard_mean_head,
         "best_layer": dino.place.layer,
         "best_head": dino.head,
+        "best_mass": dino.trained.mass,
         "jaccard_mae": mae.trained.jaccard_best_head,
         "jaccard_mae_random_weights": jaccard_mae_random_weights,
         "steps": mae_summary.steps,

@@ -12,7 +12,8 @@ use maskroom_core::evaluate::JaccardOptions;
 use maskroom_core::evaluate::attention::attention_jaccard;
 use maskroom_core::export::Rle;
 use maskroom_core::inspect::look::Fit;
-use maskroom_core::segment::attention::HeadChoice;
+use maskroom_core::segment::MassChoice;
+use maskroom_core::segment::attention::{HeadChoice, MaskRule};
 use maskroom_core::segment::folder::{MaskSource, for_each_mask};
 use maskroom_core::weights::model_file::{Weights, WeightsKind};
 
@@ -77,7 +78,8 @@ fn make(mut order: Order, pile: &Mutex<Vec<Made>>, progress: &JobProgress) -> Re
     progress.set(0, total);
     let mut best = None;
     if order.source.head == HeadChoice::Best {
-        let options = JaccardOptions { mass: order.source.rule.mass, ..JaccardOptions::default() };
+        let MaskRule { mass, inverted, .. } = order.source.rule;
+        let options = JaccardOptions { mass: MassChoice::Share(mass), inverted, ..JaccardOptions::default() };
         let figures = attention_jaccard(&network, recipe, dataset, &[order.source.place], options, 0)?;
         let chosen = figures.best_head.zip(figures.jaccard_best_head);
         let (head, jaccard) = chosen.context("no head can be chosen: too few images have ground truth")?;

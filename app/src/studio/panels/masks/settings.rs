@@ -19,6 +19,7 @@ pub struct Settings {
     head: String,
     rollout: bool,
     mass: f64,
+    inverted: bool,
     min_area_px: usize,
     largest_only: bool,
     is_open: bool,
@@ -31,7 +32,7 @@ const WAYS: [&str; 2] = ["One layer", "Rollout"];
 impl Default for Settings {
     fn default() -> Self {
         let (layer, head) = (-1, "mean".to_owned());
-        Self { layer, head, rollout: false, mass: DEFAULT_MASS, min_area_px: 0, largest_only: false, is_open: true }
+        Self { layer, head, rollout: false, mass: DEFAULT_MASS, inverted: false, min_area_px: 0, largest_only: false, is_open: true }
     }
 }
 
@@ -39,7 +40,8 @@ impl Settings {
     /// The same in the library's words.
     pub fn source(&self) -> Result<MaskSource, String> {
         let head: HeadChoice = self.head.parse()?;
-        let rule = MaskRule { mass: self.mass, min_area_px: self.min_area_px, largest_only: self.largest_only };
+        let (mass, inverted) = (self.mass, self.inverted);
+        let rule = MaskRule { mass, inverted, min_area_px: self.min_area_px, largest_only: self.largest_only };
         Ok(MaskSource { place: Where { layer: self.layer, query: Query::Cls, rollout: self.rollout }, head, rule })
     }
 
@@ -110,6 +112,10 @@ impl Settings {
         if field.default_differs(differs).slider().number(ui, &mut self.mass, 0.05..=1.0, false).reset {
             self.mass = DEFAULT_MASS;
         }
+        let doc = "The mask is what that leaves of the image: for heads that look at the background";
+        if Field::new("Inverted").doc(doc).default_differs(self.inverted).flag(ui, &mut self.inverted).reset {
+            self.inverted = false;
+        }
         let mut area = self.min_area_px as f64;
         let field = Field::new("Smallest part").doc("Parts of fewer pixels are left out").unit("px").default_differs(self.min_area_px > 0);
         let told = field.number(ui, &mut area, 0.0..=1e6, true);
@@ -127,10 +133,7 @@ impl Settings {
     /// In short, for the heading.
     fn words(&self, depth: usize) -> String {
         let percent = (100.0 * self.mass).round();
-        if self.rollout {
-            format!("rollout, {percent} %")
-        } else {
-            format!("layer {}, head {}, {percent} %", self.layer_of(depth), self.head)
-        }
+        let kept = if self.inverted { format!("all but {percent} %") } else { format!("{percent} %") };
+        if self.rollout { format!("rollout, {kept}") } else { format!("layer {}, head {}, {kept}", self.layer_of(depth), self.head) }
     }
 }

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn who_points_at_a_title_is_told_what_is_shown() {
-        let mut harness = Harness::new_ui(|ui| drop(LineChart::new("chart", "k-NN").about("nearest of 1000").show(ui)));
+        let show = |ui: &mut egui::Ui| drop(LineChart::new("chart", "k-NN").about("nearest of 1000").show(ui));
+        let mut harness = Harness::builder().with_context_setup(crate::theme::install).build_ui(show);
         harness.run();
         assert_eq!(harness.query_all_by_label("nearest of 1000").count(), 1, "for those who do not point");
         harness.get_by_label("nearest of 1000").hover();

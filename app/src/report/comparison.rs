@@ -33,7 +33,7 @@ pub fn charts(rows: &[Row]) -> Vec<Chart> {
         chart("Training loss", "in the units of each row's target; mean over seeds, each seed faint", rows, &training, smoothed),
         chart("Held-out loss", "masked patches, fixed masks, in the units of each row's target", rows, &held_out, <[_]>::to_vec),
         chart("Held-out loss over the better of two guesses", "without units", rows, &of_guess, <[_]>::to_vec),
-        chart("k-NN top-1 of probes", "share of held-out images that find their class", rows, &top1, <[_]>::to_vec),
+        chart("k-NN top-1 of probes", "share of held-out images", rows, &top1, <[_]>::to_vec),
     ];
     charts.into_iter().filter(Chart::has_values).collect()
 }

@@ -38,6 +38,8 @@ pub enum Purpose {
     Pretext = 15,
     /// Along which directions a batch of answers is looked at.
     Slices = 16,
+    /// Which images a probe looks at during training.
+    Probe = 17,
 }
 
 /// A stream of pseudo-random numbers.

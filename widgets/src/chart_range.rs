@@ -15,6 +15,11 @@ pub(crate) fn whole_x_range(curves: &[Curve<'_>]) -> Option<[f64; 2]> {
     Some(if first < last { [first, last] } else { [first - 0.5, last + 0.5] })
 }
 
+/// The least range that has both in it.
+pub(crate) fn joined(range: [f64; 2], other: Option<[f64; 2]>) -> [f64; 2] {
+    other.map_or(range, |[low, high]| [range[0].min(low), range[1].max(high)])
+}
+
 /// What the curves have in a range of x, and the references, with some room around.
 pub(crate) fn y_range_in_view(curves: &[Curve<'_>], references: &[Reference<'_>], x_range: [f64; 2], is_log: bool) -> [f64; 2] {
     let extent = extent_in_view(curves.iter().flat_map(Curve::traces), x_range);
@@ -89,5 +94,6 @@ mod tests {
         assert_eq!(both(&a, &b), Some([4.5, 5.5]));
         b.push(9.0, 1.0);
         assert_eq!((both(&a, &b), whole_x_range(&[])), (Some([5.0, 9.0]), None));
+        assert_eq!((joined([5.0, 9.0], None), joined([5.0, 9.0], Some([1.0, 7.0]))), ([5.0, 9.0], [1.0, 9.0]));
     }
 }

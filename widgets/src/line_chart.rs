@@ -12,7 +12,7 @@ use crate::chart_axis::{Axes, text_from_value};
 use crate::chart_hover::{nearest_x, show_hover};
 use crate::chart_legend::Legend;
 use crate::chart_paint::{Pen, kept_mesh};
-use crate::chart_range::{count_not_positive, whole_x_range, y_range_in_view};
+use crate::chart_range::{count_not_positive, joined, whole_x_range, y_range_in_view};
 use crate::chart_signs::{mark_color, mark_shape, put};
 use crate::chart_view::{View, ViewIds};
 use crate::{Role, Tokens, Trace, theme};
@@ -93,12 +93,14 @@ pub struct ChartResponse {
 pub struct LineChart<'a> {
     id_salt: IdSalt,
     title: &'a str,
+    about: &'a str,
     x_label: &'a str,
     y_label: &'a str,
     log_y: bool,
     height: f32,
     link_group: Option<Id>,
     linked_x: Option<f64>,
+    least_x: Option<[f64; 2]>,
     curves: &'a [Curve<'a>],
     references: &'a [Reference<'a>],
     empty_text: &'a str,
@@ -110,16 +112,24 @@ impl<'a> LineChart<'a> {
         Self {
             id_salt: IdSalt::new(id_salt),
             title,
+            about: "",
             x_label: "step",
             y_label: "",
             log_y: false,
             height: 240.0,
             link_group: None,
             linked_x: None,
+            least_x: None,
             curves: &[],
             references: &[],
             empty_text: "No steps logged yet",
         }
+    }
+
+    /// What its figures are, in words: a sign beside the title shows it to whoever points there.
+    pub fn about(mut self, about: &'a str) -> Self {
+        self.about = about;
+        self
     }
 
     /// What the x-axis counts, such as `step`.
@@ -158,6 +168,12 @@ impl<'a> LineChart<'a> {
         self
     }
 
+    /// The range of x that it shows at least, so that a curve that begins late stands below the others' same steps.
+    pub fn at_least_x(mut self, range: Option<[f64; 2]>) -> Self {
+        self.least_x = range;
+        self
+    }
+
     /// The curves; the first is drawn on top.
     pub fn curves(mut self, curves: &'a [Curve<'a>]) -> Self {
         self.curves = curves;
@@ -184,8 +200,8 @@ impl<'a> LineChart<'a> {
         let before = view.clone();
         let (_, whole) = ui.allocate_space(vec2(ui.available_width(), self.height));
         let max_legend_rows = ((self.height / 4.0 / 24.0) as usize).max(1);
-        let legend = Legend::new(ui, self.title, self.curves, &view, whole.width(), max_legend_rows);
-        legend.show(ui, id, whole.min, self.curves, &mut view);
+        let legend = Legend::new(ui, self.title, !self.about.is_empty(), self.curves, &view, whole.width(), max_legend_rows);
+        legend.show(ui, id, whole.min, self.about, self.curves, &mut view);
         let plot = Rect::from_min_max(
             whole.min + vec2(GUTTER_PX, legend.height + STRIP_PX),
             (whole.max - vec2(0.0, STRIP_PX)).max(whole.min + vec2(GUTTER_PX + 1.0, legend.height + STRIP_PX + 1.0)),
@@ -195,7 +211,7 @@ impl<'a> LineChart<'a> {
         let response = ui.interact(plot, id, Sense::click_and_drag());
         let shown: Vec<Curve<'_>> = self.curves.iter().copied().filter(|curve| !view.is_hidden(curve.name)).collect();
         response.widget_info(|| WidgetInfo::labeled(AccessRole::Figure, ui.is_enabled(), self.description(&shown)));
-        let hovered_x = match whole_x_range(&shown) {
+        let hovered_x = match whole_x_range(&shown).map(|range| joined(range, self.least_x)) {
             Some(all_x) if ui.is_rect_visible(whole) => self.show_plot(ui, &response, &mut view, &shown, all_x),
             Some(_) => None,
             None => {

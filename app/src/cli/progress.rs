@@ -42,8 +42,9 @@ impl Progress {
     pub fn tick(&mut self, tick: &Tick) {
         self.bar.set_length(tick.steps);
         let eta = HumanDuration(Duration::try_from_secs_f64(tick.eta_secs).unwrap_or_default());
+        let probed = tick.probe_top1.map_or_else(String::new, |top1| format!("  k-NN {:.1} %", 100.0 * top1));
         let message = format!(
-            "epoch {:.1}  loss {:.4}  {:.0} im/s  waits {:.0} %  {eta:#} left",
+            "epoch {:.1}  loss {:.4}{probed}  {:.0} im/s  waits {:.0} %  {eta:#} left",
             tick.epoch,
             tick.loss,
             tick.images_per_second,

@@ -88,8 +88,9 @@ pub fn finish(context: &Context, run: &RunFolder, summary: &Summary) -> Result<E
         Ending::Stopped => "stopped, checkpoint written",
         Ending::Interrupted => "interrupted, checkpoint written",
     };
+    let probed = summary.probe_top1.map_or_else(String::new, |top1| format!(", k-NN {:.1} %", 100.0 * top1));
     context.say(format!(
-        "{words} at step {}: loss {:.4} (first ten steps {:.4}), {:.1} images/s\nrun    {}",
+        "{words} at step {}: loss {:.4} (first ten steps {:.4}){probed}, {:.1} images/s\nrun    {}",
         summary.steps,
         summary.last_loss,
         summary.first_loss,
@@ -105,6 +106,7 @@ pub fn finish(context: &Context, run: &RunFolder, summary: &Summary) -> Result<E
         "first_loss": summary.first_loss,
         "last_loss": summary.last_loss,
         "images_per_second": summary.images_per_second,
+        "probe_top1": summary.probe_top1,
         "resumed_from": summary.resumed_from,
         "report": report.ok(),
     }));

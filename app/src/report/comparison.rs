@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use maskroom_core::run::Event;
+use maskroom_core::run::{Event, Probe};
 
 use super::chart::{Chart, Line, Look};
 use super::curves::smoothed;
@@ -15,8 +15,8 @@ pub struct Row {
     pub runs: Vec<Vec<Event>>,
 }
 
-/// Training loss and held-out loss of every row, the latter also over what guessing reaches, which has no units; a chart without values is
-/// left out.
+/// Training loss and held-out loss of every row, the latter also over what guessing reaches, which has no units, and how well classes are
+/// told apart; a chart without values is left out.
 pub fn charts(rows: &[Row]) -> Vec<Chart> {
     let training = |event: &Event| if let Event::Step(step) = event { Some([step.step as f64, step.loss]) } else { None };
     let held_out = |event: &Event| if let Event::Validation(found) = event { Some([found.step as f64, found.loss]) } else { None };
@@ -25,10 +25,15 @@ pub fn charts(rows: &[Row]) -> Vec<Chart> {
             .filter(|[_, share]| share.is_finite()),
         _ => None,
     };
+    let top1 = |event: &Event| match event {
+        Event::Probe(probe) if probe.protocol == Probe::KNN => Some([probe.step as f64, probe.figure("top1")?]),
+        _ => None,
+    };
     let charts = [
         chart("Training loss", "in the units of each row's target; mean over seeds, each seed faint", rows, &training, smoothed),
         chart("Held-out loss", "masked patches, fixed masks, in the units of each row's target", rows, &held_out, <[_]>::to_vec),
         chart("Held-out loss over the better of two guesses", "without units", rows, &of_guess, <[_]>::to_vec),
+        chart("k-NN top-1 of probes", "share of held-out images", rows, &top1, <[_]>::to_vec),
     ];
     charts.into_iter().filter(Chart::has_values).collect()
 }

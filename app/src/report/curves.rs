@@ -1,15 +1,15 @@
-//! From a run's events to its charts: the loss beside what guessing reaches, then everything else as small multiples.
+//! From a run's events to its charts: the loss and how well classes are told apart, beside what guessing reaches, then everything else as small multiples.
 
 use std::collections::BTreeMap;
 
-use maskroom_core::run::{Event, Step, Validation};
+use maskroom_core::run::{Event, Probe, Step, Validation};
 
 use super::chart::{Chart, Line, Look, Rule, Size};
 
 /// The probe that says, before the first step, what guessing reaches.
 const BASELINES: &str = "baselines";
 
-/// The charts of a run: loss (with the held-out loss and both baselines, on an axis of their own where their units differ), learning
+/// The charts of a run: loss (with the held-out loss and both baselines, on an axis of their own where their units differ), k-NN, learning
 /// rate, gradient norm, throughput, the method's extras, and probes. What never had a value is left out.
 pub fn curves_from_events(events: &[Event]) -> Vec<Chart> {
     let steps: Vec<&Step> = events.iter().filter_map(|event| if let Event::Step(step) = event { Some(step) } else { None }).collect();
@@ -33,6 +33,8 @@ pub fn curves_from_events(events: &[Event]) -> Vec<Chart> {
         charts.push(chart);
     }
 
+    charts.extend(class_probes(events));
+
     for (title, unit, value) in [
         ("Learning rate", "", (|step| step.lr) as fn(&Step) -> f64),
         ("Gradient norm", "before clipping", |step| step.grad_norm),
@@ -50,7 +52,7 @@ pub fn curves_from_events(events: &[Event]) -> Vec<Chart> {
     let mut probes: BTreeMap<String, Vec<[f64; 2]>> = BTreeMap::new();
     for event in events {
         if let Event::Probe(probe) = event
-            && probe.protocol != BASELINES
+            && ![BASELINES, Probe::KNN].contains(&probe.protocol.as_str())
         {
             for (name, value) in &probe.figures {
                 probes.entry(format!("{} {}", probe.protocol, name.replace('_', " "))).or_default().push([probe.step as f64, *value]);
@@ -83,6 +85,26 @@ fn add_held_out(chart: &mut Chart, held_out: &[&Validation], events: &[Event]) {
     ] {
         chart.rules.extend(value.map(|value| Rule { label: label.to_owned(), value }));
     }
+}
+
+/// How many held-out images find their class among their neighbors, beside always answering the commonest.
+fn class_probes(events: &[Event]) -> Option<Chart> {
+    let latest = last_class_probe(events)?;
+    let probes = events.iter().filter_map(class_probe);
+    let points = probes.map(|probe| [probe.step as f64, probe.figure("top1").unwrap_or(f64::NAN)]).collect();
+    let asked = latest.figure("asked").map_or_else(|| "held-out".to_owned(), |count| format!("{count:.0}"));
+    let mut chart = small(&format!("k-NN top-1 of a probe of {asked} images"), "", points, Look::Dots);
+    chart.rules.extend(latest.figure("chance").map(|value| Rule { label: "chance".to_owned(), value }));
+    Some(chart)
+}
+
+fn class_probe(event: &Event) -> Option<&Probe> {
+    if let Event::Probe(probe) = event { Some(probe).filter(|probe| probe.protocol == Probe::KNN) } else { None }
+}
+
+/// The latest k-NN probe of a run.
+pub(super) fn last_class_probe(events: &[Event]) -> Option<&Probe> {
+    events.iter().rev().find_map(class_probe)
 }
 
 fn small(title: &str, unit: &str, points: Vec<[f64; 2]>, look: Look) -> Chart {
@@ -138,10 +160,23 @@ mod tests {
     fn baselines_known_before_the_first_step_are_levels_not_curves() {
         let mut events = events(true);
         let figures = [("patch_mean", 0.9), ("nearest", 0.4), ("trivial", 0.98)].map(|(name, value)| (name.to_owned(), value));
-        events.insert(0, Event::Probe(maskroom_core::run::Probe { step: 0, protocol: BASELINES.to_owned(), figures: figures.into() }));
+        events.insert(0, Event::Probe(Probe { step: 0, protocol: BASELINES.to_owned(), figures: figures.into(), ..Probe::default() }));
         let charts = curves_from_events(&events);
         assert_eq!(charts.len(), 4);
         assert_eq!(charts[0].rules.iter().map(|rule| rule.value).collect::<Vec<_>>(), [0.3, 0.4, 0.98], "validation knows better");
+    }
+
+    #[test]
+    fn probes_of_classes_are_one_curve_over_chance() {
+        let mut events = events(true);
+        for (step, top1) in [(10, 0.3), (20, 0.45)] {
+            let figures = [("top1", top1), ("chance", 0.125), ("bank", 1000.0), ("asked", 500.0), ("k", 20.0)];
+            let figures = figures.map(|(name, value)| (name.to_owned(), value)).into();
+            events.push(Event::Probe(Probe { step, protocol: Probe::KNN.to_owned(), figures, ..Probe::default() }));
+        }
+        let charts = curves_from_events(&events);
+        assert_eq!((charts.len(), charts[1].title.as_str()), (5, "k-NN top-1 of a probe of 500 images"));
+        assert_eq!((charts[1].lines[0].points.as_slice(), charts[1].rules[0].value), ([[10.0, 0.3], [20.0, 0.45]].as_slice(), 0.125));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use maskroom_core::run::{Event, RunFolder, Started, Validation, read_all};
 use maskroom_core::weights::safetensors_file::{self, HostTensor, TensorMap};
 use maskroom_widgets::tokens::Tokens;
 
+use super::curves::last_class_probe;
 use super::{Picture, Report, Section, Verdict, curves_from_events, duration, figure, stack_svg};
 use crate::guesses::Guesses;
 
@@ -56,7 +57,7 @@ pub fn of_run(run: &RunFolder) -> Result<Report> {
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
     let charts = curves_from_events(&events);
     write_atomic(&folder.join("curves.svg"), stack_svg(&charts, Tokens::light()).as_bytes())?;
-    let mut sections = vec![Section::Curves { title: "Curves".into(), note: String::new(), charts }];
+    let mut sections = vec![Section::Curves { title: "Curves".into(), note: probe_note(&events), charts }];
     if let Some((step, path)) = run.previews().pop() {
         sections.extend(preview(&recipe, &path, step, &folder).with_context(|| format!("cannot show {}", path.display()))?);
     }
@@ -94,6 +95,12 @@ fn verdict(events: &[Event], recipe: &Recipe) -> Verdict {
         Some(found) => Verdict::from_baselines(found.loss, found.baseline_patch_mean, found.baseline_nearest),
         None => Verdict { good: false, text: "Not judged yet: the run has not reached its first validation.".into() },
     }
+}
+
+/// How classes are told apart, where a curve shows how well.
+fn probe_note(events: &[Event]) -> String {
+    let note = last_class_probe(events).map_or("", |probe| &probe.note);
+    if note.is_empty() { String::new() } else { format!("k-NN top-1: {note}.") }
 }
 
 fn in_words(recipe: &Recipe) -> String {

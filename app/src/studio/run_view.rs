@@ -203,6 +203,11 @@ impl RunView {
         self.latest.get(column).copied()
     }
 
+    /// The k-NN probes, in order: how well features told classes apart.
+    pub fn class_probes(&self) -> impl DoubleEndedIterator<Item = &Probe> {
+        self.probes.iter().filter(|probe| probe.protocol == Probe::KNN)
+    }
+
     /// Seconds to go at the pace of the last ten entries.
     pub fn eta_secs(&self) -> Option<f64> {
         let (first, last) = (self.recent.front()?, self.recent.back()?);

@@ -121,12 +121,22 @@ impl Inbox {
         commands
     }
 
+    /// Whether `stop` is among the commands that the next look will bring, for work that is worth breaking off. Reads them, but does not mark
+    /// them as read.
+    pub fn holds_stop(&self) -> bool {
+        let is_stop =
+            |line: std::io::Result<Vec<u8>>| line.is_ok_and(|line| parse(&line).is_ok_and(|command| command.action == Action::Stop));
+        length(&self.commands) > self.read_bytes && self.unread().is_some_and(|reader| reader.split(b'\n').any(is_stop))
+    }
+
+    fn unread(&self) -> Option<BufReader<File>> {
+        let mut file = File::open(&self.commands).ok()?;
+        file.seek(SeekFrom::Start(self.read_bytes)).ok()?;
+        Some(BufReader::new(file))
+    }
+
     fn read_new(&mut self) -> Vec<Command> {
-        let Ok(mut file) = File::open(&self.commands) else { return Vec::new() };
-        if file.seek(SeekFrom::Start(self.read_bytes)).is_err() {
-            return Vec::new();
-        }
-        let mut reader = BufReader::new(file);
+        let Some(mut reader) = self.unread() else { return Vec::new() };
         let (mut commands, mut line) = (Vec::new(), Vec::new());
         while reader.read_until(b'\n', &mut line).is_ok() && !line.is_empty() {
             let parsed = parse(&line);
@@ -187,9 +197,12 @@ mod tests {
         let mut inbox = Inbox::open(&run).unwrap();
         assert!(inbox.poll().is_empty());
         let first = append_command(&run, Action::Pause).unwrap();
+        assert!(!inbox.holds_stop());
         let second = append_command(&run, Action::Stop).unwrap();
         assert_ne!(first, second);
+        assert!(inbox.holds_stop());
         let heard = inbox.poll();
+        assert!(!inbox.holds_stop(), "it is heard");
         assert_eq!((heard[0].id.as_str(), heard[1].id.as_str()), (first.as_str(), second.as_str()));
         assert!(inbox.poll().is_empty());
         assert!(Inbox::open(&run).unwrap().poll().is_empty(), "the old `stop` would end the resumed run");

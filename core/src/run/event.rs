@@ -164,6 +164,19 @@ pub struct Probe {
     /// Its figures by name.
     #[serde(deserialize_with = "figures")]
     pub figures: Figures,
+    /// How it was done, in words; may be empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+impl Probe {
+    /// The protocol of nearest neighbors: `top1` and `chance`, shares of the `asked` images, each of which has its `k` nearest among `bank`.
+    pub const KNN: &str = "knn";
+
+    /// A figure that is a number.
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        self.figures.get(name).copied().filter(|value| value.is_finite())
+    }
 }
 
 /// The last line of a run that ended on its own terms.
@@ -270,7 +283,7 @@ mod tests {
             Event::Step(Step { step: 1, loss: 0.5, metrics: [("entropy".to_owned(), 2.0)].into(), ..Step::default() }),
             Event::Validation(Validation { loss: 0.1, baseline_patch_mean: 0.2, baseline_nearest: 0.3, ..Validation::default() }),
             Event::Preview { step: 1, path: "previews/00000001.safetensors".into() },
-            Event::Probe(Probe { step: 1, protocol: "knn".into(), figures: [("top1".to_owned(), 0.25)].into() }),
+            Event::Probe(Probe { step: 1, protocol: "knn".into(), figures: [("top1".to_owned(), 0.25)].into(), note: "of 9".into() }),
             Event::Checkpoint { step: 1, path: "checkpoints/00000001".into() },
             Event::Warning { message: "the disk is \"nearly\"\nfull".into() },
             Event::Stopped(Stopped { reason: Reason::Failed, error: Some("no memory".into()), ..Stopped::default() }),

@@ -26,10 +26,12 @@ pub struct TrainingData {
     pub source: Arc<dyn ImageSource>,
     /// Indices that train, ascending.
     pub train: Vec<usize>,
-    /// Indices that are validated on, ascending; they are held out unless there are too few images to hold any out.
+    /// Indices that never train, ascending; none where there are too few images to hold any out.
+    pub held_out: Vec<usize>,
+    /// Indices that are validated on, ascending: of those held out if there are any, else of those that train.
     pub validation: Vec<usize>,
-    /// True if `validation` is never trained on.
-    pub held_out: bool,
+    /// The class of every image that has one, by index; empty where nobody has looked.
+    pub classes: Vec<Option<u32>>,
 }
 
 impl TrainingData {
@@ -43,31 +45,29 @@ impl TrainingData {
             dataset.exclude(&repetitions(&dataset));
         }
         let splits: Vec<Option<Split>> = dataset.items.iter().map(|item| item.split).collect();
-        Ok(Self::split(Arc::new(dataset), &splits, recipe))
+        let classes = dataset.items.iter().map(|item| item.class.and_then(|class| u32::try_from(class).ok())).collect();
+        Ok(Self { classes, ..Self::split(Arc::new(dataset), &splits, recipe) })
     }
 
     /// Splits any source of images.
     pub fn split(source: Arc<dyn ImageSource>, splits: &[Option<Split>], recipe: &Recipe) -> Self {
         let of = |wanted: &[Option<Split>]| (0..splits.len()).filter(|&index| wanted.contains(&splits[index])).collect::<Vec<_>>();
-        let (mut train, mut validation) = (of(&[None, Some(Split::Train)]), of(&[Some(Split::Val)]));
+        let (mut train, mut held_out) = (of(&[None, Some(Split::Train)]), of(&[Some(Split::Val)]));
         if train.is_empty() {
             train = (0..splits.len()).collect();
-            validation.clear();
+            held_out.clear();
         }
-        if validation.is_empty() {
+        if held_out.is_empty() {
             let count = (train.len() as f64 * recipe.data.held_out).floor() as usize;
             let order = Stream::new(recipe.seed, 0, 0, Purpose::Split).permutation(train.len());
-            validation = order[..count].iter().map(|&place| train[place]).collect();
+            held_out = order[..count].iter().map(|&place| train[place]).collect();
             train = order[count..].iter().map(|&place| train[place]).collect();
             train.sort_unstable();
+            held_out.sort_unstable();
         }
-        let held_out = !validation.is_empty();
-        if !held_out {
-            validation.clone_from(&train);
-        }
-        validation.sort_unstable();
-        validation.truncate(VALIDATION_IMAGES);
-        Self { source, train, validation, held_out }
+        let watched = if held_out.is_empty() { &train } else { &held_out };
+        let validation = watched[..watched.len().min(VALIDATION_IMAGES)].to_vec();
+        Self { source, train, held_out, validation, classes: Vec::new() }
     }
 
     /// Starts the loader at a micro-batch counted from the start of the run.
@@ -149,7 +149,7 @@ mod tests {
         let root = folder.path().join("toy");
         make_toy(&root, 20, (32, 32), 0, &mut |_| {}).unwrap();
         let own = TrainingData::open(&root, &recipe(&[])).unwrap();
-        assert_eq!((own.train.len(), own.validation.len(), own.held_out), (16, 4, true), "the layout's own val split");
+        assert_eq!((own.train.len(), own.validation.len(), own.held_out.len()), (16, 4, 4), "the layout's own val split");
 
         let plain = folder.path().join("plain");
         std::fs::rename(root.join("JPEGImages"), &plain).unwrap();
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!((shared.train.len(), shared.validation.len()), (15, 5));
         assert!(shared.validation.iter().all(|sample| !shared.train.contains(sample)));
         let none = TrainingData::open(&plain, &recipe(&[("data.held_out", "0.0")])).unwrap();
-        assert!(!none.held_out && none.train.len() == 20 && none.validation.len() == 20);
+        assert!(none.held_out.is_empty() && none.train.len() == 20 && none.validation.len() == 20);
 
         std::fs::copy(plain.join("toy_000000.png"), plain.join("again.png")).unwrap();
         let sets = [("data.exclude_duplicates", "true"), ("data.exclude", "[\"toy_000001.png\"]"), ("data.held_out", "0.0")];

@@ -3,6 +3,7 @@
 pub mod baseline;
 pub mod bench;
 pub mod checkpoint;
+pub mod class_probe;
 pub mod collapse;
 pub mod control;
 pub mod data;

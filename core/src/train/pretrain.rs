@@ -1,6 +1,6 @@
 //! The loop: set the rate, take a batch, forward, backward, step, report. Everything else has a name elsewhere.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::control::{Ending, obey};
@@ -56,6 +56,10 @@ pub fn pretrain(engine: &mut Engine, inbox: &mut Inbox, reporter: &mut Reporter<
         }
         if due.checkpoint || best {
             watch.checkpoint(engine, reporter)?;
+        }
+        // After the checkpoint: it may take a while, and nothing that was learned is to be lost meanwhile.
+        if due.validate {
+            watch.probe(engine, reporter, &|| !interrupted.load(Ordering::Relaxed) && !inbox.holds_stop())?;
         }
     }
     Ok(Ending::Finished)

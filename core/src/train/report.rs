@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
-use crate::run::{Event, EventWriter, Figures, RunFolder, Step};
+use crate::run::{Event, EventWriter, Figures, Probe, RunFolder, Step};
 use crate::weights::model_file::to_host;
 
 /// One line for a progress bar.
@@ -25,6 +25,8 @@ pub struct Tick {
     pub images_per_second: f64,
     /// Share of the time spent waiting for the loader.
     pub data_wait_ratio: f64,
+    /// What the latest k-NN probe of this session found, `top1`.
+    pub probe_top1: Option<f64>,
     /// Seconds to go at this speed.
     pub eta_secs: f64,
 }
@@ -64,6 +66,7 @@ pub struct Reporter<'a> {
     trained: Duration,
     images: u64,
     session: Duration,
+    probe_top1: Option<f64>,
 }
 
 /// Sums since the last `step` event.
@@ -93,7 +96,17 @@ impl<'a> Reporter<'a> {
         let seconds = history.iter().rev().find_map(|event| if let Event::Step(step) = event { Some(step.seconds) } else { None });
         let trained = Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default();
         let events = EventWriter::open(&path)?;
-        Ok(Self { events, on_tick, steps, pending: Vec::new(), window: Window::new(), trained, images: 0, session: Duration::ZERO })
+        Ok(Self {
+            events,
+            on_tick,
+            steps,
+            pending: Vec::new(),
+            window: Window::new(),
+            trained,
+            images: 0,
+            session: Duration::ZERO,
+            probe_top1: None,
+        })
     }
 
     /// Writes an event as it is.
@@ -103,6 +116,14 @@ impl<'a> Reporter<'a> {
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Validation(found) => tracing::info!("step {}: loss {:.5} on fixed masks", found.step, found.loss),
+            Event::Probe(probe) if probe.protocol == Probe::KNN => {
+                self.probe_top1 = probe.figure("top1");
+                let [top1, chance] = ["top1", "chance"].map(|name| 100.0 * probe.figure(name).unwrap_or(f64::NAN));
+                tracing::info!(
+                    "step {}: k-NN finds the class of {top1:.1} % of held-out images, the commonest has {chance:.1} %",
+                    probe.step
+                );
+            }
             Event::Checkpoint { step, path } => tracing::info!("step {step}: checkpoint in {}", path.display()),
             Event::Started(started) => tracing::info!("started on {}: {} steps, {} images", started.device, started.steps, started.images),
             Event::Resumed { step, device, .. } => tracing::info!("resumed from step {step} on {device}"),
@@ -214,6 +235,7 @@ impl<'a> Reporter<'a> {
             loss: self.window.losses.last().copied().unwrap_or(f64::NAN),
             images_per_second: self.window.images as f64 / seconds,
             data_wait_ratio: self.window.waited.as_secs_f64() / seconds,
+            probe_top1: self.probe_top1,
             eta_secs: per_step * self.steps.saturating_sub(step) as f64,
         }
     }

@@ -15,7 +15,7 @@ use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::recipe::Recipe;
-use crate::run::{Action, Event, Inbox, Reason, RunFolder, RunInfo, Started, Stopped, now_secs};
+use crate::run::{Action, Event, Inbox, Probe, Reason, RunFolder, RunInfo, Started, Stopped, now_secs};
 
 /// How to run.
 pub struct Options<'a> {
@@ -44,6 +44,8 @@ pub struct Summary {
     pub last_loss: f64,
     /// Throughput of this session.
     pub images_per_second: f64,
+    /// What the run's latest k-NN probe found, `top1`; `None` where there are no classes.
+    pub probe_top1: Option<f64>,
     /// The step it went on from.
     pub resumed_from: Option<u64>,
     /// How it ended.
@@ -105,6 +107,7 @@ fn live(run: &RunFolder, options: &mut Options<'_>) -> Result<Summary> {
         first_loss,
         last_loss,
         images_per_second: reporter.images_per_second(),
+        probe_top1: probe_top1(run),
         resumed_from,
         ending,
     })
@@ -154,6 +157,14 @@ fn stopped(run: &RunFolder, step: u64) -> Stopped {
 fn last_step(run: &RunFolder) -> u64 {
     let events = crate::run::read_all(&run.events_path()).map(|log| log.events).unwrap_or_default();
     events.iter().rev().find_map(Event::step).unwrap_or(0)
+}
+
+fn probe_top1(run: &RunFolder) -> Option<f64> {
+    let events = crate::run::read_all(&run.events_path()).map(|log| log.events).unwrap_or_default();
+    events.iter().rev().find_map(|event| match event {
+        Event::Probe(probe) if probe.protocol == Probe::KNN => probe.figure("top1"),
+        _ => None,
+    })
 }
 
 /// Writes the crash file and returns what to tell the person.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::baseline::Baselines;
+use super::class_probe::ClassProbe;
 use super::collapse::{Collapse, collapse};
 use super::engine::Engine;
 use super::report::Reporter;
@@ -17,6 +18,8 @@ pub struct Watch {
     validation: Option<(FixedSet, Asked)>,
     preview: Option<FixedSet>,
     preview_samples: Vec<usize>,
+    /// Where classes are known and images held out.
+    classes: Option<ClassProbe>,
     /// What was said already.
     told: Option<Collapse>,
 }
@@ -30,7 +33,8 @@ impl Watch {
         let wished: Vec<usize> = engine.preview_wish.iter().flatten().filter_map(|name| index_of(engine, name)).collect();
         let count = engine.recipe.train.preview_images.min(engine.data.validation.len());
         let preview_samples = if wished.is_empty() { engine.data.validation[..count].to_vec() } else { wished };
-        Self { validation: None, preview: None, preview_samples, told: None }
+        let classes = ClassProbe::new(&engine.data, &engine.recipe, engine.steps());
+        Self { validation: None, preview: None, preview_samples, classes, told: None }
     }
 
     /// The validation images, and what is asked for in them, which no training changes, unless its own average teaches.
@@ -60,7 +64,7 @@ impl Watch {
             if let Some(trivial) = task.target.trivial_loss(task.shape).filter(|_| known) {
                 figures.insert("trivial".into(), trivial);
             }
-            reporter.event(&Event::Probe(Probe { step: engine.progress.step, protocol: "baselines".into(), figures }))
+            reporter.event(&Event::Probe(Probe { step: engine.progress.step, protocol: "baselines".into(), figures, ..Probe::default() }))
         })
     }
 
@@ -87,7 +91,7 @@ impl Watch {
     }
 
     fn look(&mut self, engine: &Engine) -> Result<Option<Validation>> {
-        let mut metrics = Figures::from([("held_out".into(), f64::from(u8::from(engine.data.held_out)))]);
+        let mut metrics = Figures::from([("held_out".into(), f64::from(u8::from(!engine.data.held_out.is_empty())))]);
         // Where nothing is hidden, there is nothing to guess.
         let nothing = Baselines { patch_mean: f64::NAN, nearest: f64::NAN };
         let (loss, baselines) = match engine.learner.lesson.task() {
@@ -130,6 +134,18 @@ impl Watch {
             }
             None => Ok(()),
         }
+    }
+
+    /// Logs how well features tell classes apart, if there are classes and `goes_on` says yes until it is known.
+    ///
+    /// # Errors
+    /// If the device fails or the log cannot be written.
+    pub fn probe(&self, engine: &Engine, reporter: &mut Reporter<'_>, goes_on: &dyn Fn() -> bool) -> Result<()> {
+        let Some(classes) = &self.classes else { return Ok(()) };
+        reporter.off_the_clock(|reporter| match classes.look(engine, goes_on)? {
+            Some(probe) => reporter.event(&Event::Probe(probe)),
+            None => Ok(()),
+        })
     }
 
     /// Writes `previews/STEP.safetensors`.

@@ -70,6 +70,60 @@ fn a_run_says_what_it_did_and_its_folder_holds_all_of_it() {
     assert_eq!((&info["data"], &info["device"], &info["name"]), (&json!(toy()), &json!("cpu"), &json!("run")));
 }
 
+/// The figure of each validation's step is the one that `evaluate` gives, as so few images are all in the probe.
+#[test]
+fn where_classes_are_known_a_run_says_how_well_it_tells_them_apart() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = folder.path().join("run");
+    let printed = pretrain(toy(), &run).and("--steps 25 --set train.validate_every_steps=10 --set optim.base_lr=1e-2").json();
+    let probes: Vec<Value> = events_of(&run, "probe").into_iter().filter(|probe| probe["protocol"] == "knn").collect();
+    assert_eq!(probes.iter().map(|probe| number(probe, "step")).collect::<Vec<_>>(), [10.0, 20.0, 25.0]);
+    for probe in &probes {
+        let [top1, chance] = ["/figures/top1", "/figures/chance"].map(|path| number(probe, path));
+        assert!((0.0..=1.0).contains(&top1) && (1.0 / 12.0..0.6).contains(&chance), "{probe}");
+        assert_eq!((number(probe, "/figures/bank"), number(probe, "/figures/asked"), number(probe, "/figures/k")), (52.0, 12.0, 20.0));
+        assert!(probe["note"].as_str().is_some_and(|note| note.contains("12 held-out images") && note.contains("class-token")), "{probe}");
+    }
+    let last = number(&probes[2], "/figures/top1");
+    assert_eq!(number(&printed, "probe_top1"), last);
+    let evaluated = maskroom("evaluate knn").with("--weights", &run).with("--data", toy()).json();
+    assert_eq!((number(&evaluated, "top1"), number(&evaluated, "commonest_class")), (last, number(&probes[2], "/figures/chance")));
+    let html = std::fs::read_to_string(run.join("report/report.html")).expect("a report");
+    assert!(html.contains("k-NN top-1 of a probe of 12 images") && html.contains("12 held-out images find their classes"));
+}
+
+/// A probe only looks: images without classes, which there is none of, train to the same bits.
+#[test]
+fn looking_at_classes_changes_no_bit() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [known, unknown] = ["known", "unknown"].map(|name| {
+        let images = folder.path().join(name);
+        maskroom("data make-toy --count 40 --size 32").with("--out", &images).json();
+        images
+    });
+    std::fs::remove_file(unknown.join("labels.csv")).expect("the classes");
+    for (method, sets) in [
+        ("mae", "--set backbone.preset=vit-nano --set backbone.depth=1 --set backbone.drop_path=0.2"),
+        // Running statistics of its own, and an average of weights that teaches.
+        ("byol", "--set backbone.preset=resnet-nano --set backbone.width=8 --set decoder.width=32 --set decoder.hidden=64"),
+    ] {
+        let [with, without] = [&known, &unknown].map(|images| {
+            let run = folder.path().join(format!("{method} of {}", images.file_name().expect("a name").to_string_lossy()));
+            maskroom(&format!(
+                "pretrain --recipe {method} {sets} --set optim.batch=16 --device cpu --steps 6 --set train.validate_every_steps=2"
+            ))
+            .with("--data", images)
+            .with("--out", &run)
+            .json();
+            let probes = events_of(&run, "probe").into_iter().filter(|probe| probe["protocol"] == "knn").count();
+            let files = ["model.safetensors", "optimizer.safetensors", "state.json"];
+            (probes, files.map(|file| std::fs::read(run.join("checkpoints/00000006").join(file)).expect(file)))
+        });
+        assert_eq!((with.0, without.0), (3, 0), "{method}");
+        assert!(with.1 == without.1, "{method}: other weights");
+    }
+}
+
 fn folders(path: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(path)
         .expect("a folder")

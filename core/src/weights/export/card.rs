@@ -170,11 +170,18 @@ fn figures(run: Option<&RunFolder>, step: u64) -> String {
         let Event::Probe(probe) = event else { continue };
         if !protocols.contains(&&probe.protocol) {
             protocols.push(&probe.protocol);
-            let figures = probe.figures.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| format!("{name} {value:.4}"));
-            lines.push(format!("{}, at step {}: {}", probe.protocol, probe.step, figures.collect::<Vec<_>>().join(", ")));
+            let figures =
+                probe.figures.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| format!("{name} {}", brief(*value)));
+            let how = if probe.note.is_empty() { String::new() } else { format!(" ({})", one_line(&probe.note)) };
+            lines.push(format!("{}, at step {}: {}{how}", probe.protocol, probe.step, figures.collect::<Vec<_>>().join(", ")));
         }
     }
     if lines.is_empty() { "None are known.".to_owned() } else { list(lines.into_iter()) }
+}
+
+/// Counts as they are, all else with four decimals.
+fn brief(value: f64) -> String {
+    if value >= 2.0 && value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.4}") }
 }
 
 fn list(lines: impl Iterator<Item = String>) -> String {

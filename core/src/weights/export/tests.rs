@@ -406,13 +406,13 @@ fn a_card_tells_what_the_run_knows_and_nothing_of_the_machine() {
     let info = RunInfo { data: Some("/home/someone/secret place/pictures".into()), ..RunInfo::default() };
     let run = RunFolder::create(&root, &trained.weights.recipe.to_toml(), &info).unwrap();
     let mut log = EventWriter::open(&run.events_path()).unwrap();
-    let figures = |value| [("top1".to_owned(), value)].into();
+    let figures = |value| [("top1".to_owned(), value), ("asked".to_owned(), 500.0)].into();
     for event in [
         Event::Started(Started { images: 64, ..Started::default() }),
         Event::Step(Step { step: 5, loss: 0.75, ..Step::default() }),
         Event::Validation(Validation { step: 5, loss: 0.5, baseline_patch_mean: 0.9, ..Validation::default() }),
-        Event::Probe(Probe { step: 5, protocol: "knn".into(), figures: figures(0.25) }),
-        Event::Probe(Probe { step: 6, protocol: "knn".into(), figures: figures(0.375) }),
+        Event::Probe(Probe { step: 5, protocol: "knn".into(), figures: figures(0.25), ..Probe::default() }),
+        Event::Probe(Probe { step: 6, protocol: "knn".into(), figures: figures(0.375), note: "of 500\nimages".into() }),
         // Of later weights than these.
         Event::Step(Step { step: 9, loss: 0.125, ..Step::default() }),
     ] {
@@ -430,7 +430,7 @@ fn a_card_tells_what_the_run_knows_and_nothing_of_the_machine() {
         "64 images of `pictures`",
         "training loss: 0.7500, around step 5",
         "held-out images: 0.5000, at step 5; the mean of what is visible in its place: 0.9000",
-        "knn, at step 6: top1 0.3750",
+        "knn, at step 6: asked 500, top1 0.3750 (of 500 images)",
         "7 steps",
         "ViTMAEForPreTraining.from_pretrained(\"path/to/my model\")",
     ] {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use maskroom_core::random::{Purpose, Stream};
 use maskroom_core::recipe::{Base, Recipe};
-use maskroom_core::run::{Event, EventWriter, Reason, RunFolder, RunInfo, Started, Step, Stopped, Validation};
+use maskroom_core::run::{Event, EventWriter, Probe, Reason, RunFolder, RunInfo, Started, Step, Stopped, Validation};
 
 use super::random_input::copy_folder;
 use crate::harness::{Call, maskroom, suite_folder};
@@ -82,6 +82,8 @@ struct Sketch<'a> {
     floor: f64,
     guess: f64,
     end: Option<Stopped>,
+    /// Whether its images have classes that its features are asked for.
+    probes: bool,
     /// Whether a living engine holds it.
     lives: bool,
 }
@@ -98,6 +100,7 @@ const PLAIN: Sketch<'static> = Sketch {
     floor: 0.3,
     guess: 0.83,
     end: None,
+    probes: false,
     lives: false,
 };
 
@@ -183,7 +186,8 @@ pub fn long(runs: &Path) {
 pub fn solving(runs: &Path) {
     let end = || Some(Stopped { reason: Reason::Finished, step: 240, ..Stopped::default() });
     let plain = || Sketch { steps: 240, done: 240, end: end(), ..PLAIN };
-    let rotation = Sketch { folder: "rotation", name: "Which way is up", day: 1, network: || unmasked("rotation"), ..plain() };
+    let rotation =
+        Sketch { folder: "rotation", name: "Which way is up", day: 1, network: || unmasked("rotation"), probes: true, ..plain() };
     let jigsaw = Sketch { folder: "jigsaw", name: "Nine tiles", day: 2, network: || unmasked("jigsaw"), ..plain() };
     let colors =
         Sketch { folder: "colorization", name: "Colors", day: 3, network: || unmasked("colorization"), floor: 2.1, guess: 3.4, ..plain() };
@@ -239,6 +243,13 @@ impl Sketch<'_> {
             if step.is_multiple_of(30) {
                 let (loss, baseline_patch_mean, baseline_nearest) = (clean + 0.02 + 0.005 * noise.normal(), self.guess, self.guess + 0.14);
                 events.push(Event::Validation(Validation { step, loss, baseline_patch_mean, baseline_nearest, ..Validation::default() }));
+            }
+            if self.probes && step.is_multiple_of(60) {
+                let top1 = 0.55 - 0.4 * (-at / 90.0).exp();
+                let figures = [("top1", top1), ("chance", 0.094), ("bank", 1000.0), ("asked", 500.0), ("k", 20.0)];
+                let figures = figures.map(|(name, value)| (name.to_owned(), value)).into();
+                let note = "weighted k-NN: 500 held-out images find their classes among their 20 nearest of 1000 training images".into();
+                events.push(Event::Probe(Probe { step, protocol: Probe::KNN.into(), figures, note }));
             }
             if self.previews().contains(&step) {
                 events.push(Event::Preview { step, path: format!("previews/{step:08}.safetensors").into() });

@@ -73,6 +73,20 @@ fn curves_beside_each_other() {
 }
 
 #[test]
+fn how_well_classes_are_told_apart() {
+    let mut results = SnapshotResults::new();
+    let mut picture = panel("train", |context| Scene::solving(context, "rotation"));
+    let about = "How well features tell classes apart";
+    wait(&mut picture, "the probes are drawn", |picture| picture.query_all_by_label_contains(about).next().is_some());
+    picture.get_by_label_contains("Chart of share of images that find their class over step, 1 curve").scroll_to_me();
+    settle(&mut picture, Duration::from_millis(200));
+    picture.get_by_label_contains(about).hover();
+    wait(&mut picture, "the protocol is told", |picture| picture.query_all_by_label_contains(about).count() == 2);
+    picture.remove_cursor();
+    take(&mut picture, "train_probe", &mut results);
+}
+
+#[test]
 fn puzzles_and_colors_as_they_are_posed_and_as_they_are_solved() {
     let mut results = SnapshotResults::new();
     type Make = fn(&Context) -> Scene;

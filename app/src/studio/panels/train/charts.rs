@@ -8,7 +8,7 @@ use maskroom_widgets::{Curve, LineChart, Mark, Reference, Role, Tokens, Trace};
 
 use super::export::{Export, Named};
 use super::health::baseline;
-use super::milestones::Milestones;
+use super::milestones::{Milestones, Placed};
 use super::toolbar::{self, Look, Wish};
 use super::traces::{Drawn, Traces, X};
 use crate::guesses::Guesses;
@@ -69,6 +69,7 @@ impl Charts {
         let x = self.look.x(run);
         let top = ui.cursor().top();
         let mut hovered = self.loss(ui, desk, &shown, x);
+        hovered = hovered.or(self.class_probe(ui, desk, &shown, x));
         for figure in figures_of(&shown) {
             ui.add_space(tokens.sizes.gap);
             hovered = hovered.or(self.figure(ui, desk, &shown, &figure, x));
@@ -115,6 +116,28 @@ impl Charts {
         self.show(ui, chart, first.run, x)
     }
 
+    /// How well features tell classes apart, in runs whose images have classes.
+    fn class_probe(&mut self, ui: &mut Ui, desk: Desk<'_>, shown: &[Shown<'_>], x: X) -> Option<f64> {
+        let run = shown.first()?.run;
+        let latest = shown.iter().find_map(|shown| shown.run.view.class_probes().next_back())?;
+        let traces: Vec<Arc<Trace>> = shown.iter().map(|shown| self.milestones.of(shown.run, x).top1).collect();
+        let curves: Vec<Curve<'_>> = (shown.iter().zip(&traces).filter(|(_, trace)| !trace.is_empty()))
+            .map(|(shown, trace)| Curve { name: &shown.name, color_index: shown.color_index, raw: Some(trace), ..Curve::default() })
+            .collect();
+        let chance = latest.figure("chance").map(|y| Reference { name: "always the commonest class", y, role: Role::TextMuted });
+        let references: Vec<Reference<'_>> = chance.into_iter().collect();
+        let about = format!("How well features tell classes apart while they are learned: {}", latest.note);
+        let chart = LineChart::new("class probe", "k-NN probe").y_label("share of images that find their class").about(&about);
+        let chart = chart.height(HEIGHT).curves(&curves).references(&references);
+        // The first probe comes late: its step stands below the same step of the loss.
+        let losses = self.drawn(desk, shown, "loss", x);
+        let ranges: Vec<[f64; 2]> =
+            losses.iter().flatten().filter_map(|loss| loss.smooth.x_range()).map(|x| [*x.start(), *x.end()]).collect();
+        let whole = ranges.into_iter().reduce(|[low, high], [from, to]| [low.min(from), high.max(to)]);
+        ui.add_space(Tokens::of(ui).sizes.gap);
+        self.show(ui, chart.at_least_x(whole), run, x)
+    }
+
     fn figure(&mut self, ui: &mut Ui, desk: Desk<'_>, shown: &[Shown<'_>], figure: &Figure, x: X) -> Option<f64> {
         let drawn = self.drawn(desk, shown, &figure.column, x);
         let curves: Vec<Curve<'_>> = shown.iter().zip(&drawn).filter_map(|(shown, drawn)| Some(curve(shown, drawn.as_ref()?))).collect();
@@ -149,9 +172,9 @@ impl Charts {
             }
         }
         for shown in shown {
-            let held_out = self.milestones.of(shown.run, x).held_out;
-            if !held_out.is_empty() {
-                named.push(Named { name: format!("{} held-out loss", shown.name), raw: held_out, smooth: None });
+            let Placed { held_out, top1, .. } = self.milestones.of(shown.run, x);
+            for (what, raw) in [("held-out loss", held_out), ("k-NN top-1", top1)].into_iter().filter(|(_, trace)| !trace.is_empty()) {
+                named.push(Named { name: format!("{} {what}", shown.name), raw, smooth: None });
             }
         }
         named

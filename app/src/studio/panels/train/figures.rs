@@ -17,6 +17,9 @@ pub fn show(ui: &mut Ui, run: &Run) {
         Stat::new("Loss", &latest("loss")).show(ui);
         let held_out = view.validations.last().map(|validation| figure(validation.loss)).unwrap_or_default();
         Stat::new("Held-out loss", &held_out).show(ui);
+        if let Some(top1) = view.class_probes().next_back().and_then(|probe| probe.figure("top1")) {
+            Stat::new("k-NN top-1", &format!("{:.1}", 100.0 * top1)).unit("%").show(ui);
+        }
         Stat::new("Throughput", &latest("images_per_second")).unit("img/s").show(ui);
         Stat::new("Learning rate", &latest("lr")).show(ui);
         Stat::new("Gradient norm", &latest("grad_norm")).show(ui);

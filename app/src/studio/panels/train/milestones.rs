@@ -1,4 +1,4 @@
-//! What happened to a run now and then, along its x-axis: losses on held-out images, checkpoints, resumes. Looked up in a long run only when
+//! What happened to a run now and then, along its x-axis: losses on held-out images, probes, checkpoints, resumes. Looked up in a long run only when
 //! something was added.
 
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Milestones {
 pub struct Placed {
     /// The loss on held-out images.
     pub held_out: Arc<Trace>,
+    /// The share of held-out images that find their classes among their neighbors.
+    pub top1: Arc<Trace>,
     /// Checkpoints and resumes.
     pub marks: Arc<[Mark]>,
 }
@@ -37,8 +39,8 @@ struct Kept {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct State {
     history: u64,
-    /// Held-out losses, checkpoints and resumes.
-    counts: [usize; 3],
+    /// Held-out losses, probes, checkpoints and resumes.
+    counts: [usize; 4],
     /// Entries that were logged, while the last milestone waits for one that gives it its final place.
     waiting: Option<usize>,
 }
@@ -55,7 +57,11 @@ impl Milestones {
         let state = State::of(&run.view);
         let key = (run.folder.root.clone().into(), x);
         let known = self.kept.remove(&key).filter(|kept| kept.of == state).map(|kept| kept.placed);
-        let placed = known.unwrap_or_else(|| Placed { held_out: Arc::new(held_out(&run.view, x)), marks: marks(&run.view, x).into() });
+        let placed = known.unwrap_or_else(|| Placed {
+            held_out: Arc::new(held_out(&run.view, x)),
+            top1: Arc::new(top1(&run.view, x)),
+            marks: marks(&run.view, x).into(),
+        });
         self.kept.insert(key, Kept { of: state, placed: placed.clone(), frame: self.frame });
         placed
     }
@@ -66,7 +72,7 @@ impl State {
         let newest = view.validations.last().map(|one| one.step).max(view.checkpoints.last().copied());
         Self {
             history: view.history,
-            counts: [view.validations.len(), view.checkpoints.len(), view.resumed.len()],
+            counts: [view.validations.len(), view.probes.len(), view.checkpoints.len(), view.resumed.len()],
             waiting: (newest > view.columns.step.last().copied()).then(|| view.columns.len()),
         }
     }
@@ -76,6 +82,13 @@ fn held_out(view: &RunView, x: X) -> Trace {
     let mut trace = Trace::default();
     let points = view.validations.iter().filter(|validation| validation.training_units);
     trace.extend(points.filter_map(|validation| Some((x.of_step(&view.columns, validation.step)?, validation.loss as f32))));
+    trace
+}
+
+fn top1(view: &RunView, x: X) -> Trace {
+    let mut trace = Trace::default();
+    let points = view.class_probes().map(|probe| (probe.step, probe.figure("top1").unwrap_or(f64::NAN)));
+    trace.extend(points.filter_map(|(step, top1)| Some((x.of_step(&view.columns, step)?, top1 as f32))));
     trace
 }
 

@@ -9,7 +9,7 @@ fn run(change: impl Fn(&mut Step)) -> RunView {
     let mut view = RunView::default();
     view.apply(Event::Started(Started { steps: 1000, ..Started::default() }));
     let figures = [("patch_mean".to_owned(), 1.1), ("nearest".to_owned(), 1.6), ("trivial".to_owned(), 0.9987)].into();
-    view.apply(Event::Probe(Probe { step: 1, protocol: "baselines".into(), figures }));
+    view.apply(Event::Probe(Probe { step: 1, protocol: "baselines".into(), figures, ..Probe::default() }));
     for step in (10..=1000).step_by(10) {
         let loss = 0.4 + 0.7 * (-(step as f64) / 200.0).exp();
         let mut event = Step { step, loss, lr: 1e-4, grad_norm: 1.0, images_per_second: 80.0, seconds: step as f64, ..Step::default() };

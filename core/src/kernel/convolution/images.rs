@@ -70,8 +70,8 @@ fn by_pixel(x: &[f32], batch: usize, width: usize) -> Pooled {
     ordered
 }
 
-/// `y[image, target] = Σ x[source of the target and tap, image] weight[tap]` over all rows and columns of the window; `shape` is the number of
-/// targets, and the width of `y`.
+/// `y[image, target] = Σ x[source of the target and tap, image] weight[tap]` over all rows and columns of the window, `side` of each;
+/// the shape is that of an image in `y`.
 fn sum_over_taps(
     x: Operand<'_>,
     weight: &Panels,

@@ -174,9 +174,7 @@ impl Convolution {
 
     /// Shapes: `x [B, H·W, C]` to `[B, places, O]`.
     fn forward(&self, x: Tensor<3>, window: Window) -> Tensor<3> {
-        let weight = self.weight.val();
-        let [outputs, inputs, rows, cols] = weight.dims();
-        kernel::convolution(x, weight.permute([2, 3, 1, 0]).reshape([rows * cols * inputs, outputs]), window)
+        kernel::convolution(x, self.weight.val(), window)
     }
 }
 

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use super::tests::{Inputs, check, next, random};
 use super::{Normalization, Window, reference};
 
-type Convolve = fn(Tensor<3>, Tensor<2>, Window) -> Tensor<3>;
+type Convolve = fn(Tensor<3>, Tensor<4>, Window) -> Tensor<3>;
 type Pool = fn(Tensor<3>, Window) -> Tensor<3>;
 
 #[test]
@@ -21,16 +21,59 @@ fn convolution() {
         (1, window([2, 3], 5, 1, 2), 2, 3),
         (2, window([6, 6], 3, 1, 0), 4, 4),
         (1, window([16, 16], 3, 1, 1), 64, 72),
+        // Rows of products are images: 17 of them, more than two tasks, maps with more places than runs.
+        (17, window([2, 2], 3, 1, 1), 16, 24),
+        (34, window([4, 4], 3, 2, 1), 17, 5),
+        (16, window([5, 7], 3, 2, 0), 16, 16),
+        (16, window([6, 3], 5, 1, 2), 18, 17),
+        (16, window([1, 1], 3, 1, 1), 16, 3),
+        // Pixels that nothing sees, padding that sees nothing, windows larger than images.
+        (2, window([7, 6], 2, 3, 0), 3, 4),
+        (16, window([7, 6], 2, 3, 0), 16, 16),
+        (1, window([6, 6], 1, 1, 1), 3, 2),
+        (2, window([3, 3], 2, 1, 2), 1, 3),
+        (16, window([6, 5], 1, 3, 0), 16, 4),
+        // Several blocks of images.
+        (3, window([40, 41], 3, 1, 1), 2, 300),
     ] {
         let of = |convolve: Convolve| {
             move |tensors: Vec<Tensor<1>>| {
                 let mut tensors = tensors.into_iter();
                 let x = next(&mut tensors, [batch, window.pixels(), channels]);
-                convolve(x, next(&mut tensors, [window.side * window.side * channels, outputs]), window).reshape([-1])
+                convolve(x, next(&mut tensors, [outputs, channels, window.side, window.side]), window).reshape([-1])
             }
         };
-        let shapes: Inputs = &[(&[batch, window.pixels(), channels], 1.0), (&[window.side * window.side * channels, outputs], 0.2)];
+        let shapes: Inputs = &[(&[batch, window.pixels(), channels], 1.0), (&[outputs, channels, window.side, window.side], 0.2)];
         check(&format!("{window:?}"), shapes, &of(super::convolution), &of(reference::convolution));
+    }
+}
+
+#[test]
+fn of_a_window_larger_than_the_image_only_the_part_inside_counts() {
+    let device = Device::flex();
+    for (batch, channels) in [(1, 2), (16, 16)] {
+        let window = Window { grid: [2, 3], side: 5, stride: 1, padding: 0 };
+        let (x, weight) = (Tensor::ones([batch, 6, channels], &device), Tensor::ones([4, channels, 5, 5], &device));
+        let y = super::convolution(x, weight, window).into_data().try_into_vec::<f32>().unwrap();
+        assert_eq!(y, vec![6.0 * channels as f32; batch * 4]);
+    }
+}
+
+#[test]
+fn what_is_not_a_number_spreads_to_the_windows_that_see_it() {
+    let device = Device::flex();
+    for (batch, channels) in [(2, 3), (16, 16)] {
+        let window = Window { grid: [5, 6], side: 3, stride: 1, padding: 1 };
+        let mut x = vec![1.0; batch * 30 * channels];
+        // The second image's pixel in row 2 and column 5.
+        x[(30 + 2 * 6 + 5) * channels] = f32::NAN;
+        let x = Tensor::<1>::from_floats(&x[..], &device).reshape([batch, 30, channels]);
+        let y = super::convolution(x, Tensor::ones([2, channels, 3, 3], &device), window).into_data().try_into_vec::<f32>().unwrap();
+        for (index, y) in y.into_iter().enumerate() {
+            let (image, row, column) = (index / 60, index / 12 % 5, index / 2 % 6);
+            let sees = image == 1 && (1..=3).contains(&row) && column >= 4;
+            assert_eq!(y.is_nan(), sees, "image {image}, row {row}, column {column}");
+        }
     }
 }
 

@@ -298,11 +298,12 @@ fn matrix(weight: &FlexTensor) -> [usize; 2] {
     [shape[0], shape[1]]
 }
 
-/// The sizes of a convolution of `x [B, H·W, C]` with `weight [K, O]`.
+/// The sizes of a convolution of `x [B, H·W, C]` with `weight [O, C, side, side]`.
 fn convolution_sizes(x: &FlexTensor, weight: &FlexTensor, window: Window) -> convolution::Sizes {
     let [batch, pixels, channels] = [0, 1, 2].map(|axis| x.layout().shape()[axis]);
-    let [seen, outputs] = matrix(weight);
-    assert!(pixels == window.pixels() && seen == window.side * window.side * channels, "a window does not fit the image or the weights");
+    let outputs = weight.layout().shape()[0];
+    let fits = weight.layout().shape() == &Shape::new([outputs, channels, window.side, window.side]);
+    assert!(pixels == window.pixels() && fits, "a window does not fit the image or the weights");
     convolution::Sizes { batch, channels, outputs, window }
 }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::pool::Pooled;
+pub use super::tile::Stretch;
 use super::tile::{self, Instructions, Product, Right, Start};
 
 /// A matrix that lies somewhere inside a slice.
@@ -103,11 +104,23 @@ impl Panels {
         panels
     }
 
+    /// Lays out the matrix that has these rows.
+    pub fn of_rows<'a>(shape: [usize; 2], row: impl Fn(usize) -> &'a [f32] + Sync) -> Self {
+        let mut panels = Self::default();
+        panels.set_with(shape, |values, first, width| fill_from_rows(values, &row, first..shape[1].min(first + width), width));
+        panels
+    }
+
     /// Lays a matrix out in the memory of the one before.
     pub fn set(&mut self, b: View) {
+        self.set_with(b.shape, |values, first, width| fill(values, b, first, width));
+    }
+
+    /// `fill` writes the panel whose first column is that.
+    fn set_with(&mut self, shape: [usize; 2], fill: impl Fn(&mut [f32], usize, usize) + Sync) {
         const MANY: usize = 1 << 16;
-        let ([inner, cols], width) = (b.shape, Instructions::here().panel_width());
-        self.shape = b.shape;
+        let ([inner, cols], width) = (shape, Instructions::here().panel_width());
+        self.shape = shape;
         let len = cols.div_ceil(width) * inner * width;
         if self.values.len() < len {
             self.values = Pooled::new(len);
@@ -116,20 +129,24 @@ impl Panels {
         let size = (inner * width).max(1);
         // Smaller ones are not worth waking another thread for.
         if inner * cols < MANY {
-            values.chunks_exact_mut(size).enumerate().for_each(|(panel, values)| fill(values, b, panel * width, width));
+            values.chunks_exact_mut(size).enumerate().for_each(|(panel, values)| fill(values, panel * width, width));
         } else {
-            values.par_chunks_exact_mut(size).enumerate().for_each(|(panel, values)| fill(values, b, panel * width, width));
+            values.par_chunks_exact_mut(size).enumerate().for_each(|(panel, values)| fill(values, panel * width, width));
         }
     }
 
     fn right(&self) -> Right {
-        self.right_from(0)
-    }
-
-    /// The operand from that row on.
-    fn right_from(&self, row: usize) -> Right {
         let width = Instructions::here().panel_width();
-        Right { first: self.values[row * width..].as_ptr(), panel_stride: self.shape[0] * width, row_stride: width }
+        Right { first: self.values.as_ptr(), panel_stride: self.shape[0] * width, row_stride: width }
+    }
+}
+
+/// Copies these columns of rows.
+fn fill_from_rows<'a>(values: &mut [f32], of_row: impl Fn(usize) -> &'a [f32], columns: Range<usize>, width: usize) {
+    for (row, values) in values.chunks_exact_mut(width).enumerate() {
+        let (values, rest) = values.split_at_mut(columns.len());
+        values.copy_from_slice(&of_row(row)[columns.clone()]);
+        rest.fill(0.0);
     }
 }
 
@@ -137,11 +154,7 @@ impl Panels {
 fn fill(values: &mut [f32], b: View, first: usize, width: usize) {
     let cols = width.min(b.shape[1] - first);
     if let [row_stride, 1] = b.strides {
-        for (row, values) in values.chunks_exact_mut(width).enumerate() {
-            values[..cols].copy_from_slice(&b.values[row * row_stride + first..][..cols]);
-            values[cols..].fill(0.0);
-        }
-        return;
+        return fill_from_rows(values, |row| &b.values[row * row_stride..], first..first + cols, width);
     }
     // The other views are turned ones.
     if cols < width {
@@ -211,13 +224,18 @@ pub fn multiply(mut c: ViewMut, a: View, b: &Panels, onto: Onto) {
     run(&mut c, a, b.shape, b.right(), 1.0, onto);
 }
 
-/// `c = onto + a b` of some rows of `b`, on the calling thread.
+/// `c = onto + a b`, where a is made of parts of a slice: of each stretch of the common axis, the matrix of as many rows as `c` that begins
+/// there, with these strides of rows and columns.
 ///
 /// # Panics
 /// If the shapes do not fit.
-pub fn multiply_within(mut c: ViewMut, a: View, b: &Panels, rows: Range<usize>, onto: Onto) {
-    assert!(rows.end <= b.shape[0], "rows outside of a matrix");
-    run(&mut c, a, [rows.len(), b.shape[1]], b.right_from(rows.start), 1.0, onto);
+pub fn multiply_stretches(mut c: ViewMut, (a, a_strides): (&[f32], [usize; 2]), stretches: &[Stretch], b: &Panels, onto: Onto) {
+    let last_row = c.shape[0].saturating_sub(1) * a_strides[0];
+    let is_inside = |stretch: &Stretch| {
+        stretch.len == 0 || (stretch.a + last_row + (stretch.len - 1) * a_strides[1] < a.len() && stretch.b + stretch.len <= b.shape[0])
+    };
+    assert!(c.shape[1] == b.shape[1] && stretches.iter().all(is_inside), "a product goes beyond its operands");
+    run_stretches(&mut c, (a, a_strides), stretches, b.right(), 1.0, onto);
 }
 
 /// `c = onto + a b` with the rows of `c` split over all threads. `c` is in row-major order: `[rows, cols]`.
@@ -242,7 +260,13 @@ pub fn rows_per_part(rows: usize) -> usize {
 
 fn run(c: &mut ViewMut, a: View, [inner, cols]: [usize; 2], b: Right, scale: f32, onto: Onto) {
     assert!(c.shape == [a.shape[0], cols] && a.shape[1] == inner, "shapes of a product do not fit");
-    if c.shape.contains(&0) {
+    run_stretches(c, (a.values, a.strides), &[Stretch { a: 0, b: 0, len: inner }], b, scale, onto);
+}
+
+/// Whoever calls it has checked that the stretches lie inside both operands.
+fn run_stretches(c: &mut ViewMut, (a, a_strides): (&[f32], [usize; 2]), inner: &[Stretch], b: Right, scale: f32, onto: Onto) {
+    let [rows, cols] = c.shape;
+    if rows == 0 || cols == 0 {
         return;
     }
     let start = match onto {
@@ -253,11 +277,11 @@ fn run(c: &mut ViewMut, a: View, [inner, cols]: [usize; 2], b: Right, scale: f32
         }
         Onto::Itself => Start::Itself,
     };
-    let (c_row, rows) = (c.row_stride, c.shape[0]);
-    let product =
-        Product { rows, inner, cols, a: a.values.as_ptr(), a_strides: a.strides, b, c: c.values.as_mut_ptr(), c_row, scale, start };
-    // SAFETY: a view's strides address only elements of its slice, which was checked when it was made, and so do those of panels, which
-    // are as large as their shape says and whose last one is filled up; a view taken for `b` has whole vectors. `c` is borrowed exclusively.
+    let (c_row, c) = (c.row_stride, c.values.as_mut_ptr());
+    let product = Product { rows, inner, cols, a: a.as_ptr(), a_strides, b, c, c_row, scale, start };
+    // SAFETY: a view's strides address only elements of its slice, which was checked when it was made or, for stretches of one, by the
+    // caller, and so do those of panels, which are as large as their shape says and whose last one is filled up; a view taken for `b` has
+    // whole vectors. `c` is borrowed exclusively.
     unsafe { tile::run(&product) }
 }
 

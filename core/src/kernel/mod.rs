@@ -183,9 +183,8 @@ pub fn row_error(prediction: Tensor<3>, target: Tensor<3>, weights: Tensor<2>, e
     Tensor::from_dispatch(<Dispatch as FusedObjectives>::row_error(prediction, target, weights, error, addend))
 }
 
-/// A convolution without bias. Shapes: `x [B, H·W, C]`, `weight [K, O]`, K being (row, column, channel) of the window; returns
-/// `[B, places, O]`.
-pub fn convolution(x: Tensor<3>, weight: Tensor<2>, window: Window) -> Tensor<3> {
+/// A convolution without bias. Shapes: `x [B, H·W, C]`, `weight [O, C, side, side]`, as PyTorch stores it; returns `[B, places, O]`.
+pub fn convolution(x: Tensor<3>, weight: Tensor<4>, window: Window) -> Tensor<3> {
     if !is_fused(&x) {
         return reference::convolution(x, weight, window);
     }

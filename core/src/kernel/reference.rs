@@ -108,9 +108,7 @@ fn channels_last(x: Tensor<4>) -> Tensor<3> {
 }
 
 /// See [`super::convolution()`].
-pub fn convolution(x: Tensor<3>, weight: Tensor<2>, window: Window) -> Tensor<3> {
-    let ([_, _, channels], [_, outputs], side) = (x.dims(), weight.dims(), window.side);
-    let weight = weight.reshape([side, side, channels, outputs]).permute([3, 2, 0, 1]);
+pub fn convolution(x: Tensor<3>, weight: Tensor<4>, window: Window) -> Tensor<3> {
     let options = ConvOptions::new([window.stride; 2], [window.padding; 2], [1, 1], 1);
     channels_last(module::conv2d(channels_first(x, window.grid), weight, None, options))
 }

@@ -16,9 +16,9 @@ use std::sync::LazyLock;
 /// One product `c = start + scale · a b`, by addresses. Everything that its sizes and strides reach must be readable, and `c` writable and
 /// not otherwise used.
 #[derive(Debug, Clone, Copy)]
-pub struct Product {
+pub struct Product<'a> {
     pub rows: usize,
-    pub inner: usize,
+    pub inner: &'a [Stretch],
     pub cols: usize,
     pub a: *const f32,
     pub a_strides: [usize; 2],
@@ -27,6 +27,17 @@ pub struct Product {
     pub c_row: usize,
     pub scale: f32,
     pub start: Start,
+}
+
+/// Part of the common axis of a product. A product is a sum over some, which need not follow each other in either operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// Where it begins in the left operand, from the first number of that.
+    pub a: usize,
+    /// Where it begins in the right operand: a row.
+    pub b: usize,
+    /// Its length.
+    pub len: usize,
 }
 
 /// The right operand: panels of [`panel_width`] columns, whose rows are stored one after the other. The last panel may be narrower in
@@ -141,35 +152,59 @@ fn with_avx2(product: &Product) {
 /// result is the same however the rows are split.
 #[inline(always)]
 unsafe fn stripes<V: Vector>(product: &Product) {
-    let depth = product.inner.div_ceil(product.inner.div_ceil(DEPTH).max(1));
-    let mut from = 0;
+    let inner: usize = product.inner.iter().map(|stretch| stretch.len).sum();
+    let depth = inner.div_ceil(inner.div_ceil(DEPTH).max(1));
+    let (mut from, mut part) = (0, Part { stretches: product.inner, skip: 0, len: 0 });
     loop {
-        let of_depth = depth.min(product.inner - from);
+        part.len = depth.min(inner - from);
         for stripe in (0..product.rows).step_by(STRIPE) {
             let end = product.rows.min(stripe + STRIPE);
             for panel in 0..product.cols.div_ceil(2 * V::LANES) {
                 for row in (stripe..end).step_by(V::ROWS) {
-                    let tile = Tile { row, rows: V::ROWS.min(end - row), panel, from, depth: of_depth };
+                    let tile = Tile { row, rows: V::ROWS.min(end - row), panel, part, is_first: from == 0 };
                     // SAFETY: as the caller of `run` promises.
                     unsafe { write_tile::<V>(product, tile) }
                 }
             }
         }
-        from += of_depth;
-        if from >= product.inner {
+        from += part.len;
+        if from >= inner {
             return;
         }
+        part = part.rest();
     }
 }
 
-/// Part of a product: a tile of the result and a stretch of the common axis.
+/// Part of the common axis: so many numbers of these stretches, behind the first few.
 #[derive(Clone, Copy)]
-struct Tile {
+struct Part<'a> {
+    stretches: &'a [Stretch],
+    skip: usize,
+    len: usize,
+}
+
+impl Part<'_> {
+    /// What comes after it.
+    fn rest(mut self) -> Self {
+        self.skip += self.len;
+        while let [first, others @ ..] = self.stretches
+            && self.skip >= first.len
+        {
+            self.skip -= first.len;
+            self.stretches = others;
+        }
+        self
+    }
+}
+
+/// A tile of the result and part of the common axis.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
     row: usize,
     rows: usize,
     panel: usize,
-    from: usize,
-    depth: usize,
+    part: Part<'a>,
+    is_first: bool,
 }
 
 #[inline(always)]
@@ -177,7 +212,7 @@ unsafe fn write_tile<V: Vector>(product: &Product, tile: Tile) {
     let width = 2 * V::LANES;
     let col = tile.panel * width;
     let cols = width.min(product.cols - col);
-    let start = if tile.from > 0 { Start::Itself } else { product.start };
+    let start = if tile.is_first { product.start } else { Start::Itself };
     // SAFETY: a tile lies inside the product, as the caller promises for that.
     unsafe {
         let c = product.c.add(tile.row * product.c_row + col);
@@ -242,22 +277,31 @@ unsafe fn sum_rows<V: Vector, const ROWS: usize, const COLS: usize>(
     let ([a_row, a_col], b_row) = (product.a_strides, product.b.row_stride);
     // SAFETY: rows, depth and panel of a tile lie inside the product, as the caller promises for that.
     unsafe {
-        let mut a = product.a.add(tile.row * a_row + tile.from * a_col);
-        let mut b = product.b.first.add(tile.panel * product.b.panel_stride + tile.from * b_row);
+        let (first_row, panel) = (product.a.add(tile.row * a_row), product.b.first.add(tile.panel * product.b.panel_stride));
         let mut sums = [[V::splat(0.0); COLS]; ROWS];
-        for _ in 0..tile.depth {
-            let mut factors = [V::splat(0.0); COLS];
-            for (col, factor) in factors.iter_mut().enumerate() {
-                *factor = V::load(b.add(col * V::LANES));
-            }
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let value = V::splat(*a.add(row * a_row));
-                for (sum, factor) in sums.iter_mut().zip(factors) {
-                    *sum = value.mul_add(factor, *sum);
+        let (mut skip, mut left) = (tile.part.skip, tile.part.len);
+        for stretch in tile.part.stretches {
+            let mut a = first_row.add(stretch.a + skip * a_col);
+            let mut b = panel.add((stretch.b + skip) * b_row);
+            let steps = left.min(stretch.len - skip);
+            for _ in 0..steps {
+                let mut factors = [V::splat(0.0); COLS];
+                for (col, factor) in factors.iter_mut().enumerate() {
+                    *factor = V::load(b.add(col * V::LANES));
                 }
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let value = V::splat(*a.add(row * a_row));
+                    for (sum, factor) in sums.iter_mut().zip(factors) {
+                        *sum = value.mul_add(factor, *sum);
+                    }
+                }
+                a = a.add(a_col);
+                b = b.add(b_row);
             }
-            a = a.add(a_col);
-            b = b.add(b_row);
+            (skip, left) = (0, left - steps);
+            if left == 0 {
+                break;
+            }
         }
         let scale = V::splat(product.scale);
         for (row, sums) in sums.iter().enumerate() {
@@ -389,10 +433,13 @@ mod tests {
             numbers(inner * b_row, 0.7).into_iter().enumerate().map(|(at, b)| if at % b_row < cols { b } else { 0.0 }).collect();
         let a_strides = if turned { [1, rows] } else { [inner, 1] };
         let c_row = cols + 1;
+        // In pieces, the last one first.
+        let piece = |from: usize, to: usize| Stretch { a: from * a_strides[1], b: from, len: to - from };
+        let stretches = [piece(inner / 3, inner), piece(inner / 3, inner / 3), piece(0, inner / 3)];
         let mut c = vec![9.0; rows * c_row];
         let mut product = Product {
             rows,
-            inner,
+            inner: &stretches,
             cols,
             a: a.as_ptr(),
             a_strides,

@@ -9,8 +9,8 @@ use crate::weights::safetensors_file::HostTensor;
 /// A convolution that keeps the size of its map.
 #[derive(Debug, Clone)]
 pub(super) struct Conv {
-    /// `[O, C]` of single pixels, else `[side·side·C, O]`.
-    weight: Tensor<2>,
+    /// `[O, C, side, side]`
+    weight: Tensor<4>,
     /// `[O]`
     bias: Tensor<1>,
     /// C
@@ -25,11 +25,7 @@ impl Conv {
     /// Shapes: `weight [O, C, side, side]`, as PyTorch stores it, and `bias [O]`.
     pub fn new(weight: &HostTensor, bias: &HostTensor, [outputs, inputs, side]: [usize; 3], device: &Device) -> Self {
         let shape = [outputs, inputs, side, side];
-        let stored: Tensor<4> = Tensor::from_data(TensorData::new(weight.values.clone(), shape), device);
-        let weight = match side {
-            1 => stored.reshape([outputs, inputs]),
-            side => stored.permute([2, 3, 1, 0]).reshape([side * side * inputs, outputs]),
-        };
+        let weight = Tensor::from_data(TensorData::new(weight.values.clone(), shape), device);
         let bias = Tensor::from_data(TensorData::new(bias.values.clone(), [outputs]), device);
         Self { weight, bias, inputs, outputs, side }
     }
@@ -37,15 +33,20 @@ impl Conv {
     /// Shapes: `x [B, H·W, C]` of `grid` to `[B, H·W, O]`.
     fn forward(&self, x: Tensor<3>, grid: [usize; 2]) -> Tensor<3> {
         if self.side == 1 {
-            return kernel::linear(x, self.weight.clone(), Some(self.bias.clone()));
+            return kernel::linear(x, self.of_single_pixels(), Some(self.bias.clone()));
         }
         let window = Window { grid, side: self.side, stride: 1, padding: self.side / 2 };
         kernel::convolution(x, self.weight.clone(), window) + self.bias.clone().unsqueeze::<3>()
     }
 
+    /// The weights of one of single pixels: `[O, C]`.
+    fn of_single_pixels(&self) -> Tensor<2> {
+        self.weight.clone().reshape([self.outputs, self.inputs])
+    }
+
     /// What one of single pixels makes of pixels that are zero but for a one at the place `ids` says: `[n]` to `[n, O]`.
     fn columns(&self, ids: Tensor<1, Int>) -> Tensor<2> {
-        self.weight.clone().transpose().select(0, ids) + self.bias.clone().unsqueeze::<2>()
+        self.of_single_pixels().transpose().select(0, ids) + self.bias.clone().unsqueeze::<2>()
     }
 }
 

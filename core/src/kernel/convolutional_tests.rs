@@ -142,3 +142,13 @@ fn moments_far_from_zero_are_exact() {
         assert!((f64::from(have[3 + column]) / variance - 1.0).abs() < 1e-4, "{} instead of {variance}", have[3 + column]);
     }
 }
+
+#[test]
+fn pixels_around_the_image_are_not_seen() {
+    let seen = |grid: [usize; 2], [side, stride, padding]: [usize; 3]| Window { grid, side, stride, padding }.pixels_seen();
+    assert_eq!(seen([2, 2], [3, 1, 1]), 16, "four places of four pixels each");
+    assert_eq!(seen([5, 7], [1, 1, 0]), 35);
+    assert_eq!(seen([8, 6], [3, 1, 1]), (3 * 8 - 2) * (3 * 6 - 2));
+    // Along an axis, the first two places lose three and one, and the last one two.
+    assert_eq!(seen([64, 64], [7, 2, 3]), (7 * 32 - 6) * (7 * 32 - 6));
+}

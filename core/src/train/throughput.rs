@@ -143,10 +143,7 @@ fn pvt_flops(config: &PvtConfig, tokens: usize) -> f64 {
 
 /// Forward arithmetic of a residual network on images of so many pixels: of its stem's convolution, and of what comes after it.
 fn resnet_flops(config: &ResNetConfig, grid: [usize; 2]) -> [f64; 2] {
-    let of = |([inputs, outputs], window): ConvolutionSizes| {
-        let [down, across] = window.places();
-        matrix(down * across, window.side * window.side * inputs, outputs)
-    };
+    let of = |([inputs, outputs], window): ConvolutionSizes| matrix(window.pixels_seen(), inputs, outputs);
     let (window, pool) = config.stem_windows(grid);
     let (mut grid, mut inputs, mut behind) = (pool.unwrap_or(window).places(), config.width, 0.0);
     for (stage, &depth) in config.depths.iter().enumerate() {

@@ -55,6 +55,16 @@ impl Window {
         self.side * self.side
     }
 
+    /// Pixels seen from all places together, those around the image not counted: the rows of the product that is needed.
+    pub fn pixels_seen(&self) -> usize {
+        let places = self.places();
+        let along = |axis: usize| {
+            let seen = |place| (0..self.side).filter(|&tap| self.seen(axis, place, tap).is_some()).count();
+            (0..places[axis]).map(seen).sum::<usize>()
+        };
+        along(0) * along(1)
+    }
+
     /// Whether it sees one pixel at a time, and none of them twice.
     fn is_pointwise(&self) -> bool {
         (self.side, self.padding) == (1, 0)

@@ -41,21 +41,53 @@ impl Sizes {
         [self.queries(), self.tokens]
     }
 
-    /// Queries (0), keys (1) or values (2) of a head: `[Q, d]`, `[N, d]` and `[N, d]`.
-    fn part(self, qkv: &[f32], part: usize, head: usize) -> View<'_> {
-        let (start, rows) = self.place(part, head);
-        View::strided(&qkv[start..], [rows, self.head()], 3 * self.width)
-    }
-
+    /// Queries (0), keys (1) or values (2) of a head, where they lie together: `[Q, d]`, `[N, d]` and `[N, d]`.
     fn part_mut(self, qkv: &mut [f32], part: usize, head: usize) -> ViewMut<'_> {
-        let (start, rows) = self.place(part, head);
-        ViewMut::strided(&mut qkv[start..], [rows, self.head()], 3 * self.width)
+        let first = if part == 0 { self.first } else { 0 };
+        let start = first * 3 * self.width + part * self.width + head * self.head();
+        ViewMut::strided(&mut qkv[start..], [self.tokens - first, self.head()], 3 * self.width)
+    }
+}
+
+/// Queries, keys and values of a sample, each split into heads.
+#[derive(Debug, Clone, Copy)]
+pub struct Qkv<'a> {
+    q: &'a [f32],
+    k: &'a [f32],
+    v: &'a [f32],
+    /// From one query to the next, and from one key or value to the next.
+    strides: [usize; 2],
+    sizes: Sizes,
+}
+
+impl<'a> Qkv<'a> {
+    /// Those of a token one after the other: `[N, 3 D]`.
+    pub fn together(qkv: &'a [f32], sizes: Sizes) -> Self {
+        let Sizes { first, width, .. } = sizes;
+        Self { q: &qkv[first * 3 * width..], k: &qkv[width..], v: &qkv[2 * width..], strides: [3 * width; 2], sizes }
     }
 
-    /// Where a part begins, and its rows.
-    fn place(self, part: usize, head: usize) -> (usize, usize) {
-        let first = if part == 0 { self.first } else { 0 };
-        (first * 3 * self.width + part * self.width + head * self.head(), self.tokens - first)
+    /// Queries of those that ask, and keys and values of all: `[Q, D]` and `[N, 2 D]`.
+    pub fn apart(q: &'a [f32], kv: &'a [f32], sizes: Sizes) -> Self {
+        Self { q, k: kv, v: &kv[sizes.width..], strides: [sizes.width, 2 * sizes.width], sizes }
+    }
+
+    /// `[Q, d]`
+    fn queries(self, head: usize) -> View<'a> {
+        let (sizes, [stride, _]) = (self.sizes, self.strides);
+        View::strided(&self.q[head * sizes.head()..], [sizes.queries(), sizes.head()], stride)
+    }
+
+    /// `[N, d]`
+    fn keys(self, head: usize) -> View<'a> {
+        let (sizes, [_, stride]) = (self.sizes, self.strides);
+        View::strided(&self.k[head * sizes.head()..], [sizes.tokens, sizes.head()], stride)
+    }
+
+    /// `[N, d]`
+    fn values(self, head: usize) -> View<'a> {
+        let (sizes, [_, stride]) = (self.sizes, self.strides);
+        View::strided(&self.v[head * sizes.head()..], [sizes.tokens, sizes.head()], stride)
     }
 }
 
@@ -140,27 +172,27 @@ pub fn forward(qkv: &[f32], bias: Bias<'_>, sizes: Sizes) -> [Pooled; 2] {
     let (mut mixed, mut logs) = (Pooled::new(samples * tokens * width), Pooled::new(samples * heads * tokens));
     let outputs = mixed.par_chunks_mut(tokens * width).zip(logs.par_chunks_mut(heads * tokens));
     outputs.zip(qkv.par_chunks(tokens * 3 * width)).enumerate().for_each_init(Vec::new, |scratch, (sample, ((mixed, logs), qkv))| {
-        mix(mixed, logs, scratch, qkv, bias.of(sample, sizes), sizes);
+        mix(mixed, logs, scratch, Qkv::together(qkv, sizes), bias.of(sample, sizes));
     });
     [mixed, logs]
 }
 
 /// [`forward`] of one sample, with its own bias; returns `[Q, D]` and `[heads, Q]`.
-pub fn mix(mixed: &mut [f32], logs: &mut [f32], scratch: &mut Vec<f32>, qkv: &[f32], bias: Added<'_>, sizes: Sizes) {
-    let [queries, keys] = sizes.scores();
+pub fn mix(mixed: &mut [f32], logs: &mut [f32], scratch: &mut Vec<f32>, qkv: Qkv<'_>, bias: Added<'_>) {
+    let (sizes, [queries, keys]) = (qkv.sizes, qkv.sizes.scores());
     scratch.resize(queries * keys, 0.0);
     for (head, logs) in logs.chunks_exact_mut(queries).enumerate() {
-        scores(scratch, qkv, bias, head, sizes);
+        scores(scratch, qkv, bias, head);
         vectorized(Softmax { rows: scratch, logs });
         let output = ViewMut::strided(&mut mixed[head * sizes.head()..], [queries, sizes.head()], sizes.width);
-        product(output, View::new(scratch, sizes.scores()), sizes.part(qkv, 2, head), 1.0);
+        product(output, View::new(scratch, sizes.scores()), qkv.values(head), 1.0);
     }
 }
 
 /// Queries of a head by its keys, scaled, with the bias: `[Q, N]`.
-fn scores(to: &mut [f32], qkv: &[f32], bias: Added<'_>, head: usize, sizes: Sizes) {
-    let [q, k] = [0, 1].map(|part| sizes.part(qkv, part, head));
-    product(ViewMut::new(to, sizes.scores()), q, k.transposed(), sizes.scale());
+fn scores(to: &mut [f32], qkv: Qkv<'_>, bias: Added<'_>, head: usize) {
+    let sizes = qkv.sizes;
+    product(ViewMut::new(to, sizes.scores()), qkv.queries(head), qkv.keys(head).transposed(), sizes.scale());
     bias.add_to(to, head, sizes.heads);
 }
 
@@ -175,39 +207,39 @@ pub fn backward(dy: &[f32], qkv: &[f32], logs: &[f32], bias: Bias<'_>, sizes: Si
     dqkv.par_chunks_mut(tokens * 3 * width).zip(kept).zip(inputs).enumerate().for_each_init(
         Vec::new,
         |scratch, (sample, ((dqkv, dscores), ((dy, qkv), logs)))| {
-            unmix(dqkv, dscores, scratch, [dy, qkv, logs], bias.of(sample, sizes), sizes);
+            unmix(dqkv, dscores, scratch, [dy, logs], Qkv::together(qkv, sizes), bias.of(sample, sizes));
         },
     );
     let dbias = bias.gradient(&dscores, sizes);
     [dqkv, dbias]
 }
 
-/// [`backward`] of one sample: of `dy`, `qkv`, `logs` and its own bias. `kept [heads, N, N]` takes what reaches the scores.
+/// [`backward`] of one sample: of `dy`, `logs`, `qkv` and its own bias, to `dqkv [N, 3 D]`. `kept [heads, N, N]` takes what reaches the scores.
 pub fn unmix(
     dqkv: &mut [f32],
     mut kept: Option<&mut [f32]>,
     scratch: &mut Vec<f32>,
-    [dy, qkv, logs]: [&[f32]; 3],
+    [dy, logs]: [&[f32]; 2],
+    qkv: Qkv<'_>,
     bias: Added<'_>,
-    sizes: Sizes,
 ) {
-    let ([queries, keys], Sizes { first, width, .. }) = (sizes.scores(), sizes);
+    let (sizes, [queries, keys]) = (qkv.sizes, qkv.sizes.scores());
+    let Sizes { first, width, .. } = sizes;
     let square = queries * keys;
     scratch.resize(2 * square, 0.0);
     let (probabilities, passing) = scratch.split_at_mut(square);
     dqkv.chunks_exact_mut(3 * width).take(first).for_each(|token| token[..width].fill(0.0));
     for (head, logs) in logs.chunks_exact(queries).enumerate() {
-        scores(probabilities, qkv, bias, head, sizes);
+        scores(probabilities, qkv, bias, head);
         vectorized(SoftmaxAgain { rows: probabilities, logs });
         let dscores = kept.as_deref_mut().map_or(&mut *passing, |kept| &mut kept[head * square..(head + 1) * square]);
-        let [q, k, v] = [0, 1, 2].map(|part| sizes.part(qkv, part, head));
         let dy = View::strided(&dy[head * sizes.head()..], [queries, sizes.head()], width);
         product(sizes.part_mut(dqkv, 2, head), View::new(probabilities, sizes.scores()).transposed(), dy, 1.0);
-        product(ViewMut::new(dscores, sizes.scores()), dy, v.transposed(), 1.0);
+        product(ViewMut::new(dscores, sizes.scores()), dy, qkv.values(head).transposed(), 1.0);
         vectorized(SoftmaxGradient { gradients: dscores, probabilities, width: keys });
         let dscores = View::new(dscores, sizes.scores());
-        product(sizes.part_mut(dqkv, 0, head), dscores, k, sizes.scale());
-        product(sizes.part_mut(dqkv, 1, head), dscores.transposed(), q, sizes.scale());
+        product(sizes.part_mut(dqkv, 0, head), dscores, qkv.keys(head), sizes.scale());
+        product(sizes.part_mut(dqkv, 1, head), dscores.transposed(), qkv.queries(head), sizes.scale());
     }
 }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::attention::{self, Bias, mix};
+use super::attention::{self, Bias, Qkv, mix};
 use super::block_weights::{Layer, Weights};
 use super::gelu::Activate;
 use super::layer_norm::Normalize;
@@ -45,8 +45,10 @@ pub struct Settings {
 pub struct Saved<T> {
     /// Of the first norm. `[I, 2]`
     pub moments1: T,
-    /// `[I, 3 D]`
+    /// `[I, 3 D]`; where some tokens only are asked about, keys and values: `[I, 2 D]`.
     pub qkv: T,
+    /// Queries, where they are not with the others. `[R, D]`
+    pub q: T,
     /// Of each row of scores, the log of the sum of exponentials. `[B, heads, R / B]`
     pub logs: T,
     /// What attention gives. `[R, D]`
@@ -72,6 +74,8 @@ pub(super) struct Sizes {
     pub heads: usize,
     /// I
     pub inputs: usize,
+    /// Queries do not lie with keys and values, which there are more of.
+    pub asks_apart: bool,
 }
 
 impl Sizes {
@@ -79,7 +83,8 @@ impl Sizes {
         let (width, hidden) = (weights.norm1.bias.len(), weights.fc1.bias.len());
         let inputs = len / width;
         let samples = settings.shared.as_ref().map_or(inputs / tokens, Shared::samples);
-        Self { samples, tokens, first: settings.first, width, hidden, heads: settings.heads, inputs }
+        let Settings { first, heads, .. } = *settings;
+        Self { samples, tokens, first, width, hidden, heads, inputs, asks_apart: first > 0 && settings.shared.is_none() }
     }
 
     /// Tokens of a sample that go on.
@@ -94,6 +99,18 @@ impl Sizes {
 
     pub fn attention(self) -> attention::Sizes {
         attention::Sizes { tokens: self.tokens, first: self.first, width: self.width, heads: self.heads }
+    }
+
+    /// Numbers of [`Saved::qkv`] per row, and of [`Saved::q`].
+    pub fn per_row(self) -> [usize; 2] {
+        if self.asks_apart { [2 * self.width, self.width] } else { [3 * self.width, 0] }
+    }
+
+    /// Those of one of several samples.
+    pub fn qkv_of<'a>(self, sample: usize, qkv: &'a [f32], q: &'a [f32]) -> Qkv<'a> {
+        let [per_token, per_query] = self.per_row();
+        let (qkv, q) = (&qkv[sample * self.tokens * per_token..], &q[sample * self.read() * per_query..]);
+        if self.asks_apart { Qkv::apart(q, qkv, self.attention()) } else { Qkv::together(qkv, self.attention()) }
     }
 
     /// Samples that one thread takes through the block together: about 200 rows, but at least twice as many lots as threads.
@@ -124,7 +141,9 @@ pub(super) fn pass(x: &[f32], tokens: usize, bias: Bias<'_>, weights: &Weights<&
     let sizes = Sizes::new(x.len(), tokens, weights, settings);
     let Sizes { width, hidden, heads, inputs, .. } = sizes;
     let (rows, read) = (sizes.rows(), sizes.read());
-    let (mut y, mut moments1, mut qkv) = (Pooled::new(rows * width), Pooled::new(inputs * 2), Pooled::new(inputs * 3 * width));
+    let [per_token, per_query] = sizes.per_row();
+    let (mut y, mut moments1, mut qkv) = (Pooled::new(rows * width), Pooled::new(inputs * 2), Pooled::new(inputs * per_token));
+    let mut q = Pooled::new(rows * per_query);
     let (mut logs, mut mixed, mut middle) = (Pooled::new(rows * heads), Pooled::new(rows * width), Pooled::new(rows * width));
     let (mut moments2, mut before) = (Pooled::new(rows * 2), Pooled::new(rows * hidden));
     let forward = Forward { weights, laid: Laid::forward(weights, sizes), bias, sizes, settings };
@@ -140,7 +159,8 @@ pub(super) fn pass(x: &[f32], tokens: usize, bias: Bias<'_>, weights: &Weights<&
     let buffers = [
         (&mut y[..], read * width),
         (own_moments, tokens * 2),
-        (own_qkv, tokens * 3 * width),
+        (own_qkv, tokens * per_token),
+        (&mut q, read * per_query),
         (&mut logs, read * heads),
         (&mut mixed, read * width),
         (&mut middle, read * width),
@@ -149,29 +169,31 @@ pub(super) fn pass(x: &[f32], tokens: usize, bias: Bias<'_>, weights: &Weights<&
     ];
     lots(sizes, buffers).into_par_iter().enumerate().for_each_init(
         Default::default,
-        |(scratch, copies): &mut (Scratch, Copies), (index, [y, moments1, qkv, logs, mixed, middle, moments2, hidden])| {
+        |(scratch, copies): &mut (Scratch, Copies), (index, [y, moments1, qkv, q, logs, mixed, middle, moments2, hidden])| {
             let first = index * sizes.at_once();
             let samples = first..first + y.len() / (read * width);
             let mut saved = Behind { logs, mixed, middle, moments2, hidden };
             match shared {
                 Some((shared, qkv)) => {
                     copies.fill(shared, x, qkv, width, samples);
-                    forward.go_on(&copies.x, &copies.qkv, y, &mut saved, first, scratch);
+                    forward.go_on(&copies.x, [&copies.qkv, q], y, &mut saved, first, scratch);
                 }
                 None => {
                     let x = cut(x, &(samples.start * tokens..samples.end * tokens), width);
-                    forward.enter(x, moments1, qkv, scratch);
-                    forward.go_on(x, qkv, y, &mut saved, first, scratch);
+                    forward.enter(x, moments1, [&mut *qkv, &mut *q], scratch);
+                    forward.go_on(x, [qkv, q], y, &mut saved, first, scratch);
                 }
             }
         },
     );
-    (y, Saved { moments1, qkv, logs, mixed, middle, moments2, hidden: before })
+    (y, Saved { moments1, qkv, q, logs, mixed, middle, moments2, hidden: before })
 }
 
 /// Weights laid out as right operands.
 pub(super) struct Laid {
+    /// Of keys and values alone, if there are queries by themselves.
     pub qkv: Panels,
+    q: Option<Panels>,
     pub proj: Panels,
     pub fc1: Panels,
     pub fc2: Panels,
@@ -180,7 +202,13 @@ pub(super) struct Laid {
 impl Laid {
     /// For `x Wᵀ`.
     fn forward(weights: &Weights<&[f32]>, sizes: Sizes) -> Self {
-        Self::new(weights, sizes, |weight| weight.transposed())
+        let laid = Self::new(weights, sizes, |weight| weight.transposed());
+        if !sizes.asks_apart {
+            return laid;
+        }
+        let (q, kv) = weights.qkv.weight.split_at(sizes.width * sizes.width);
+        let of = |weight: &[f32]| Panels::new(View::new(weight, [weight.len() / sizes.width, sizes.width]).transposed());
+        Self { qkv: of(kv), q: Some(of(q)), ..laid }
     }
 
     /// For `dy W`.
@@ -192,6 +220,7 @@ impl Laid {
         let laid = |layer: Layer<&[f32]>, inputs: usize| Panels::new(turn(View::new(layer.weight, [layer.bias.len(), inputs])));
         Self {
             qkv: laid(weights.qkv, width),
+            q: None,
             proj: laid(weights.proj, width),
             fc1: laid(weights.fc1, width),
             fc2: laid(weights.fc2, hidden),
@@ -245,31 +274,39 @@ impl Forward<'_> {
         let width = self.sizes.width;
         let outputs = moments.par_chunks_mut(ROWS * 2).zip(qkv.par_chunks_mut(ROWS * 3 * width));
         outputs.zip(x.par_chunks(ROWS * width)).for_each_init(Scratch::default, |scratch, ((moments, qkv), x)| {
-            self.enter(x, moments, qkv, scratch);
+            self.enter(x, moments, [qkv, &mut []], scratch);
         });
     }
 
     /// Makes queries, keys and values of some rows.
-    fn enter(&self, x: &[f32], moments: &mut [f32], qkv: &mut [f32], scratch: &mut Scratch) {
+    fn enter(&self, x: &[f32], moments: &mut [f32], [qkv, q]: [&mut [f32]; 2], scratch: &mut Scratch) {
+        let Sizes { tokens, first, width, .. } = self.sizes;
         scratch.narrow.resize(x.len(), 0.0);
         let (y, Layer { weight, bias }) = (&mut scratch.narrow[..], self.weights.norm1);
         vectorized(Normalize { y, moments, x, weight, bias, eps: self.settings.eps });
-        layer(&scratch.narrow, self.sizes.width, &self.laid.qkv, self.weights.qkv.bias, qkv);
+        let bias = self.weights.qkv.bias;
+        match &self.laid.q {
+            None => layer(&scratch.narrow, width, &self.laid.qkv, bias, qkv),
+            Some(laid) => {
+                layer(&scratch.narrow, width, &self.laid.qkv, &bias[width..], qkv);
+                let samples = scratch.narrow.chunks_exact(tokens * width).zip(q.chunks_exact_mut(self.sizes.read() * width));
+                samples.for_each(|(x, q)| layer(&x[first * width..], width, laid, &bias[..width], q));
+            }
+        }
     }
 
     /// Takes some samples from there through the rest of the block, the first of which is number `first` of the batch.
-    fn go_on(&self, x: &[f32], qkv: &[f32], y: &mut [f32], saved: &mut Behind<'_>, first: usize, scratch: &mut Scratch) {
-        let (Self { weights, laid, settings, .. }, Sizes { tokens, width, hidden, heads, .. }) = (self, self.sizes);
+    fn go_on(&self, x: &[f32], [qkv, q]: [&[f32]; 2], y: &mut [f32], saved: &mut Behind<'_>, first: usize, scratch: &mut Scratch) {
+        let (Self { weights, laid, settings, .. }, Sizes { width, hidden, heads, .. }) = (self, self.sizes);
         let (rows, read) = (y.len() / width, self.sizes.read());
         scratch.narrow.resize(rows * width, 0.0);
         scratch.wide.resize(rows * hidden, 0.0);
         let (normalized, activated) = (&mut scratch.narrow[..], &mut scratch.wide[..]);
 
-        let samples = saved.mixed.chunks_exact_mut(read * width).zip(qkv.chunks_exact(tokens * 3 * width));
-        let samples = samples.zip(saved.logs.chunks_exact_mut(heads * read));
-        for (sample, ((mixed, qkv), logs)) in (first..).zip(samples) {
-            let sizes = self.sizes.attention();
-            mix(mixed, logs, &mut scratch.square, qkv, self.bias.of(sample, sizes), sizes);
+        let samples = saved.mixed.chunks_exact_mut(read * width).zip(saved.logs.chunks_exact_mut(heads * read));
+        for (sample, (mixed, logs)) in samples.enumerate() {
+            let bias = self.bias.of(first + sample, self.sizes.attention());
+            mix(mixed, logs, &mut scratch.square, self.sizes.qkv_of(sample, qkv, q), bias);
         }
         layer(saved.mixed, width, &laid.proj, weights.proj.bias, saved.middle);
         self.add(saved.middle, x, 0, first);

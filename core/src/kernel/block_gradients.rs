@@ -72,7 +72,7 @@ pub fn backward(
                     shared.copy_into(copies, &saved.qkv, 3 * width, samples.clone());
                     &copies[..]
                 }
-                None => cut(&saved.qkv, &rows, 3 * width),
+                None => cut(&saved.qkv, &rows, sizes.per_row()[0]),
             };
             let mut flow = Flow { dbranch2, activated, dhidden, normalized2, dmiddle, dbranch1, dqkv, normalized1 };
             back.lot(&mut flow, qkv, sums2, dscores, first, scratch);
@@ -208,12 +208,11 @@ impl Backward<'_> {
 
         layer(self.scaled(flow.dbranch1, flow.dmiddle, 0, first), width, &laid.proj, dnormalized);
         let samples = flow.dqkv.chunks_exact_mut(tokens * 3 * width).zip(dnormalized.chunks_exact(read * width));
-        let samples = samples.zip(qkv.chunks_exact(tokens * 3 * width));
-        let mut kept = dscores.chunks_exact_mut(heads * tokens * tokens);
         let samples = samples.zip(cut(&saved.logs, &rows, heads).chunks_exact(heads * read));
-        for (sample, (((dqkv, dmixed), qkv), logs)) in (first..).zip(samples) {
-            let sizes = self.sizes.attention();
-            unmix(dqkv, kept.next(), &mut scratch.square, [dmixed, qkv, logs], self.bias.of(sample, sizes), sizes);
+        let (mut kept, q) = (dscores.chunks_exact_mut(heads * tokens * tokens), cut(&saved.q, &rows, self.sizes.per_row()[1]));
+        for (sample, ((dqkv, dmixed), logs)) in samples.enumerate() {
+            let bias = self.bias.of(first + sample, self.sizes.attention());
+            unmix(dqkv, kept.next(), &mut scratch.square, [dmixed, logs], self.sizes.qkv_of(sample, qkv, q), bias);
         }
     }
 

@@ -10,7 +10,7 @@ use super::drop_path::DropPath;
 use super::linear::{LayerNorm, Linear, parameter};
 use super::rotary::Rotary;
 use super::vit::VitConfig;
-use crate::kernel::{self, BlockParameters};
+use crate::kernel::{self, BlockParameters, Tokens};
 use crate::random::Stream;
 
 /// Two linear layers with an exact GELU between, or with a gate (Shazeer, *GLU Variants Improve Transformer*, 2020).
@@ -143,7 +143,12 @@ impl Block {
         kernel::block(x, self.parameters(places.bias), drop_path.and_then(|drop_path| drop_path.factors(index)))
     }
 
-    /// The same of the operations that a block is made of, where no single one computes all of it.
+    /// [`Block::forward`] of tokens that samples share, or of which some only are to be attended to.
+    pub fn forward_of(&self, tokens: Tokens) -> Tensor<3> {
+        kernel::block_of(tokens, self.parameters(None), None)
+    }
+
+    /// [`Block::forward`] of the operations that a block is made of, where no single one computes all of it.
     fn by_parts(&self, x: Tensor<3>, Places { bias, rotary }: Places, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
         let parameters = self.parameters(bias);
         let BlockParameters { norms: [[weight, shift], _], weights: [qkv, proj, ..], biases, heads, eps, bias, .. } = parameters.clone();

@@ -91,6 +91,11 @@ impl LayerNorm {
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         kernel::layer_norm(x, self.weight.val(), self.bias.val(), self.eps)
     }
+
+    /// Through a linear layer too. Shapes: `x [.., D]` to `[.., O]`.
+    pub fn then<const D: usize>(&self, linear: &Linear, x: Tensor<D>) -> Tensor<D> {
+        kernel::normed_linear(x, [self.weight.val(), self.bias.val()], self.eps, linear.weight.val(), linear.bias.val())
+    }
 }
 
 /// A trainable parameter from values in row-major order.

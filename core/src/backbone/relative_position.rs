@@ -3,11 +3,11 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use rayon::prelude::*;
 
 use super::linear::{Linear, UnbiasedLinear};
 use super::token_map::{Origins, TokenMap};
 use super::window::Windows;
+use crate::kernel::{self, Pairs};
 use crate::random::Stream;
 
 /// How the distance between two tokens becomes a number.
@@ -65,10 +65,19 @@ pub fn table_rows(side: usize) -> Vec<i32> {
 pub struct PairLayout {
     /// How the map is cut.
     pub windows: Windows,
-    /// The row of the numbers for each pair: `[G·n·n]`, where n = side · side and G = 1 if all windows are alike, else B · windows.
-    rows: Tensor<1, Int>,
+    /// The row of the numbers for each pair. All windows are alike, or every one of all samples has its own.
+    pub pairs: Pairs,
     /// The features of the distance behind each row: `[T, 2]`.
     distances: Tensor<2>,
+    /// The rows written out, where a device wants them so.
+    written_out: Option<WrittenOut>,
+}
+
+/// The row of the numbers for each pair.
+#[derive(Debug, Clone)]
+struct WrittenOut {
+    /// `[G·n·n]`, where n = side · side and G = 1 if all windows are alike, else B · windows.
+    rows: Tensor<1, Int>,
     /// What is added to the scores: `[windows or G, 1, n, n]`.
     apart: Option<Tensor<4>>,
 }
@@ -77,21 +86,20 @@ impl PairLayout {
     /// The layout of the windows on a map. Distances are those in the whole image only if the map knows where its tokens come from and
     /// `positions` can make use of it.
     pub fn new(windows: Windows, map: &TokenMap, positions: RelativePositions, device: &Device) -> Self {
-        let device = &device.clone().without_autodiff();
-        let area = windows.side * windows.side;
-        let apart = windows.mask().map(|mask| Tensor::from_data(TensorData::new(mask, [windows.count(), 1, area, area]), device));
-        let (rows, reach) = match (&map.origins, positions) {
-            (Some(origins), RelativePositions::Network) => rows_of_origins(origins, &windows),
-            _ => (table_rows(windows.side), [windows.side - 1; 2]),
+        let (device, side) = (&device.clone().without_autodiff(), windows.side);
+        let (pairs, reach) = match (&map.origins, positions) {
+            (Some(origins), RelativePositions::Network) => pairs_of_origins(origins, &windows),
+            _ => {
+                let (places, reach) = ((0..side * side).map(|token| [token / side, token % side]), [side - 1; 2]);
+                (Pairs::new(side * side, places, reach, Vec::new()), reach)
+            }
         };
-        let num_groups = rows.len() / (area * area);
-        let apart = apart.map(|apart| if num_groups > 1 { apart.repeat_dim(0, num_groups / windows.count()) } else { apart });
         let distances = distances_within(reach);
         Self {
             windows,
-            rows: Tensor::from_data(TensorData::new(rows, [num_groups * area * area]), device),
+            written_out: (!kernel::is_cpu(device)).then(|| WrittenOut::new(&windows, &pairs, device)),
+            pairs,
             distances: Tensor::from_data(TensorData::new(distances.concat(), [distances.len(), 2]), device),
-            apart,
         }
     }
 
@@ -103,14 +111,25 @@ impl PairLayout {
     /// What is added to the scores of each pair. Shapes: `numbers [T, heads]` to `[G, heads, n, n]`; window number w of all samples'
     /// windows takes that of group w modulo G.
     pub fn bias(&self, numbers: Tensor<2>) -> Tensor<4> {
-        let area = self.windows.side * self.windows.side;
-        let heads = numbers.dims()[1];
-        let bias: Tensor<4> = numbers.select(0, self.rows.clone()).reshape([-1, area as i32, area as i32, heads as i32]);
+        let (area, heads) = (self.windows.side * self.windows.side, numbers.dims()[1]);
+        let write = || WrittenOut::new(&self.windows, &self.pairs, &numbers.device().without_autodiff());
+        let WrittenOut { rows, apart } = self.written_out.clone().unwrap_or_else(write);
+        let bias: Tensor<4> = numbers.select(0, rows).reshape([-1, area as i32, area as i32, heads as i32]);
         let bias = bias.permute([0, 3, 1, 2]);
-        match &self.apart {
-            Some(apart) => bias + apart.clone(),
+        match apart {
+            Some(apart) => bias + apart,
             None => bias,
         }
+    }
+}
+
+impl WrittenOut {
+    fn new(windows: &Windows, pairs: &Pairs, device: &Device) -> Self {
+        let (rows, area) = (pairs.rows(), windows.side * windows.side);
+        let num_groups = rows.len() / (area * area);
+        let apart = windows.mask().map(|mask| Tensor::from_data(TensorData::new(mask, [windows.count(), 1, area, area]), device));
+        let apart = apart.map(|apart| if num_groups > 1 { apart.repeat_dim(0, num_groups / windows.count()) } else { apart });
+        Self { rows: Tensor::from_data(TensorData::new(rows, [num_groups * area * area]), device), apart }
     }
 }
 
@@ -120,25 +139,31 @@ pub fn distances_within(reach: [usize; 2]) -> Vec<[f32; 2]> {
     down.flat_map(|dy| across.clone().map(move |dx| [feature(dy), feature(dx)])).collect()
 }
 
-/// The row for each pair of tokens of all windows of all samples, by their distance in the whole image, and how far distances reach.
-fn rows_of_origins(origins: &Origins, windows: &Windows) -> (Vec<i32>, [usize; 2]) {
-    let (order, area) = (windows.order(), windows.side * windows.side);
-    let num_tokens = order.len();
-    let reach = origins.grid.map(|side| side.saturating_sub(1));
-    let row = |query: [usize; 2], key: [usize; 2]| {
-        let [dy, dx] = [0, 1].map(|axis| query[axis] + reach[axis] - key[axis]);
-        (dy * (2 * reach[1] + 1) + dx) as i32
-    };
-    let mut rows = vec![0; origins.places.len() * area];
-    let of_samples = rows.par_chunks_exact_mut(num_tokens * area).zip(origins.places.par_chunks_exact(num_tokens));
-    of_samples.for_each(|(rows, places)| {
-        for (rows, window) in rows.chunks_exact_mut(area * area).zip(order.chunks_exact(area)) {
-            for (pair, value) in rows.iter_mut().enumerate() {
-                *value = row(places[window[pair / area]], places[window[pair % area]]);
+/// The pairs of all windows of all samples, by their distance in the whole image, and how far distances reach. What is kept apart may be as
+/// far from each other as the image is large, and needs no number.
+fn pairs_of_origins(origins: &Origins, windows: &Windows) -> (Pairs, [usize; 2]) {
+    let (order, regions, area) = (windows.order(), windows.regions(), windows.side * windows.side);
+    let samples = || origins.places.chunks_exact(order.len());
+    let reaches = samples().map(|places| reach_within(places, &order, &regions, area));
+    let reach = reaches.fold([0; 2], |a, b| [a[0].max(b[0]), a[1].max(b[1])]);
+    let places = samples().flat_map(|places| order.iter().map(move |&token| places[token]));
+    let regions = if windows.shift > 0 { regions.into_iter().map(|region| region as u8).collect() } else { Vec::new() };
+    (Pairs::new(area, places, reach, regions), reach)
+}
+
+/// How far tokens of a sample that see each other lie apart, at most, down and across.
+fn reach_within(places: &[[usize; 2]], order: &[usize], regions: &[usize], area: usize) -> [usize; 2] {
+    let of_window = |(window, regions): (&[usize], &[usize])| {
+        let mut spans = [[(usize::MAX, 0); 2]; Windows::REGIONS];
+        for (&token, &region) in window.iter().zip(regions) {
+            for (at, (low, high)) in places[token].into_iter().zip(&mut spans[region]) {
+                (*low, *high) = (at.min(*low), at.max(*high));
             }
         }
-    });
-    (rows, reach)
+        spans.map(|span| span.map(|(low, high)| high.saturating_sub(low)))
+    };
+    let reaches = order.chunks_exact(area).zip(regions.chunks_exact(area)).flat_map(of_window);
+    reaches.fold([0; 2], |a, b| [a[0].max(b[0]), a[1].max(b[1])])
 }
 
 #[cfg(test)]
@@ -177,7 +202,8 @@ mod tests {
             for (at, &have) in bias.iter().enumerate() {
                 let (group, axis, query, key) = (at / 32, at / 16 % 2, at / 4 % 4, at % 4);
                 let place = |token: usize| places[group / 4 * 16 + order[group % 4 * 4 + token]][axis] as i64;
-                let want = feature(place(query) - place(key)) + mask[group % 4 * 16 + query * 4 + key];
+                let apart = mask[group % 4 * 16 + query * 4 + key];
+                let want = if apart == 0.0 { feature(place(query) - place(key)) } else { apart };
                 assert!((have - want).abs() < 1e-5, "{at}: {have} {want}");
             }
         }

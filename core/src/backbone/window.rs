@@ -4,9 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::squares;
-
-/// What is added to the scores of pairs that must not see each other.
-const APART: f32 = -100.0;
+use crate::kernel::{self, APART, Order};
 
 /// The windows of one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +18,9 @@ pub struct Windows {
 }
 
 impl Windows {
+    /// Parts of a rolled map.
+    pub const REGIONS: usize = 9;
+
     /// The windows of block `index` of a stage: those of odd blocks are shifted by half a side. A map whose shorter side is no longer than
     /// `window` has windows of that shorter side, and none is shifted.
     pub fn of_block(grid: [usize; 2], window: usize, index: usize) -> Self {
@@ -35,12 +36,21 @@ impl Windows {
 
     /// Shapes: `tokens [B, N, D]` to `[B·windows, side·side, D]`, the windows of a sample in raster order one after the other.
     pub fn cut(&self, tokens: Tensor<3>) -> Tensor<3> {
-        squares::cut(self.rolled(tokens, -(self.shift as i64)), self.grid, self.side)
+        let ([batch, count, width], area) = (tokens.dims(), self.side * self.side);
+        match kernel::reorder(&tokens, &Order::new(self.order())) {
+            Some(windows) => windows.reshape([batch * count / area, area, width]),
+            None => squares::cut(self.rolled(tokens, -(self.shift as i64)), self.grid, self.side),
+        }
     }
 
     /// The inverse of [`Windows::cut`]. Shapes: `[B·windows, side·side, D]` to `[B, N, D]`.
     pub fn join(&self, windows: Tensor<3>) -> Tensor<3> {
-        self.rolled(squares::join(windows, self.grid, self.side), self.shift as i64)
+        let ([squares, area, width], count) = (windows.dims(), self.grid[0] * self.grid[1]);
+        let in_order = windows.reshape([squares * area / count, count, width]);
+        match kernel::reorder(&in_order, &Order::new(self.order()).inverse()) {
+            Some(tokens) => tokens,
+            None => self.rolled(squares::join(in_order.reshape([squares, area, width]), self.grid, self.side), self.shift as i64),
+        }
     }
 
     fn rolled(&self, tokens: Tensor<3>, shift: i64) -> Tensor<3> {
@@ -66,6 +76,12 @@ impl Windows {
         })
     }
 
+    /// Which of the nine parts of the rolled map each token lies in, window by window: `[N]`. Tokens of a window that lie in different ones
+    /// must not see each other.
+    pub fn regions(&self) -> Vec<usize> {
+        self.places().map(|place| self.region(place)).collect()
+    }
+
     /// Which of the nine parts of the rolled map a place lies in; the roll made neighbors of what borders another part.
     fn region(&self, place: [usize; 2]) -> usize {
         let band = |at: usize, length: usize| usize::from(at + self.side >= length) + usize::from(at + self.shift >= length);
@@ -78,7 +94,7 @@ impl Windows {
         if self.shift == 0 {
             return None;
         }
-        let regions: Vec<usize> = self.places().map(|place| self.region(place)).collect();
+        let regions = self.regions();
         let of_window = |regions: &[usize]| {
             let pair = |(a, b): (usize, usize)| if regions[a] == regions[b] { 0.0 } else { APART };
             (0..regions.len()).flat_map(|a| (0..regions.len()).map(move |b| (a, b))).map(pair).collect::<Vec<_>>()

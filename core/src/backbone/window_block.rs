@@ -107,7 +107,14 @@ impl WindowBlock {
         let num_windows = layout.windows.count();
         let of_windows = |factors: Vec<f32>| factors.into_iter().flat_map(|factor| std::iter::repeat_n(factor, num_windows)).collect();
         let factors = drop_path.and_then(|drop_path| drop_path.factors(index)).map(|factors| factors.map(of_windows));
-        layout.windows.join(kernel::block(layout.windows.cut(x), self.parameters(layout), factors))
+        let (windows, numbers) = (layout.windows.cut(x), self.attn.numbers(layout));
+        let y = match numbers {
+            Some(numbers) if layout.pairs.differ() && kernel::fuses_blocks(&windows, windows.dims()[0]) => {
+                kernel::block_of_pairs(windows, self.parameters(None), (numbers, layout.pairs.clone()), factors)
+            }
+            numbers => kernel::block(windows, self.parameters(numbers.map(|numbers| layout.bias(numbers))), factors),
+        };
+        layout.windows.join(y)
     }
 
     /// The attention probabilities that [`WindowBlock::forward`] uses on `x [B, N, D]`: `[B·windows, heads, n, n]`, tokens in the order
@@ -117,7 +124,7 @@ impl WindowBlock {
         kernel::attention_probabilities(q, k, self.attn.bias(layout))
     }
 
-    fn parameters(&self, layout: &PairLayout) -> BlockParameters {
+    fn parameters(&self, bias: Option<Tensor<4>>) -> BlockParameters {
         let linears = [&self.attn.qkv, &self.attn.proj, &self.mlp.fc1, &self.mlp.fc2];
         BlockParameters {
             norms: [&self.norm1, &self.norm2].map(|norm| [norm.weight.val(), norm.bias.val()]),
@@ -125,7 +132,7 @@ impl WindowBlock {
             biases: linears.map(|linear| linear.bias.val()),
             heads: self.attn.heads,
             eps: self.norm1.eps(),
-            bias: self.attn.bias(layout),
+            bias,
             recompute: self.recompute,
         }
     }

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use burn::backend::Flex;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{AllocationProperty, Bytes, DType, Shape};
+use rayon::prelude::*;
 
 use super::attention::Bias;
 use super::batch_norm::{self, Kept, Normalization};
 use super::block::{self, Saved, Settings};
+use super::block_gradients;
 use super::block_weights::Weights;
 use super::convolution::{self, Window};
 use super::convolutional::{Convolutional, ConvolutionalPasses, Moments};
 use super::extension::{BlockPasses, FusedObjectives, ObjectivePasses, Passes, Updates};
+use super::lean::{Order, Reorder};
 use super::pool::Pooled;
 use super::row_error::{self, RowError};
+use super::shared_tokens::Shared;
 use super::update::{self, Update};
 use super::{attention, attention_to, gelu, layer_norm, linear, max_pool};
 
@@ -61,13 +65,13 @@ impl Passes for Flex {
 
     fn attention(qkv: &FlexTensor, bias: &FlexTensor, heads: usize) -> [FlexTensor; 2] {
         let sizes = attention_sizes(qkv, heads);
-        let [y, logs] = attention::forward(&values(qkv), Bias(&values(bias)), sizes);
+        let [y, logs] = attention::forward(&values(qkv), Bias::written_out(&values(bias)), sizes);
         [tensor(y, with_last(qkv, sizes.width)), tensor(logs, Shape::new([qkv.layout().shape()[0], heads, sizes.tokens]))]
     }
 
     fn attention_gradients(dy: &FlexTensor, qkv: &FlexTensor, logs: &FlexTensor, bias: &FlexTensor, heads: usize) -> [FlexTensor; 2] {
         let sizes = attention_sizes(qkv, heads);
-        let [dqkv, dbias] = attention::backward(&values(dy), &values(qkv), &values(logs), Bias(&values(bias)), sizes);
+        let [dqkv, dbias] = attention::backward(&values(dy), &values(qkv), &values(logs), Bias::written_out(&values(bias)), sizes);
         [tensor(dqkv, qkv.layout().shape().clone()), tensor(dbias, bias.layout().shape().clone())]
     }
 
@@ -90,11 +94,14 @@ impl BlockPasses for Flex {
     type Saved = Arc<Saved<Pooled>>;
 
     fn block(x: &FlexTensor, bias: &FlexTensor, weights: &Weights<FlexTensor>, settings: &Settings) -> (FlexTensor, Self::Saved) {
-        let tokens = x.layout().shape()[1];
+        let tokens = tokens_of(x, settings);
         let weights = weights.each_ref().map(values);
         let bias = values(bias);
-        let (y, saved) = block::forward(&values(x), tokens, Bias(&bias), &weights.each_ref().map(|values| &**values), settings);
-        (tensor(y, x.layout().shape().clone()), Arc::new(saved))
+        let bias = Bias { numbers: &bias, pairs: settings.pairs.as_ref() };
+        let (y, saved) = block::forward(&values(x), tokens, bias, &weights.each_ref().map(|values| &**values), settings);
+        let (read, width) = (tokens - settings.first, last(x));
+        let shape = Shape::new([y.len() / (read * width), read, width]);
+        (tensor(y, shape), Arc::new(saved))
     }
 
     fn block_gradients(
@@ -105,10 +112,12 @@ impl BlockPasses for Flex {
         weights: &Weights<FlexTensor>,
         settings: &Settings,
     ) -> ([FlexTensor; 2], Weights<FlexTensor>) {
-        let tokens = x.layout().shape()[1];
+        let tokens = tokens_of(x, settings);
         let of_weights = weights.each_ref().map(values);
         let slices = of_weights.each_ref().map(|values| &**values);
-        let gradients = block::backward(&values(dy), &values(x), saved, tokens, Bias(&values(bias)), &slices, settings);
+        let numbers = values(bias);
+        let added = Bias { numbers: &numbers, pairs: settings.pairs.as_ref() };
+        let gradients = block_gradients::backward(&values(dy), &values(x), saved, tokens, added, &slices, settings);
         let mut shapes = weights.each_ref().in_order().into_iter().map(|weight| weight.layout().shape().clone());
         let shaped = |gradient: Pooled| {
             let shape = shapes.next().unwrap_or_else(|| Shape::new([gradient.len()]));
@@ -116,6 +125,19 @@ impl BlockPasses for Flex {
         };
         let inputs = [tensor(gradients.dx, x.layout().shape().clone()), tensor(gradients.dbias, bias.layout().shape().clone())];
         (inputs, gradients.weights.map(shaped))
+    }
+}
+
+impl Reorder for Flex {
+    fn reorder(x: &FlexTensor, order: &Order) -> FlexTensor {
+        let (values, mut y, width) = (values(x), Pooled::new(x.layout().num_elements()), last(x));
+        let per_sample = (order.sources.len() * width).max(1);
+        y.par_chunks_mut(per_sample).zip(values.par_chunks(per_sample)).for_each(|(y, x)| {
+            for (y, &source) in y.chunks_exact_mut(width).zip(&*order.sources) {
+                y.copy_from_slice(&x[source as usize * width..][..width]);
+            }
+        });
+        tensor(y, x.layout().shape().clone())
     }
 }
 
@@ -298,6 +320,11 @@ fn matrix(weight: &FlexTensor) -> [usize; 2] {
     [shape[0], shape[1]]
 }
 
+/// Tokens of each sample that a block is given.
+fn tokens_of(x: &FlexTensor, settings: &Settings) -> usize {
+    settings.shared.as_ref().map_or(x.layout().shape()[1], Shared::tokens)
+}
+
 /// The sizes of a convolution of `x [B, H·W, C]` with `weight [O, C, side, side]`.
 fn convolution_sizes(x: &FlexTensor, weight: &FlexTensor, window: Window) -> convolution::Sizes {
     let [batch, pixels, channels] = [0, 1, 2].map(|axis| x.layout().shape()[axis]);
@@ -325,5 +352,5 @@ fn attention_to_sizes(q: &FlexTensor, kv: &FlexTensor, heads: usize) -> attentio
 fn attention_sizes(qkv: &FlexTensor, heads: usize) -> attention::Sizes {
     let width = last(qkv) / 3;
     assert!(width.is_multiple_of(heads), "a width of {width} cannot be split into {heads} heads");
-    attention::Sizes { tokens: qkv.layout().shape()[1], width, heads }
+    attention::Sizes { tokens: qkv.layout().shape()[1], first: 0, width, heads }
 }

@@ -10,6 +10,7 @@ mod attention_to;
 mod batch_norm;
 pub mod bench;
 mod block;
+mod block_gradients;
 mod block_weights;
 mod convolution;
 mod convolutional;
@@ -20,12 +21,15 @@ pub mod extension;
 mod flex;
 mod gelu;
 mod layer_norm;
+mod lean;
 mod linear;
 pub mod matrix;
 mod max_pool;
+mod pair_bias;
 mod pool;
 pub mod reference;
 mod row_error;
+mod shared_tokens;
 pub(crate) mod simd;
 #[cfg(test)]
 mod tests;
@@ -35,13 +39,18 @@ mod update;
 use std::sync::LazyLock;
 
 use burn::backend::Dispatch;
-use burn::tensor::{DType, Device, Tensor, TensorData, activation};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
 
 pub use batch_norm::Normalization;
 pub use convolution::Window;
 use convolutional::{Convolutional, Moments};
 use extension::{Fused, FusedBlock, FusedObjectives, Updates};
+use lean::Lean;
+pub use lean::Order;
+pub(crate) use pair_bias::APART;
+pub use pair_bias::Pairs;
 pub use row_error::RowError;
+pub use shared_tokens::Shared;
 pub use update::Update;
 
 /// `x Wᵀ + b`. Shapes: `x [.., I]`, `weight [O, I]` (PyTorch's layout), `bias [O]`; returns `[.., O]`.
@@ -70,6 +79,25 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<
     }
     let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(<Dispatch as Fused>::fused_layer_norm(x, weight, bias, eps as f32))
+}
+
+/// [`linear()`] of [`layer_norm()`], of which no more is kept for backward than `x`. `norm` is its weight and bias.
+pub fn normed_linear<const D: usize>(x: Tensor<D>, norm: [Tensor<1>; 2], eps: f64, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    let [norm, shift] = norm;
+    if !is_fused(&x) {
+        return linear(layer_norm(x, norm, shift, eps), weight, Some(bias));
+    }
+    let [norm, shift, bias] = [norm, shift, bias].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(<Dispatch as Lean>::fused_normed_linear(x.into_dispatch(), norm, shift, weight.into_dispatch(), bias, eps as f32))
+}
+
+/// The tokens of every sample in another order, in one pass. Shapes: `x [B, N, D]` to the same; `None` where nothing is fused.
+pub fn reorder(x: &Tensor<3>, order: &Order) -> Option<Tensor<3>> {
+    if order.is_plain() {
+        return Some(x.clone());
+    }
+    let fused = || Tensor::from_dispatch(<Dispatch as Lean>::fused_reorder(x.clone().into_dispatch(), order.clone()));
+    is_fused(x).then(fused)
 }
 
 /// The exact GELU, `x Φ(x)` (Hendrycks and Gimpel, 2016), to single precision: off by at most 1.2e-7 times the larger of 1 and |x|.
@@ -144,7 +172,63 @@ pub struct BlockParameters {
 /// those of stochastic depth. Shapes: `x [B, N, D]` to the same. One operation where there is one; with fewer samples than threads a CPU
 /// computes it from its parts, as there is more to share within a sample than between them.
 pub fn block(x: Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
+    block_of(Tokens::all(x), parameters, factors)
+}
+
+/// What a block is given, and which of it goes on.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// The tokens of all samples, `[B, N, D]`; or `[1, U, D]`, what they have in common.
+    pub x: Tensor<3>,
+    /// Which of those each sample's tokens are.
+    pub shared: Option<Shared>,
+    /// Tokens before this one are attended to, but do not leave the block.
+    pub first: usize,
+}
+
+impl Tokens {
+    /// Every token, `[B, N, D]`, and all of them go on.
+    pub fn all(x: Tensor<3>) -> Self {
+        Self { x, shared: None, first: 0 }
+    }
+
+    /// N
+    pub fn count(&self) -> usize {
+        self.shared.as_ref().map_or(self.x.dims()[1], Shared::tokens)
+    }
+
+    /// The tokens that go on: `[B, N - first, D]`.
+    pub fn read(self) -> Tensor<3> {
+        let (first, count) = (self.first, self.count());
+        let x = self.spread();
+        if first == 0 { x } else { x.narrow(1, first, count - first) }
+    }
+
+    /// `[B, N, D]`
+    fn spread(self) -> Tensor<3> {
+        let Some(shared) = self.shared else { return self.x };
+        let rows: Vec<i32> = shared.rows().iter().map(|&row| row as i32).collect();
+        let rows: Tensor<1, Int> = Tensor::from_data(TensorData::new(rows, [shared.rows().len()]), &self.x.device().without_autodiff());
+        let width = self.x.dims()[2];
+        self.x.select(1, rows).reshape([shared.samples(), shared.tokens(), width])
+    }
+}
+
+/// [`block()`] of tokens that samples share, or of which some only are to be attended to. Returns `[B, N - first, D]`.
+pub fn block_of(tokens: Tokens, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
     const PARTS: reference::Parts = reference::Parts { layer_norm, linear, attention, gelu };
+    let samples = tokens.shared.as_ref().map_or(tokens.x.dims()[0], Shared::samples);
+    let is_whole = tokens.first == 0 && tokens.shared.is_none();
+    if fuses_blocks(&tokens.x, samples) && (is_whole || parameters.bias.is_none()) {
+        return block_on_cpu(tokens, parameters, None, factors);
+    }
+    let first = tokens.first;
+    let y = whole_block(&PARTS, tokens.spread(), parameters, factors);
+    Tokens { first, ..Tokens::all(y) }.read()
+}
+
+/// [`block()`] where no operation leaves anything out.
+fn whole_block(parts: &reference::Parts, x: Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
     if is_fused_on_gpu(&x) {
         let device = x.device().without_autodiff();
         let upload = |factors: Vec<f32>| {
@@ -155,17 +239,33 @@ pub fn block(x: Tensor<3>, parameters: BlockParameters, factors: Option<[Vec<f32
             return y;
         }
     }
-    if is_fused(&x) && x.dims()[0] >= rayon::current_num_threads() {
-        return block_on_cpu(x, parameters, factors);
-    }
-    reference::block(&PARTS, x, parameters, factors)
+    reference::block(parts, x, parameters, factors)
 }
 
-fn block_on_cpu(x: Tensor<3>, mut parameters: BlockParameters, factors: Option<[Vec<f32>; 2]>) -> Tensor<3> {
+/// [`block()`] where each pair of tokens adds one of `numbers [T, heads]` to its scores. Only where [`fuses_blocks()`].
+pub fn block_of_pairs(
+    x: Tensor<3>,
+    parameters: BlockParameters,
+    (numbers, pairs): (Tensor<2>, Pairs),
+    factors: Option<[Vec<f32>; 2]>,
+) -> Tensor<3> {
+    block_on_cpu(Tokens::all(x), parameters, Some((numbers, pairs)), factors)
+}
+
+fn block_on_cpu(
+    tokens: Tokens,
+    mut parameters: BlockParameters,
+    pairs: Option<(Tensor<2>, Pairs)>,
+    factors: Option<[Vec<f32>; 2]>,
+) -> Tensor<3> {
+    let Tokens { x, shared, first } = tokens;
+    let (bias, pairs) = match pairs {
+        Some((numbers, pairs)) => (numbers.transpose().into_dispatch(), Some(pairs)),
+        None => (parameters.bias.take().unwrap_or_else(|| no_bias(&x)).into_dispatch(), None),
+    };
     let BlockParameters { heads, eps, recompute, .. } = parameters;
-    let settings = block::Settings { heads, eps: eps as f32, factors, recompute };
-    let bias = parameters.bias.take().unwrap_or_else(|| no_bias(&x));
-    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_block(x.into_dispatch(), bias.into_dispatch(), parameters.into(), settings))
+    let settings = block::Settings { heads, eps: eps as f32, factors, recompute, first, shared, pairs };
+    Tensor::from_dispatch(<Dispatch as FusedBlock>::fused_block(x.into_dispatch(), bias, parameters.into(), settings))
 }
 
 /// The mean over patches, weighted, of each patch's error: `sum(w · error) / (sum(w) + addend)`. Shapes: `prediction [B, rows, W]`,
@@ -306,6 +406,11 @@ pub fn bytes_in_use() -> usize {
 /// True for Burn's CPU back-end, with or without differentiation.
 pub fn is_cpu(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
+}
+
+/// Whether a block of so many samples is one operation, which has use for [`Shared`] and [`Pairs`]: on a CPU of no more threads.
+pub fn fuses_blocks(x: &Tensor<3>, samples: usize) -> bool {
+    is_fused(x) && samples >= rayon::current_num_threads()
 }
 
 /// True for 32-bit tensors on a GPU, unless the plain operations are asked for.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{BlockParameters, RowError, Update, reference};
+use super::{BlockParameters, Order, RowError, Update, reference};
 use crate::random::{Purpose, Stream};
 
 /// Inputs by (shape, scale); the operation takes them in this order.
@@ -161,36 +161,66 @@ fn attention_to() {
     }
 }
 
+#[test]
+fn normed_linear() {
+    for [rows, inputs, outputs] in [[1, 1, 1], [5, 7, 3], [130, 48, 33]] {
+        let of = |is_whole: bool| {
+            move |tensors: Vec<Tensor<1>>| {
+                let mut tensors = tensors.into_iter();
+                let x = next(&mut tensors, [rows, inputs]);
+                let [norm, shift, bias] = [inputs, inputs, outputs].map(|count| next(&mut tensors, [count]));
+                let weight = next(&mut tensors, [outputs, inputs]);
+                if is_whole {
+                    return super::normed_linear(x, [norm, shift], 0.1, weight, bias).reshape([-1]);
+                }
+                reference::linear(reference::layer_norm(x, norm, shift, 0.1), weight, Some(bias)).reshape([-1])
+            }
+        };
+        let inputs: Inputs = &[(&[rows, inputs], 2.0), (&[inputs], 1.0), (&[inputs], 1.0), (&[outputs], 1.0), (&[outputs, inputs], 0.3)];
+        check("normed linear", inputs, &of(true), &of(false));
+    }
+}
+
+#[test]
+fn reorder() {
+    let order = Order::new([2, 0, 3, 1]);
+    let fused = |mut tensors: Vec<Tensor<1>>| super::reorder(&tensors.remove(0).reshape([3, 4, 5]), &order).unwrap().reshape([-1]);
+    let plain = |mut tensors: Vec<Tensor<1>>| {
+        let device = tensors[0].device().without_autodiff();
+        tensors.remove(0).reshape([3, 4, 5]).select(1, Tensor::from_data([2, 0, 3, 1], &device)).reshape([-1])
+    };
+    check("reorder", &[(&[3, 4, 5], 1.0)], &fused, &plain);
+    let x = Tensor::<3>::ones([1, 4, 2], &Device::flex());
+    assert!(order.inverse().inverse().sources == order.sources && !order.is_plain() && Order::new(0..4).is_plain());
+    assert_eq!(super::reorder(&x, &Order::new(0..4)).unwrap().into_data(), x.into_data());
+}
+
 /// How a block is computed.
 #[derive(Clone, Copy, PartialEq)]
-enum How {
+pub(super) enum How {
     FromParts,
     Whole,
     Recomputed,
 }
 
 /// A block of `[batch, tokens, heads, head width, hidden]`: input, then weights in their order, then a bias of so many groups, if any.
-fn block_of(sizes: [usize; 5], factors: Option<[Vec<f32>; 2]>, groups: usize, how: How) -> impl Fn(Vec<Tensor<1>>) -> Tensor<1> + Sync {
-    let [batch, tokens, heads, head, hidden] = sizes;
-    let width = heads * head;
+pub(super) fn block_of(
+    sizes: [usize; 5],
+    factors: Option<[Vec<f32>; 2]>,
+    groups: usize,
+    how: How,
+) -> impl Fn(Vec<Tensor<1>>) -> Tensor<1> + Sync {
+    let [batch, tokens, heads, head, _] = sizes;
     move |tensors| {
         let mut tensors = tensors.into_iter();
-        let x = next(&mut tensors, [batch, tokens, width]);
-        let shapes = [[1, width], [3 * width, width], [width, width], [1, width], [hidden, width], [width, hidden]];
-        let layers = shapes.map(|shape| {
-            let weight = next(&mut tensors, shape);
-            (weight, tensors.next().unwrap())
-        });
-        let bias = (groups > 0).then(|| next(&mut tensors, [groups, heads, tokens, tokens]));
+        let x = next(&mut tensors, [batch, tokens, heads * head]);
+        let parameters = parameters_of(&mut tensors, sizes, groups, how);
         if how != How::FromParts {
-            let [norm1, qkv, proj, norm2, fc1, fc2] = layers;
-            let norms = [norm1, norm2].map(|(weight, bias)| [weight.reshape([-1]), bias]);
-            let (weights, biases) = split([qkv, proj, fc1, fc2]);
-            let parameters = BlockParameters { norms, weights, biases, heads, eps: 0.1, bias, recompute: how == How::Recomputed };
-            return super::block_on_cpu(x, parameters, factors.clone()).reshape([-1]);
+            return super::block_on_cpu(super::Tokens::all(x), parameters, None, factors.clone()).reshape([-1]);
         }
-        let [norm1, qkv, proj, norm2, fc1, fc2] = layers;
-        let norm = |x: Tensor<3>, (weight, bias): (Tensor<2>, Tensor<1>)| reference::layer_norm(x, weight.reshape([-1]), bias, 0.1);
+        let BlockParameters { norms: [norm1, norm2], weights, biases, bias, .. } = parameters;
+        let [qkv, proj, fc1, fc2] = std::array::from_fn(|layer| (weights[layer].clone(), biases[layer].clone()));
+        let norm = |x: Tensor<3>, [weight, bias]: [Tensor<1>; 2]| reference::layer_norm(x, weight, bias, 0.1);
         let linear = |x: Tensor<3>, (weight, bias): (Tensor<2>, Tensor<1>)| reference::linear(x, weight, Some(bias));
         let scaled = |x: Tensor<3>, branch: usize| match &factors {
             Some(factors) => x.clone() * Tensor::<3>::from_data(TensorData::new(factors[branch].clone(), [batch, 1, 1]), &x.device()),
@@ -201,12 +231,31 @@ fn block_of(sizes: [usize; 5], factors: Option<[Vec<f32>; 2]>, groups: usize, ho
     }
 }
 
+/// What comes after the input.
+pub(super) fn parameters_of(
+    tensors: &mut std::vec::IntoIter<Tensor<1>>,
+    [_, tokens, heads, head, hidden]: [usize; 5],
+    groups: usize,
+    how: How,
+) -> BlockParameters {
+    let width = heads * head;
+    let shapes = [[1, width], [3 * width, width], [width, width], [1, width], [hidden, width], [width, hidden]];
+    let [norm1, qkv, proj, norm2, fc1, fc2] = shapes.map(|shape| {
+        let weight = next(tensors, shape);
+        (weight, tensors.next().unwrap())
+    });
+    let bias = (groups > 0).then(|| next(tensors, [groups, heads, tokens, tokens]));
+    let norms = [norm1, norm2].map(|(weight, bias)| [weight.reshape([-1]), bias]);
+    let (weights, biases) = split([qkv, proj, fc1, fc2]);
+    BlockParameters { norms, weights, biases, heads, eps: 0.1, bias, recompute: how == How::Recomputed }
+}
+
 fn split(layers: [(Tensor<2>, Tensor<1>); 4]) -> ([Tensor<2>; 4], [Tensor<1>; 4]) {
     let biases = layers.each_ref().map(|(_, bias)| bias.clone());
     (layers.map(|(weight, _)| weight), biases)
 }
 
-fn block_inputs([batch, tokens, heads, head, hidden]: [usize; 5]) -> Vec<(Vec<usize>, f32)> {
+pub(super) fn block_inputs([batch, tokens, heads, head, hidden]: [usize; 5]) -> Vec<(Vec<usize>, f32)> {
     let width = heads * head;
     let mut inputs = vec![(vec![batch, tokens, width], 1.0)];
     for (outputs, inputs_of, scale) in
@@ -234,6 +283,42 @@ fn block() {
             let parts = block_of(sizes, factors.clone(), groups, How::FromParts);
             check("block", &inputs, &block_of(sizes, factors, groups, how), &parts);
         }
+    }
+}
+
+#[test]
+fn a_block_of_tokens_that_samples_share_or_that_do_not_go_on() {
+    for (sizes, rows, first, how) in [
+        ([5, 7, 2, 3, 11], None, 3, How::Whole),
+        ([3, 50, 2, 8, 33], None, 49, How::Recomputed),
+        ([4, 7, 2, 3, 11], Some(9), 0, How::Recomputed),
+        ([4, 60, 3, 8, 40], Some(230), 13, How::Whole),
+    ] {
+        let [batch, tokens, heads, head, _] = sizes;
+        let factors: Option<[Vec<f32>; 2]> = (first == 3).then(|| [vec![2.0, 0.0, 1.0, 1.5, 0.5], vec![0.5, 1.0, 0.0, 2.0, 1.5]]);
+        // Every row but one is a token, some are several.
+        let which: Vec<u32> = (0..batch * tokens).map(|token| (token * 5 % (rows.unwrap_or(1) - 1).max(1)) as u32).collect();
+        let width = heads * head;
+        let mut inputs = block_inputs(sizes);
+        if let Some(rows) = rows {
+            inputs[0].0 = vec![1, rows, width];
+        }
+        let inputs: Vec<(&[usize], f32)> = inputs.iter().map(|(shape, scale)| (&shape[..], *scale)).collect();
+        let shared = rows.map(|rows| super::Shared::new(which.clone(), tokens, rows));
+        let x_of = |x: Tensor<1>| {
+            let x = x.reshape([rows.map_or(batch, |_| 1), rows.unwrap_or(tokens), width]);
+            super::Tokens { x, shared: shared.clone(), first }
+        };
+        let fused = |mut tensors: Vec<Tensor<1>>| {
+            let tokens = x_of(tensors.remove(0));
+            super::block_on_cpu(tokens, parameters_of(&mut tensors.into_iter(), sizes, 0, how), None, factors.clone()).reshape([-1])
+        };
+        let plain = |mut tensors: Vec<Tensor<1>>| {
+            tensors[0] = super::Tokens { first: 0, ..x_of(tensors[0].clone()) }.read().reshape([-1]);
+            let y = block_of(sizes, factors.clone(), 0, How::FromParts)(tensors).reshape([batch, tokens, width]);
+            y.narrow(1, first, tokens - first).reshape([-1])
+        };
+        check("block of some", &inputs, &fused, &plain);
     }
 }
 

@@ -5,14 +5,13 @@ use burn::tensor::{Device, Tensor};
 
 use super::masked_batch::{Lead, MaskedBatch};
 use super::masked_model::{Hidden, MaskedConfig};
-use crate::backbone::attention::Places;
 use crate::backbone::block::Block;
 use crate::backbone::encoder::EncoderConfig;
 use crate::backbone::linear::{LayerNorm, Linear, NORMAL_DEVIATION, normal, parameter};
 use crate::backbone::pos_embed::{self, Resizing};
 use crate::backbone::squares;
 use crate::backbone::vit::{VitConfig, resized};
-use crate::kernel;
+use crate::kernel::{self, Shared, Tokens};
 use crate::random::Stream;
 
 /// The sizes of a decoder.
@@ -128,14 +127,13 @@ impl TransformerDecoder {
             Some(_) => self.of_packed(encoded, batch, device),
             None => self.tokens(self.embed.forward(encoded), prefix, batch, device),
         };
-        let lead = tokens.dims()[1] - batch.num_patches;
-        let decoded = self.through(tokens);
+        let lead = tokens.count() - batch.num_patches;
         let predicted = match self.mask_token {
-            Some(_) => decoded.narrow(1, lead + batch.first_predicted, batch.num_patches - batch.first_predicted),
+            Some(_) => self.through(tokens, lead + batch.first_predicted),
             // The encoder has seen every place, so tokens stand in raster order.
-            None => batch.pick(decoded.narrow(1, lead, batch.num_patches), device),
+            None => batch.pick(self.through(tokens, lead), device),
         };
-        self.pred.forward(self.norm.forward(predicted))
+        self.norm.then(&self.pred, predicted)
     }
 
     /// I-JEPA's predictor: of every target block by itself, from all that is shown and a mask token for each of its patches.
@@ -154,55 +152,78 @@ impl TransformerDecoder {
         let context = context.reshape([samples, 1, shown, width]).repeat_dim(1, count).reshape([samples * count, shown, width]);
         let asked = (batch.predicted_positions(&table, device) + mask_token).reshape([samples * count, size, width]);
         let tokens = Tensor::cat(vec![context, asked], 1);
-        let decoded = self.through(tokens).narrow(1, shown, size);
-        let predicted = self.pred.forward(self.norm.forward(decoded));
+        let predicted = self.norm.then(&self.pred, self.through(Tokens::all(tokens), shown));
         let values = predicted.dims()[2];
         predicted.reshape([samples, count * size, values])
     }
 
-    fn through(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let blocks = self.blocks.iter().enumerate();
-        blocks.fold(tokens, |x, (index, block)| block.forward(x, Places::default(), index, None))
+    /// All blocks, of the last of which nobody reads tokens before the first that is named.
+    fn through(&self, tokens: Tokens, first: usize) -> Tensor<3> {
+        let Some((last, others)) = self.blocks.split_last() else { return Tokens { first, ..tokens }.read() };
+        let tokens = others.iter().fold(tokens, |tokens, block| Tokens::all(block.forward_of(tokens)));
+        last.forward_of(Tokens { first, ..tokens })
     }
 
     /// What the blocks get: the class token if the encoder has one, shown patches, and the mask token in each place where a patch is
     /// missing, with their positions. Shapes: `y [B, prefix + shown, W]` to `[B, 1 + N, W]`, or `[B, N, W]` without a class token.
-    fn tokens(&self, y: Tensor<3>, prefix: usize, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
+    fn tokens(&self, y: Tensor<3>, prefix: usize, batch: &MaskedBatch, device: &Device) -> Tokens {
         let (table, shown) = (self.pos_embed.val(), y.dims()[1] - prefix);
         if let (Some(mask_token), true, 1..) = (&self.mask_token, kernel::is_fused_on_gpu(&y), prefix) {
             let order = batch.tokens(shown, Lead::Rows(prefix));
             if let Some(tokens) = kernel::cube::tokens(&y, &mask_token.val(), &table, &order) {
-                return tokens;
+                return Tokens::all(tokens);
             }
         }
         let cls = (prefix > 0).then(|| y.clone().narrow(1, 0, 1) + table.clone().narrow(1, 0, 1));
         let tokens = y.narrow(1, prefix, shown);
-        let tokens = match &self.mask_token {
-            Some(_) => self.completed(tokens, batch, device),
-            None => tokens + table.narrow(1, 1, batch.num_patches),
-        };
-        Tensor::cat(cls.into_iter().chain([tokens]).collect(), 1)
+        match &self.mask_token {
+            Some(_) => self.completed(cls, tokens, batch, device),
+            None => {
+                let tokens = tokens + table.narrow(1, 1, batch.num_patches);
+                Tokens::all(Tensor::cat(cls.into_iter().chain([tokens]).collect(), 1))
+            }
+        }
     }
 
     /// The same for a packed pyramid, which has no class token: each of its tokens becomes four, which lie in its place of the packed map
     /// (PixelShuffle). Shapes: `encoded [B, n, D]` to `[B, N, W]`.
-    fn of_packed(&self, encoded: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
+    fn of_packed(&self, encoded: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tokens {
         let [samples, count, _] = encoded.dims();
         let width = self.pos_embed.dims()[2];
         let [rows, cols] = batch.units.map(|units| units / 4);
         let four: Tensor<6> = self.embed.forward(encoded).reshape([samples, rows, cols, width, 2, 2]);
         let tokens = four.permute([0, 1, 4, 2, 5, 3]).reshape([samples, 4 * count, width]);
-        self.completed(tokens, batch, device)
+        self.completed(None, tokens, batch, device)
     }
 
-    /// Visible tokens, then a mask token for every missing one, with their positions. Shapes: `[B, V, W]` to `[B, N, W]`.
-    fn completed(&self, visible: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tensor<3> {
-        let [samples, shown, width] = visible.dims();
+    /// Leading tokens, visible ones, and a mask token for every missing one, with their positions. Shapes: `[B, L, W]` with theirs and
+    /// `[B, V, W]`, to `[B, L + N, W]`.
+    ///
+    /// Mask tokens in the same place are the same in all samples.
+    fn completed(&self, lead: Option<Tensor<3>>, visible: Tensor<3>, batch: &MaskedBatch, device: &Device) -> Tokens {
+        let ([samples, shown, width], table, patches) = (visible.dims(), self.pos_embed.val(), batch.num_patches);
+        let leading = lead.as_ref().map_or(0, |lead| lead.dims()[1]);
+        let own = leading + shown;
+        if let Some(token) = &self.mask_token
+            && kernel::fuses_blocks(&visible, samples)
+            && samples * own + patches < samples * (leading + patches)
+        {
+            let visible = visible + batch.positions(&table, shown, device);
+            let visible = Tensor::cat(lead.into_iter().chain([visible]).collect(), 1).reshape([1, samples * own, width]);
+            let x = Tensor::cat(vec![visible, token.val() + table.narrow(1, 1, patches)], 1);
+            let of_sample = |(sample, order): (usize, &[i32])| {
+                let missing: Vec<u32> = order[shown..].iter().map(|&id| (samples * own) as u32 + id as u32).collect();
+                ((sample * own) as u32..((sample + 1) * own) as u32).chain(missing)
+            };
+            let rows = batch.places().chunks_exact(patches).enumerate().flat_map(of_sample).collect();
+            return Tokens { x, shared: Some(Shared::new(rows, leading + patches, samples * own + patches)), first: 0 };
+        }
         let tokens = match &self.mask_token {
-            Some(token) => Tensor::cat(vec![visible, token.val().expand([samples, batch.num_patches - shown, width])], 1),
+            Some(token) => Tensor::cat(vec![visible, token.val().expand([samples, patches - shown, width])], 1),
             None => visible,
         };
-        tokens + batch.positions(&self.pos_embed.val(), batch.num_patches, device)
+        let tokens = tokens + batch.positions(&table, patches, device);
+        Tokens::all(Tensor::cat(lead.into_iter().chain([tokens]).collect(), 1))
     }
 }
 

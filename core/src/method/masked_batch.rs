@@ -244,10 +244,14 @@ impl MaskedBatch {
         any.then(|| Tensor::from_data(TensorData::new(self.hidden.clone(), [self.batch, given, 1]), device))
     }
 
+    /// The raster index of the place that each row is said to have: `[B, N]`.
+    pub fn places(&self) -> &[i32] {
+        self.official_order.as_ref().unwrap_or(&self.order)
+    }
+
     /// The position codes of the first `count` rows of every sample. Shapes: `table [1, 1 + N, W]` to `[B, count, W]`.
     pub fn positions(&self, table: &Tensor<3>, count: usize, device: &Device) -> Tensor<3> {
-        let order = self.official_order.as_ref().unwrap_or(&self.order);
-        let ids: Vec<i32> = order.chunks_exact(self.num_patches).flat_map(|order| order[..count].iter().copied()).collect();
+        let ids: Vec<i32> = self.places().chunks_exact(self.num_patches).flat_map(|order| order[..count].iter().copied()).collect();
         self.positions_of(table, &ids, device)
     }
 

@@ -52,6 +52,12 @@ pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, 
                 Some(count) => count as f64 * blocks_flops(width, depth, mlp_ratio, visible + predicted / count.max(1)),
                 None => blocks_flops(width, depth, mlp_ratio, lead + patches),
             };
+            // Of what the last block is given and nobody reads, nothing but keys and values is needed.
+            let unread = match blocks {
+                Some(count) => count as f64 * unread_flops(width, mlp_ratio, visible, visible + predicted / count.max(1)),
+                None => unread_flops(width, mlp_ratio, lead + patches - predicted.min(patches), lead + patches),
+            };
+            let decoding = decoding - if depth > 0 { unread } else { 0.0 };
             matrix(leaving, inputs, per_token * width) + decoding + matrix(predicted, width, config.prediction_width)
         }
     };
@@ -75,8 +81,7 @@ pub fn view_flops_per_image(recipe: &Recipe) -> f64 {
         let encoded = match &encoder {
             EncoderConfig::Vit(vit) => {
                 let tokens = vit.num_prefix() + patches;
-                let unread =
-                    block_flops(vit.width, vit.mlp_ratio, tokens - 1, tokens as f64) - matrix(tokens - 1, vit.width, 2 * vit.width);
+                let unread = unread_flops(vit.width, vit.mlp_ratio, tokens - 1, tokens);
                 vit_blocks_flops(vit, tokens) - if vit.depth > 0 && !is_read && vit.has_class_token { unread } else { 0.0 }
             }
             EncoderConfig::Swin(swin) => swin_flops(swin, patches),
@@ -165,6 +170,11 @@ fn blocks_flops(width: usize, depth: usize, mlp_ratio: f64, tokens: usize) -> f6
 fn block_flops(width: usize, mlp_ratio: f64, tokens: usize, keys: f64) -> f64 {
     let (width, tokens) = (width as f64, tokens as f64);
     2.0 * tokens * width * width * (4.0 + 2.0 * mlp_ratio) + 2.0 * 2.0 * tokens * keys * width
+}
+
+/// What one block need not compute of so many tokens, out of `tokens`, that others only attend to.
+fn unread_flops(width: usize, mlp_ratio: f64, unread: usize, tokens: usize) -> f64 {
+    block_flops(width, mlp_ratio, unread, tokens as f64) - matrix(unread, width, 2 * width)
 }
 
 fn matrix(rows: usize, inputs: usize, outputs: usize) -> f64 {

@@ -99,7 +99,7 @@ fn verdict(events: &[Event], recipe: &Recipe) -> Verdict {
 
 /// How classes are told apart, where a curve shows how well.
 fn probe_note(events: &[Event]) -> String {
-    let note = last_class_probe(events).map_or("", |probe| &probe.note);
+    let note = last_class_probe(events).map_or("", |probe| probe.note.as_str());
     if note.is_empty() { String::new() } else { format!("k-NN top-1: {note}.") }
 }
 

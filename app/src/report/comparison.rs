@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use maskroom_core::run::{Event, Probe};
+use maskroom_core::run::Event;
 
 use super::chart::{Chart, Line, Look};
 use super::curves::smoothed;
@@ -25,10 +25,7 @@ pub fn charts(rows: &[Row]) -> Vec<Chart> {
             .filter(|[_, share]| share.is_finite()),
         _ => None,
     };
-    let top1 = |event: &Event| match event {
-        Event::Probe(probe) if probe.protocol == Probe::KNN => Some([probe.step as f64, probe.figure("top1")?]),
-        _ => None,
-    };
+    let top1 = |event: &Event| event.class_probe().and_then(|probe| Some([probe.step as f64, probe.figure("top1")?]));
     let charts = [
         chart("Training loss", "in the units of each row's target; mean over seeds, each seed faint", rows, &training, smoothed),
         chart("Held-out loss", "masked patches, fixed masks, in the units of each row's target", rows, &held_out, <[_]>::to_vec),

@@ -90,7 +90,7 @@ fn add_held_out(chart: &mut Chart, held_out: &[&Validation], events: &[Event]) {
 /// How many held-out images find their class among their neighbors, beside always answering the commonest.
 fn class_probes(events: &[Event]) -> Option<Chart> {
     let latest = last_class_probe(events)?;
-    let probes = events.iter().filter_map(class_probe);
+    let probes = events.iter().filter_map(Event::class_probe);
     let points = probes.map(|probe| [probe.step as f64, probe.figure("top1").unwrap_or(f64::NAN)]).collect();
     let asked = latest.figure("asked").map_or_else(|| "held-out".to_owned(), |count| format!("{count:.0}"));
     let mut chart = small(&format!("k-NN top-1 of a probe of {asked} images"), "", points, Look::Dots);
@@ -98,13 +98,9 @@ fn class_probes(events: &[Event]) -> Option<Chart> {
     Some(chart)
 }
 
-fn class_probe(event: &Event) -> Option<&Probe> {
-    if let Event::Probe(probe) = event { Some(probe).filter(|probe| probe.protocol == Probe::KNN) } else { None }
-}
-
 /// The latest k-NN probe of a run.
 pub(super) fn last_class_probe(events: &[Event]) -> Option<&Probe> {
-    events.iter().rev().find_map(class_probe)
+    events.iter().rev().find_map(Event::class_probe)
 }
 
 fn small(title: &str, unit: &str, points: Vec<[f64; 2]>, look: Look) -> Chart {

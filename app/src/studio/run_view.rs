@@ -205,7 +205,7 @@ impl RunView {
 
     /// The k-NN probes, in order: how well features told classes apart.
     pub fn class_probes(&self) -> impl DoubleEndedIterator<Item = &Probe> {
-        self.probes.iter().filter(|probe| probe.protocol == Probe::KNN)
+        self.probes.iter().filter(|probe| probe.is_of_classes())
     }
 
     /// Seconds to go at the pace of the last ten entries.

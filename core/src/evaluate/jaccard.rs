@@ -136,10 +136,8 @@ impl JaccardTally {
     ///
     /// # Errors
     /// [`Error::Failed`] if no image has an object.
-    pub fn finish(mut self, seed: u64) -> Result<JaccardFigures> {
-        self.sort();
-        let choice = self.choose(seed);
-        self.figures(choice)
+    pub fn finish(self, seed: u64) -> Result<JaccardFigures> {
+        Self::finish_best(vec![self], seed)
     }
 
     /// The figures of the tally whose single head is best on the half of the images that chooses (the first of equals): of tallies of the
@@ -148,7 +146,7 @@ impl JaccardTally {
     /// # Errors
     /// [`Error::Failed`] if no image has an object.
     pub fn finish_best(mut tallies: Vec<Self>, seed: u64) -> Result<JaccardFigures> {
-        tallies.iter_mut().for_each(Self::sort);
+        tallies.iter_mut().for_each(|tally| tally.images.sort_by(|a, b| a.name.cmp(&b.name)));
         let tried: Vec<String> = tallies.iter().map(|tally| tally.mass.to_string()).collect();
         let chosen = tallies.into_iter().map(|tally| (tally.choose(seed), tally));
         let better = |choice: Option<Choice>, than: Option<Choice>| choice.zip(than).is_some_and(|(new, old)| new.choosing > old.choosing);
@@ -160,10 +158,6 @@ impl JaccardTally {
             figures.protocol += &format!("; the mass is chosen with the head, among {}", tried.join(", "));
         }
         Ok(figures)
-    }
-
-    fn sort(&mut self) {
-        self.images.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
     fn figures(self, best: Option<Choice>) -> Result<JaccardFigures> {

@@ -173,6 +173,11 @@ impl Probe {
     /// The protocol of nearest neighbors: `top1` and `chance`, shares of the `asked` images, each of which has its `k` nearest among `bank`.
     pub const KNN: &str = "knn";
 
+    /// Whether its protocol is that of nearest neighbors.
+    pub fn is_of_classes(&self) -> bool {
+        self.protocol == Self::KNN
+    }
+
     /// A figure that is a number.
     pub fn figure(&self, name: &str) -> Option<f64> {
         self.figures.get(name).copied().filter(|value| value.is_finite())
@@ -247,6 +252,11 @@ impl Event {
             Self::Other(fields) => fields.get("step").and_then(Value::as_u64),
             Self::Started(_) | Self::Warning { .. } | Self::Stopped(_) => None,
         }
+    }
+
+    /// How well features told classes apart, where that is what this event says.
+    pub fn class_probe(&self) -> Option<&Probe> {
+        if let Self::Probe(probe) = self { Some(probe).filter(|probe| probe.is_of_classes()) } else { None }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
-use crate::run::{Event, EventWriter, Figures, Probe, RunFolder, Step};
+use crate::run::{Event, EventWriter, Figures, RunFolder, Step};
 use crate::weights::model_file::to_host;
 
 /// One line for a progress bar.
@@ -116,7 +116,7 @@ impl<'a> Reporter<'a> {
     pub fn event(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Validation(found) => tracing::info!("step {}: loss {:.5} on fixed masks", found.step, found.loss),
-            Event::Probe(probe) if probe.protocol == Probe::KNN => {
+            Event::Probe(probe) if probe.is_of_classes() => {
                 self.probe_top1 = probe.figure("top1");
                 let [top1, chance] = ["top1", "chance"].map(|name| 100.0 * probe.figure(name).unwrap_or(f64::NAN));
                 tracing::info!(

@@ -15,7 +15,7 @@ use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::files::write_atomic;
 use crate::recipe::Recipe;
-use crate::run::{Action, Event, Inbox, Probe, Reason, RunFolder, RunInfo, Started, Stopped, now_secs};
+use crate::run::{Action, Event, Inbox, Reason, RunFolder, RunInfo, Started, Stopped, now_secs};
 
 /// How to run.
 pub struct Options<'a> {
@@ -161,10 +161,7 @@ fn last_step(run: &RunFolder) -> u64 {
 
 fn probe_top1(run: &RunFolder) -> Option<f64> {
     let events = crate::run::read_all(&run.events_path()).map(|log| log.events).unwrap_or_default();
-    events.iter().rev().find_map(|event| match event {
-        Event::Probe(probe) if probe.protocol == Probe::KNN => probe.figure("top1"),
-        _ => None,
-    })
+    events.iter().rev().find_map(|event| event.class_probe()?.figure("top1"))
 }
 
 /// Writes the crash file and returns what to tell the person.

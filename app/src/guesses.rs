@@ -18,9 +18,9 @@ const NEAREST: [&str; 2] = ["nearest visible patch", "copying the nearest visibl
 const PIXELS: Guesses = Guesses {
     mean: ["mean of visible patches", "guessing the mean color of the visible patches"],
     nearest: NEAREST,
-    trivial: "The network predicts only the mean of each patch",
-    trivial_advice: "one value for a whole patch scores. Give it more steps or a higher optim.base_lr; on nearly uniform images turn off \
-                     target.norm_pix",
+    trivial: "The network predicts nothing but a mean",
+    trivial_advice: "a mean scores, that of each patch where target.norm_pix is on, else that of all images. Give it more steps or a higher \
+                     optim.base_lr; on nearly uniform images turn off target.norm_pix",
 };
 
 const HISTOGRAMS: Guesses = Guesses {

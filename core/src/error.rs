@@ -26,6 +26,12 @@ impl std::fmt::Display for Problem {
     }
 }
 
+/// What a panic says of itself.
+pub fn said_by(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "an unknown fault".into())
+}
+
 /// For a cure: the multiples of `step` on both sides of `value`, `224 or 240`.
 pub(crate) fn neighbors(value: usize, step: usize) -> String {
     let (below, above) = (value / step * step, value.next_multiple_of(step));

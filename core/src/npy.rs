@@ -27,7 +27,7 @@ pub fn write_f32(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
     write(path, "<f4", shape, values.len(), &bytes)
 }
 
-/// Reads truth values: their shape and, in C order, the values themselves. Arrays of bytes holding only 0 and 1 are taken too.
+/// Reads truth values: their shape and, in C order, the values themselves. Arrays of numbers holding only 0 and 1 are taken too.
 ///
 /// # Errors
 /// [`Error::Data`] naming what is wrong with the file.
@@ -63,23 +63,34 @@ fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
 fn parse_bool(bytes: &[u8]) -> Result<(Vec<usize>, Vec<bool>), String> {
     let (text, data) = split(bytes).ok_or("is not a .npy file, or is cut off within its header")?;
     let descr = quoted(field(text, "descr")?).ok_or("has a header whose `descr` is not a plain type")?;
-    if !matches!(descr, "|b1" | "?" | "b1" | "|u1" | "|i1") {
-        return Err(format!("holds values of type `{descr}`, not bool"));
-    }
+    let one = bytes_of_one(descr).ok_or_else(|| format!("holds values of type `{descr}`, not bool"))?;
     if !field(text, "fortran_order")?.starts_with("False") {
         return Err("is in Fortran order".into());
     }
     let shape = tuple(field(text, "shape")?).ok_or("has a header whose `shape` is not a list of sizes")?;
     let count = size_of_shape(&shape).ok_or("has a shape too large to hold")?;
-    if data.len() != count {
-        return Err(format!("holds {} values where its shape {shape:?} needs {count}", data.len()));
+    if Some(data.len()) != count.checked_mul(one.len()) {
+        return Err(format!("holds {} values where its shape {shape:?} needs {count}", data.len() / one.len()));
     }
-    let truth = |&byte: &u8| match byte {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => Err(format!("holds the byte {other} where a truth value, 0 or 1, should be")),
+    let truth = |value: &[u8]| match value {
+        value if value == one => Ok(true),
+        value if value.iter().all(|&byte| byte == 0) => Ok(false),
+        other => Err(format!("holds the bytes {other:?} where a truth value, 0 or 1, should be")),
     };
-    Ok((shape, data.iter().map(truth).collect::<Result<_, _>>()?))
+    Ok((shape, data.chunks_exact(one.len()).map(truth).collect::<Result<_, _>>()?))
+}
+
+/// How a type of number writes 1, if it is one of those that truth may be written in.
+fn bytes_of_one(descr: &str) -> Option<Vec<u8>> {
+    Some(match descr {
+        "|b1" | "?" | "b1" | "|u1" | "|i1" => vec![1],
+        "<i2" | "<u2" => 1_u16.to_le_bytes().into(),
+        "<i4" | "<u4" => 1_u32.to_le_bytes().into(),
+        "<i8" | "<u8" => 1_u64.to_le_bytes().into(),
+        "<f4" => 1_f32.to_le_bytes().into(),
+        "<f8" => 1_f64.to_le_bytes().into(),
+        _ => return None,
+    })
 }
 
 /// The header's text and the data after it.
@@ -144,8 +155,17 @@ mod tests {
         assert!(write_bool(&path, &[2, 3, 5], &values).is_err());
         write_f32(&path, &[3], &[1.0, 2.0, 3.0]).expect("written");
         let error = read_bool(&path).expect_err("not bool");
-        assert!(error.exit_status() == 3 && error.to_string().contains("<f4"), "{error}");
+        assert!(error.exit_status() == 3 && error.to_string().contains("truth value"), "{error}");
         assert_eq!(std::fs::metadata(&path).expect("file").len(), 64 * 2 + 12);
+        write_f32(&path, &[2, 2], &[1.0, 0.0, 0.0, 1.0]).expect("written");
+        assert_eq!(read_bool(&path).expect("zeros and ones"), (vec![2, 2], vec![true, false, false, true]));
+        for (descr, two) in [("<i8", &2_i64.to_le_bytes()[..]), ("<f8", &0.5_f64.to_le_bytes()), ("|u1", &[2])] {
+            let one = bytes_of_one(descr).expect("known");
+            let array = |last: &[u8]| [header(descr, &[2]), one.clone(), last.to_vec()].concat();
+            assert_eq!(parse_bool(&array(&vec![0; one.len()])), Ok((vec![2], vec![true, false])), "{descr}");
+            assert!(parse_bool(&array(two)).expect_err("neither").contains("truth value"), "{descr}");
+        }
+        assert!(parse_bool(&header("<c8", &[0])).expect_err("complex").contains("<c8"));
     }
 
     #[test]

@@ -163,13 +163,37 @@ def swin():
     expect("swin", model, pixels, rows_of(result.reconstruction, 2), result.loss, attentions, features)
 
 
-def between_all(windows, side, shift):
-    """Attention within windows of 4, `[windows, heads, 16, 16]`, as attention between all tokens of one map: `[1, heads, N, N]`."""
-    order = torch.arange(side * side).view(side, side).roll((-shift, -shift), (0, 1))
-    order = order.view(side // 4, 4, side // 4, 4).transpose(1, 2).reshape(-1, 16)
+def swin_filled_up():
+    """Windows of 3 on maps of 8 and of 4: zeros fill the last ones up to 9 and to 6."""
+    folder = start("swin_filled_up")
+    model = scramble(SwinForMaskedImageModeling(SwinConfig(
+        image_size=16, patch_size=2, embed_dim=4, depths=[2, 2], num_heads=[1, 2], window_size=3, encoder_stride=4, layer_norm_eps=1e-5,
+        attn_implementation="eager",
+    )))
+    saved(model, folder)
+    pixels, hidden = images_in(folder, 16, IMAGENET), masks_in(folder, 8, 40)
+    result = model(pixels, bool_masked_pos=hidden)
+    maps = []
+    for stage in model.swin.encoder.layers:
+        for block in stage.blocks:
+            block.attention.register_forward_hook(lambda _, __, output: maps.append(output[1]))
+    features = model.swin(pixels[:1]).last_hidden_state
+    attentions = {0: between_all(maps[0], 8, 0, 3), 1: between_all(maps[1], 8, 1, 3), 3: between_all(maps[3], 4, 1, 3)}
+    expect("swin_filled_up", model, pixels, rows_of(result.reconstruction, 2), result.loss, attentions, features)
+
+
+def between_all(windows, side, shift, window=4):
+    """Attention within windows, `[windows, heads, n, n]`, as attention between all tokens of one map: `[1, heads, N, N]`. What goes to and
+    comes from zeros that fill windows up is left out."""
+    padded = -(-side // window) * window
+    places = torch.full((padded, padded), -1)
+    places[:side, :side] = torch.arange(side * side).view(side, side)
+    places = places.roll((-shift, -shift), (0, 1))
+    places = places.view(padded // window, window, padded // window, window).transpose(1, 2).reshape(-1, window * window)
     whole = torch.zeros(1, windows.shape[1], side * side, side * side)
-    for tokens, attention in zip(order, windows):
-        whole[0, :, tokens[:, None], tokens] = attention
+    for tokens, attention in zip(places, windows):
+        real = tokens >= 0
+        whole[0, :, tokens[real][:, None], tokens[real]] = attention[:, real][:, :, real]
     return whole
 
 
@@ -178,3 +202,4 @@ vit()
 beit("beit_shared", use_shared_relative_position_bias=True)
 beit("beit_own", use_relative_position_bias=True, use_absolute_position_embeddings=True)
 swin()
+swin_filled_up()

@@ -121,7 +121,7 @@ impl Speed {
 fn flops(recipe: &Recipe) -> f64 {
     let masked = recipe.mask().map_or(0, |mask| mask.num_masked(recipe.grid()).0);
     let patches = recipe.grid().len();
-    sizes(recipe).map_or(f64::INFINITY, |sizes| flops_per_image(&sizes, patches - masked, masked, None))
+    sizes(recipe).map_or(f64::INFINITY, |sizes| flops_per_image(&sizes, recipe.optim.batch, patches - masked, masked, None))
 }
 
 pub fn run(context: &Context, command: &RecipeCommand) -> Result<ExitCode> {

@@ -99,7 +99,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         let [width, targets] = [&drawn.prediction, &drawn.targets].map(|rows| rows.len() / prepared.len());
         let rows = drawn.prediction.chunks_exact(width).zip(drawn.targets.chunks_exact(targets));
         for ((image, mask), (prediction, targets)) in prepared.iter().zip(&masks).zip(rows) {
-            let seen = Drawn::new(&task, &image.values, prediction, targets);
+            let seen = Drawn::new(&task, &image.values, mask, prediction, targets);
             remark = seen.remark(&task);
             let columns = reconstruction(&task, recipe, &image.values, &seen, mask)?;
             headings = columns.iter().map(|(heading, _)| *heading).collect();

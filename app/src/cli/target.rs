@@ -1,7 +1,7 @@
 //! `maskroom target`: what a masked patch must be turned into.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -18,6 +18,8 @@ use maskroom_core::recipe::{Base, Recipe, stages};
 use maskroom_core::registry::suggestion;
 use maskroom_core::target::{Sample, TARGETS};
 use maskroom_core::tokenizer::file::{Facts, facts};
+use maskroom_core::train::session::normalize_as;
+use maskroom_core::weights::model_file::Weights;
 use maskroom_core::weights::safetensors_file::{self, HostTensor};
 use serde_json::json;
 
@@ -52,8 +54,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
         let cure = suggestion(&arguments.kind, TARGETS.iter().map(|entry| entry.name));
         bail!(Error::Usage(format!("unknown target `{}`: {cure}", arguments.kind)));
     }
-    let (recipe, device) = (recipe_for(context, arguments)?, context.looking_device()?.device);
+    let (mut recipe, device) = (recipe_for(context, arguments)?, context.looking_device()?.device);
     let dataset = image_files(&arguments.images)?;
+    normalize_as(&dataset, &dataset.root, &mut recipe)?;
     let fit = if arguments.fit { Fit::Stretch } else { Fit::Keep };
     let patches = |count: usize| first_patches(&dataset, &recipe, fit, count);
     let measured = recipe.target()?.measure(&Sample::new(&recipe, &patches))?;
@@ -104,7 +107,7 @@ fn beside_image(task: &Task, recipe: &Recipe, image: &[f32], rows: &[f32]) -> Re
     Ok(labeled_strip(&[("image", original), ("target", target)], remark))
 }
 
-/// MAE's recipe with this target, and an objective that goes with it. With a tokenizer, what it was made for is what is not said.
+/// MAE's recipe with this target, and an objective that goes with it. With a tokenizer or a teacher, what it was made for is what is not said.
 fn recipe_for(context: &Context, arguments: &Arguments) -> Result<Recipe> {
     let mut sets: Vec<(String, String)> = arguments.sets.iter().map(|(key, value)| (in_recipe(key), value.clone())).collect();
     sets.push(("target.kind".into(), arguments.kind.clone()));
@@ -121,6 +124,25 @@ fn recipe_for(context: &Context, arguments: &Arguments) -> Result<Recipe> {
                 of_tokenizer.push(("data.image", (USUAL_SIDE / sizes.patch * sizes.patch).to_string()));
             }
             let unsaid: Vec<_> = of_tokenizer.into_iter().filter(|(key, _)| said(key).is_none()).collect();
+            sets.extend(unsaid.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        }
+    }
+    if ["features", "labels"].contains(&arguments.kind.as_str()) {
+        let said = |key: &str| sets.iter().find(|(said, _)| said == key).map(|(_, value)| value.clone());
+        let Some(teacher) = said("target.teacher") else {
+            let what = "name the network that makes them: --set teacher=RUN, a checkpoint or a Hugging Face folder";
+            return Err(Error::Usage(what.into()).into());
+        };
+        if let Ok((of_teacher, _)) = Weights::origin(Path::new(&teacher)) {
+            let (data, patch) = (&of_teacher.data, of_teacher.backbone.patch);
+            let fitting = [
+                ("data.image", format!("{:?}", data.image)),
+                ("data.channels", data.channels.to_string()),
+                ("data.mean", format!("{:?}", data.mean)),
+                ("data.std", format!("{:?}", data.std)),
+                ("backbone.patch", patch.to_string()),
+            ];
+            let unsaid: Vec<_> = fitting.into_iter().filter(|(key, _)| said(key).is_none()).collect();
             sets.extend(unsaid.into_iter().map(|(key, value)| (key.to_owned(), value)));
         }
     }

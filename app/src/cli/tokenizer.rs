@@ -1,20 +1,21 @@
 //! `maskroom tokenizer`: whose codes BEiT predicts, a small discrete VAE that is trained here or DALL-E's.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use indicatif::HumanDuration;
-use maskroom_core::dataset::health::channel_statistics;
 use maskroom_core::error::Error;
 use maskroom_core::knob::Value;
 use maskroom_core::recipe::Recipe;
+use maskroom_core::registry::suggestion;
 use maskroom_core::tokenizer::dalle::import::import;
 use maskroom_core::tokenizer::settings::{KNOBS, Settings};
 use maskroom_core::tokenizer::training::{Options, Tick, train};
 use maskroom_core::train::data::{TrainingData, listed};
+use maskroom_core::train::session::normalize_as;
 use serde_json::json;
 
 use super::INTERRUPTED;
@@ -137,7 +138,14 @@ fn chosen(context: &Context, arguments: &TrainArguments) -> Result<(Settings, Re
     for (key, value) in &arguments.sets {
         match own_key(key) {
             Some(key) => drop(own.insert(key, Value::parse(value))),
-            None => sets.push((in_recipe(key), value.clone())),
+            None => {
+                let path = in_recipe(key);
+                if path == format!("target.{key}") {
+                    let cure = suggestion(key, KNOBS.iter().map(|knob| knob.key));
+                    bail!(Error::Usage(format!("tokenizer.{key}: unknown key: {cure}; those of a recipe are written as `data.image`")));
+                }
+                sets.push((path, value.clone()));
+            }
         }
     }
     if let Some(steps) = arguments.steps {
@@ -154,21 +162,8 @@ fn chosen(context: &Context, arguments: &TrainArguments) -> Result<(Settings, Re
     let sets = defaults.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).chain(sets).collect();
     let recipe = RecipeArguments { recipe: arguments.recipe.clone().unwrap_or_else(|| "mae".into()), sets };
     let mut recipe = recipe.resolve(context, None, None)?;
-    if recipe.data.mean.is_empty() || recipe.data.std.is_empty() {
-        measure_channels(&arguments.data, &mut recipe)?;
-    }
+    normalize_as(&listed(&arguments.data, &recipe)?, &arguments.data, &mut recipe)?;
     Ok((settings, recipe))
-}
-
-/// Mean and deviation of channels that the recipe does not say.
-pub fn measure_channels(data: &Path, recipe: &mut Recipe) -> Result<()> {
-    const MEASURED_IMAGES: usize = 512;
-    let Some(measured) = channel_statistics(&listed(data, recipe)?, recipe.data.channels, MEASURED_IMAGES) else {
-        let reason = format!("no image can be read with {} channels", recipe.data.channels);
-        bail!(Error::data(data, reason, "set data.channels to what the images have"));
-    };
-    (recipe.data.mean, recipe.data.std) = (measured.mean, measured.std.iter().map(|std| std.max(1e-3)).collect());
-    Ok(())
 }
 
 /// Where its training is.

@@ -234,10 +234,16 @@ fn reconstructions(recipe: &Recipe, tensors: &TensorMap, step: u64, folder: &Pat
     let (mut strips, mut headings, mut remark) = (Vec::new(), Vec::new(), "");
     let size = |values: &[f32]| (values.len() / count.max(1)).max(1);
     let rows = values.chunks_exact(size(values)).zip(predictions.values.chunks_exact(size(&predictions.values)));
-    let masks = tensor(tensors, "mask")?.values.chunks_exact(task.shape.num_patches());
+    let patches = task.shape.num_patches();
+    let masks = tensor(tensors, "mask")?.values.chunks_exact(patches);
+    let withheld = tensors.get("left_out").map(|flags| flags.values.as_slice());
     let targets = tensors.get("target").map(|targets| targets.values.as_slice());
     for (index, ((image, prediction), mask)) in rows.zip(masks).take(SHOWN_IMAGES).enumerate() {
-        let mask = Mask::in_raster_order(recipe.grid(), mask.iter().map(|&masked| masked > 0.5).collect());
+        let flags = |values: &[f32]| values.iter().map(|&flag| flag > 0.5).collect::<Vec<_>>();
+        let mut mask = Mask::in_raster_order(recipe.grid(), flags(mask));
+        if let Some(withheld) = withheld.and_then(|withheld| withheld.chunks_exact(patches).nth(index)) {
+            mask.left_out = flags(withheld);
+        }
         let targets = targets.and_then(|targets| targets.chunks_exact(size(targets)).nth(index));
         let drawn = Drawn::in_preview(&task, image, prediction, targets);
         remark = drawn.remark(&task);
@@ -254,6 +260,9 @@ fn reconstructions(recipe: &Recipe, tensors: &TensorMap, step: u64, folder: &Pat
     };
     let hides = tensor(tensors, "mask")?.values.iter().any(|&masked| masked > 0.5);
     let what = match hides {
+        true if task.objective.covers_visible() => {
+            format!("Images with fixed masks after step {step}. All patches count, visible ones too.")
+        }
         true => format!("Images with fixed masks after step {step}. Visible patches carry no loss, so only the masked ones count."),
         false => format!("Images after step {step}, of which nothing is hidden: the network predicts all of it from what it is shown."),
     };

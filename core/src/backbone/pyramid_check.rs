@@ -10,15 +10,17 @@ use crate::error::{Problem, neighbors};
 const COMPACT: usize = 2;
 
 impl SwinConfig {
-    /// Why it cannot encode whole images of these [height, width] in pixels. Accepted are images whose sides are multiples of the patch,
-    /// halve evenly from stage to stage, and whose maps divide into windows; nothing is padded.
+    /// Why it cannot encode whole images of these [height, width] in pixels. Accepted are images whose sides are multiples of the patch and
+    /// halve evenly from stage to stage.
     pub fn problems(&self, image: [usize; 2]) -> Vec<Problem> {
         self.problems_of(image, 1)
     }
 
-    /// Why it cannot encode what uniform masking leaves visible of such images, packed into a map of half the size.
+    /// Why it cannot encode what uniform masking leaves visible of such images, packed into a map of half the size. These maps have to
+    /// divide into windows.
     pub fn compact_problems(&self, image: [usize; 2]) -> Vec<Problem> {
         let mut problems = self.problems_of(image, COMPACT);
+        problems.extend(single_stage(self.depths.len()));
         if self.positions == RelativePositions::Table {
             let what = "a table of positions knows no distances between tokens from different places of the image";
             problems.push(Problem::new("backbone.positions", what, "use the network of relative positions"));
@@ -40,6 +42,9 @@ impl SwinConfig {
         let uneven = sides(image, self.patch, shrunk, self.depths.len());
         if !uneven.is_empty() {
             problems.extend(uneven);
+            return problems;
+        }
+        if shrunk == 1 {
             return problems;
         }
         let grid = image.map(|side| side / self.patch / shrunk);
@@ -65,7 +70,13 @@ impl PvtConfig {
 
     /// Why it cannot encode what uniform masking leaves visible of such images, packed into a map of half the size.
     pub fn compact_problems(&self, image: [usize; 2]) -> Vec<Problem> {
-        self.problems_of(image, COMPACT)
+        let mut problems = self.problems_of(image, COMPACT);
+        problems.extend(single_stage(self.depths.len()));
+        if self.has_class_token {
+            let what = "a class token has no place in a packed map";
+            problems.push(Problem::new("backbone.class_token", what, "use false, or `backbone.tokens = \"mask\"`"));
+        }
+        problems
     }
 
     fn problems_of(&self, image: [usize; 2], shrunk: usize) -> Vec<Problem> {
@@ -112,6 +123,13 @@ impl PvtConfig {
         }
         problems
     }
+}
+
+/// The objection to a packed map that one stage leaves as it is: each token that leaves it becomes those of four units, and has to stand for
+/// four patches.
+fn single_stage(stages: usize) -> Option<Problem> {
+    let what = "what leaves a single stage stands for one patch of a packed map, and has to become four units";
+    (stages == 1).then(|| Problem::new("backbone.depths", what, "use two stages or more, or `backbone.tokens = \"mask\"`"))
 }
 
 /// The objection to lists that do not have one entry for each stage, or to having no stage.
@@ -187,9 +205,11 @@ mod tests {
     fn what_does_not_fit_is_said_with_a_cure() {
         let swin = SwinConfig::preset("swin-t").unwrap();
         let message = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        assert_eq!(message(swin.problems([192, 192])), "", "windows of 7 on a map of 48 are filled up");
+        let scattered = SwinConfig { positions: RelativePositions::Network, ..swin.clone() };
         assert_eq!(
-            message(swin.problems([192, 192])),
-            "backbone.window: the map of 48x48 tokens of stage 1 does not divide into windows of 7x7: use a window of 6, or sides that are multiples of 224"
+            message(scattered.compact_problems([384, 384])),
+            "backbone.window: the map of 48x48 tokens of stage 1 does not divide into windows of 7x7: use a window of 6, or sides that are multiples of 448"
         );
         assert_eq!(
             message(swin.problems([200, 224])),
@@ -197,8 +217,13 @@ mod tests {
         );
         assert_eq!(keys(&swin.problems([0, 30])), ["data.image", "data.image"]);
         // The shorter side is the window where it is shorter, and then the longer must be a multiple of it.
-        let small = SwinConfig { window: 6, depths: vec![2], heads: vec![3], ..swin };
-        assert_eq!((keys(&small.problems([16, 32])).len(), keys(&small.problems([16, 24])).len()), (0, 1));
+        let small = SwinConfig { window: 6, depths: vec![2, 2], heads: vec![3, 6], ..scattered };
+        assert_eq!(
+            keys(&PvtConfig { has_class_token: true, ..PvtConfig::preset("pvt-s").unwrap().compact() }.compact_problems([256; 2])),
+            ["backbone.class_token"]
+        );
+        assert_eq!((keys(&small.compact_problems([32, 64])).len(), keys(&small.compact_problems([32, 48])).len()), (0, 1));
+        assert_eq!(keys(&SwinConfig { depths: vec![2], heads: vec![3], ..small }.compact_problems([32, 64])), ["backbone.depths"]);
         assert_eq!(keys(&SwinConfig { heads: vec![3, 6, 12, 25], ..swin.clone() }.problems([224; 2])), ["backbone.heads"]);
         assert_eq!(keys(&SwinConfig { heads: vec![3], ..swin.clone() }.problems([224; 2])), ["backbone.heads"]);
         assert_eq!(keys(&SwinConfig { depths: vec![], ..swin.clone() }.problems([224; 2])), ["backbone.depths"]);

@@ -99,7 +99,7 @@ fn swin_on_wide_images_with_mask_tokens_is_hugging_faces() {
 
         let attended = attention_of(&Encoder::Swin(swin.clone()), tokens, 1);
         let Some(Attended::Windows(attention, windows)) = attended else { panic!("attention of windows") };
-        assert_eq!(windows, Windows { grid: [8, 16], side: 4, shift: 2 });
+        assert_eq!(windows, Windows { map: [8, 16], grid: [8, 16], side: 4, shift: 2 });
         assert_close("attention", &to_host(attention.without_autodiff()).unwrap(), &fixture["attention"], tolerances[0]);
     }
 }

@@ -1,5 +1,5 @@
 //! What attention of a plain transformer knows of where patches lie: a learned number for each head and each distance (BEiT; Raffel et
-//! al., *T5*, 2019), with three more for pairs that the class token is part of.
+//! al., *T5*, 2019), with three more for pairs that the class token is part of. Registers, which have no place either, share these three.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -25,12 +25,12 @@ impl ScoreBias {
         Self { relative_position_bias_table: parameter(vec![0.0; rows * heads], [rows, heads], device) }
     }
 
-    /// What is added to the scores: `[1, heads, 1 + N, 1 + N]`.
-    pub fn of(&self, grid: [usize; 2]) -> Tensor<4> {
+    /// What is added to the scores where so many tokens stand in front of the patches: `[1, heads, prefix + N, prefix + N]`.
+    pub fn of(&self, grid: [usize; 2], prefix: usize) -> Tensor<4> {
         let table = self.relative_position_bias_table.val();
-        let (tokens, heads) = (1 + grid[0] * grid[1], table.dims()[1]);
+        let (tokens, heads) = (prefix + grid[0] * grid[1], table.dims()[1]);
         let rows: Tensor<1, Int> =
-            Tensor::from_data(TensorData::new(rows_of_pairs(grid), [tokens * tokens]), &table.device().without_autodiff());
+            Tensor::from_data(TensorData::new(rows_of_pairs(grid, prefix), [tokens * tokens]), &table.device().without_autodiff());
         table.select(0, rows).reshape([1, tokens, tokens, heads]).permute([0, 3, 1, 2])
     }
 
@@ -53,10 +53,10 @@ pub fn num_rows([rows, cols]: [usize; 2]) -> usize {
     (2 * rows - 1) * (2 * cols - 1) + WITH_CLASS
 }
 
-/// The row of the table for each pair of tokens (query, key), the class token first: `[(1 + N)²]`.
-pub fn rows_of_pairs([rows, cols]: [usize; 2]) -> Vec<i32> {
-    let (patches, num_rows) = (rows * cols, num_rows([rows, cols]));
-    let row = |query: usize, key: usize| match (query.checked_sub(1), key.checked_sub(1)) {
+/// The row of the table for each pair of tokens (query, key), `prefix` tokens without a place first: `[(prefix + N)²]`.
+pub fn rows_of_pairs([rows, cols]: [usize; 2], prefix: usize) -> Vec<i32> {
+    let (tokens, num_rows) = (prefix + rows * cols, num_rows([rows, cols]));
+    let row = |query: usize, key: usize| match (query.checked_sub(prefix), key.checked_sub(prefix)) {
         (None, None) => num_rows - 1,
         (None, _) => num_rows - 3,
         (_, None) => num_rows - 2,
@@ -65,7 +65,7 @@ pub fn rows_of_pairs([rows, cols]: [usize; 2]) -> Vec<i32> {
             dy * (2 * cols - 1) + dx
         }
     };
-    (0..=patches).flat_map(|query| (0..=patches).map(move |key| row(query, key) as i32)).collect()
+    (0..tokens).flat_map(|query| (0..tokens).map(move |key| row(query, key) as i32)).collect()
 }
 
 #[cfg(test)]
@@ -74,9 +74,11 @@ mod tests {
 
     #[test]
     fn rows_are_those_of_g15() {
-        let rows = rows_of_pairs([2, 2]);
+        let rows = rows_of_pairs([2, 2], 1);
         let expected = [[11, 9, 9, 9, 9], [10, 4, 3, 1, 0], [10, 5, 4, 2, 1], [10, 7, 6, 4, 3], [10, 8, 7, 5, 4]];
         assert_eq!(rows, expected.concat());
+        // A register is nowhere, as the class token is.
+        assert_eq!(rows_of_pairs([1, 2], 2), [[5, 5, 3, 3], [5, 5, 3, 3], [4, 4, 1, 0], [4, 4, 2, 1]].concat());
     }
 
     #[test]
@@ -84,7 +86,7 @@ mod tests {
         let device = Device::flex();
         let values: Vec<f32> = (0..(3 * 5 + 3) * 2).map(|value| value as f32).collect();
         let bias = ScoreBias { relative_position_bias_table: parameter(values.clone(), [18, 2], &device) };
-        let dense = bias.of([2, 3]).into_data().try_into_vec::<f32>().unwrap();
+        let dense = bias.of([2, 3], 1).into_data().try_into_vec::<f32>().unwrap();
         for (head, query, key, want) in [(0, 0, 0, 17), (1, 0, 4, 15), (0, 2, 0, 16), (1, 1, 6, 0), (0, 6, 1, 14), (0, 3, 3, 7)] {
             assert_eq!(dense[(head * 7 + query) * 7 + key], values[want * 2 + head], "{head} {query} {key}");
         }

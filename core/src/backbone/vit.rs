@@ -265,11 +265,11 @@ impl Vit {
     }
 
     fn shared_bias(&self) -> Option<Tensor<4>> {
-        self.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid))
+        self.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid, self.num_prefix()))
     }
 
     fn places_of(&self, block: &Block, of_blocks: &OfBlocks) -> Places {
-        let own = block.attn.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid));
+        let own = block.attn.rel_pos_bias.as_ref().map(|bias| bias.of(self.config.grid, self.num_prefix()));
         Places { bias: own.or_else(|| of_blocks.shared.clone()), rotary: of_blocks.rotary.clone() }
     }
 

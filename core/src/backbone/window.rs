@@ -1,5 +1,6 @@
 //! How a Swin block cuts its map into windows (Liu et al., *Swin Transformer*, 2021): squares, in every second block shifted by half a
-//! window, with what the shift brings together from opposite edges kept apart.
+//! window, with what the shift brings together from opposite edges kept apart. A map that does not divide into windows is filled up with
+//! zeros on the right and at the bottom, which are attended to as any token is (as timm and Hugging Face do).
 
 use burn::tensor::Tensor;
 
@@ -9,7 +10,9 @@ use crate::kernel::{self, APART, Order};
 /// The windows of one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
-    /// Tokens down and across.
+    /// Tokens down and across that there are.
+    pub map: [usize; 2],
+    /// The same with what fills the last windows up.
     pub grid: [usize; 2],
     /// Tokens along a window's side; divides both sides of the grid.
     pub side: usize,
@@ -23,10 +26,15 @@ impl Windows {
 
     /// The windows of block `index` of a stage: those of odd blocks are shifted by half a side. A map whose shorter side is no longer than
     /// `window` has windows of that shorter side, and none is shifted.
-    pub fn of_block(grid: [usize; 2], window: usize, index: usize) -> Self {
-        let side = side_within(grid, window);
-        let is_shifted = index % 2 == 1 && grid[0].min(grid[1]) > window;
-        Self { grid, side, shift: if is_shifted { side / 2 } else { 0 } }
+    pub fn of_block(map: [usize; 2], window: usize, index: usize) -> Self {
+        let side = side_within(map, window);
+        let is_shifted = index % 2 == 1 && map[0].min(map[1]) > window;
+        Self { map, grid: map.map(|length| length.next_multiple_of(side)), side, shift: if is_shifted { side / 2 } else { 0 } }
+    }
+
+    /// Whether the map does not divide into windows.
+    pub fn are_filled_up(&self) -> bool {
+        self.grid != self.map
     }
 
     /// How many there are.
@@ -36,6 +44,7 @@ impl Windows {
 
     /// Shapes: `tokens [B, N, D]` to `[B·windows, side·side, D]`, the windows of a sample in raster order one after the other.
     pub fn cut(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let tokens = self.filled_up(tokens);
         let ([batch, count, width], area) = (tokens.dims(), self.side * self.side);
         match kernel::reorder(&tokens, &Order::new(self.order())) {
             Some(windows) => windows.reshape([batch * count / area, area, width]),
@@ -47,10 +56,33 @@ impl Windows {
     pub fn join(&self, windows: Tensor<3>) -> Tensor<3> {
         let ([squares, area, width], count) = (windows.dims(), self.grid[0] * self.grid[1]);
         let in_order = windows.reshape([squares * area / count, count, width]);
-        match kernel::reorder(&in_order, &Order::new(self.order()).inverse()) {
+        let tokens = match kernel::reorder(&in_order, &Order::new(self.order()).inverse()) {
             Some(tokens) => tokens,
             None => self.rolled(squares::join(in_order.reshape([squares, area, width]), self.grid, self.side), self.shift as i64),
+        };
+        if !self.are_filled_up() {
+            return tokens;
         }
+        let ([batch, _, width], [rows, cols]) = (tokens.dims(), self.map);
+        let tokens: Tensor<4> = tokens.reshape([batch, self.grid[0], self.grid[1], width]);
+        tokens.narrow(1, 0, rows).narrow(2, 0, cols).reshape([batch, rows * cols, width])
+    }
+
+    /// The map with zeros on the right and at the bottom.
+    fn filled_up(&self, tokens: Tensor<3>) -> Tensor<3> {
+        if !self.are_filled_up() {
+            return tokens;
+        }
+        let ([batch, _, width], device) = (tokens.dims(), tokens.device());
+        let mut map: Tensor<4> = tokens.reshape([batch, self.map[0], self.map[1], width]);
+        for axis in [1, 2] {
+            let mut missing = map.dims();
+            missing[axis] = self.grid[axis - 1] - self.map[axis - 1];
+            if missing[axis] > 0 {
+                map = Tensor::cat(vec![map, Tensor::zeros(missing, &device)], axis);
+            }
+        }
+        map.reshape([batch, self.grid[0] * self.grid[1], width])
     }
 
     fn rolled(&self, tokens: Tensor<3>, shift: i64) -> Tensor<3> {
@@ -62,7 +94,14 @@ impl Windows {
         map.roll(&[shift, shift], &[1, 2]).reshape([batch, count, width])
     }
 
-    /// The raster index of every token, window by window: `[N]`.
+    /// The raster index in the map of every token, window by window; none of what fills windows up: `[windows·side·side]`.
+    pub fn tokens(&self) -> Vec<Option<usize>> {
+        let [rows, cols] = self.map;
+        let of_map = |[y, x]: [usize; 2]| (y < rows && x < cols).then_some(y * cols + x);
+        self.order().into_iter().map(|place| of_map([place / self.grid[1], place % self.grid[1]])).collect()
+    }
+
+    /// The raster index in the grid of every token, window by window: `[windows·side·side]`.
     pub fn order(&self) -> Vec<usize> {
         let [rows, cols] = self.grid;
         self.places().map(|[y, x]| (y + self.shift) % rows * cols + (x + self.shift) % cols).collect()
@@ -130,7 +169,7 @@ mod tests {
     #[test]
     fn regions_match_g16() {
         let windows = Windows::of_block([4, 4], 2, 1);
-        assert_eq!(windows, Windows { grid: [4, 4], side: 2, shift: 1 });
+        assert_eq!(windows, Windows { map: [4, 4], grid: [4, 4], side: 2, shift: 1 });
         let regions: Vec<usize> = (0..16).map(|place| windows.region([place / 4, place % 4])).collect();
         assert_eq!(regions, [0, 0, 1, 2, 0, 0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8]);
         let mask = windows.mask().unwrap();
@@ -141,10 +180,23 @@ mod tests {
 
     #[test]
     fn small_maps_have_small_windows_that_are_not_shifted() {
-        assert_eq!(Windows::of_block([3, 6], 4, 1), Windows { grid: [3, 6], side: 3, shift: 0 });
-        assert_eq!(Windows::of_block([4, 8], 4, 1), Windows { grid: [4, 8], side: 4, shift: 0 });
+        assert_eq!(Windows::of_block([3, 6], 4, 1), Windows { map: [3, 6], grid: [3, 6], side: 3, shift: 0 });
+        assert_eq!(Windows::of_block([4, 8], 4, 1), Windows { map: [4, 8], grid: [4, 8], side: 4, shift: 0 });
         assert_eq!(Windows::of_block([8, 16], 4, 2).shift, 0);
         assert!(Windows::of_block([3, 6], 4, 1).mask().is_none());
+    }
+
+    #[test]
+    fn what_does_not_divide_is_filled_up_with_zeros_that_are_left_out_again() {
+        let windows = Windows::of_block([3, 5], 2, 1);
+        assert_eq!(windows, Windows { map: [3, 5], grid: [4, 6], side: 2, shift: 1 });
+        let raster: Vec<f32> = (1..31).map(|value| value as f32).collect();
+        let cut = windows.cut(Tensor::from_data(TensorData::new(raster.clone(), [2, 15, 1]), &Device::flex()));
+        assert_eq!(cut.dims(), [2 * 6, 4, 1]);
+        let want = windows.tokens().into_iter().map(|token| token.map_or(0.0, |token| raster[token]));
+        assert_eq!(to_host(cut.clone()).unwrap()[..24], want.collect::<Vec<_>>());
+        assert_eq!(windows.tokens().iter().flatten().count(), 15);
+        assert_eq!(to_host(windows.join(cut)).unwrap(), raster);
     }
 
     #[test]

@@ -104,6 +104,9 @@ impl WindowBlockConfig {
 impl WindowBlock {
     /// Shapes: `x [B, N, D]` to the same. `index` is the block's place in the whole network, for `drop_path`.
     pub fn forward(&self, x: Tensor<3>, layout: &PairLayout, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
+        if layout.windows.are_filled_up() {
+            return self.by_parts(x, layout, index, drop_path);
+        }
         let num_windows = layout.windows.count();
         let of_windows = |factors: Vec<f32>| factors.into_iter().flat_map(|factor| std::iter::repeat_n(factor, num_windows)).collect();
         let factors = drop_path.and_then(|drop_path| drop_path.factors(index)).map(|factors| factors.map(of_windows));
@@ -117,10 +120,19 @@ impl WindowBlock {
         layout.windows.join(y)
     }
 
+    /// [`WindowBlock::forward`] where zeros that no norm sees fill the windows up.
+    fn by_parts(&self, x: Tensor<3>, layout: &PairLayout, index: usize, drop_path: Option<&DropPath>) -> Tensor<3> {
+        let qkv = self.attn.qkv.forward(layout.windows.cut(self.norm1.forward(x.clone())));
+        let attended = self.attn.proj.forward(kernel::attention(qkv, self.attn.bias(layout), self.attn.heads));
+        let x = x + DropPath::apply(drop_path, index, 0, layout.windows.join(attended));
+        let transformed = self.mlp.forward(self.norm2.forward(x.clone()));
+        x + DropPath::apply(drop_path, index, 1, transformed)
+    }
+
     /// The attention probabilities that [`WindowBlock::forward`] uses on `x [B, N, D]`: `[B·windows, heads, n, n]`, tokens in the order
     /// of [`super::window::Windows::order`].
     pub fn attention(&self, x: Tensor<3>, layout: &PairLayout) -> Tensor<4> {
-        let [q, k] = self.attn.queries_and_keys(self.norm1.forward(layout.windows.cut(x)));
+        let [q, k] = self.attn.queries_and_keys(layout.windows.cut(self.norm1.forward(x)));
         kernel::attention_probabilities(q, k, self.attn.bias(layout))
     }
 

@@ -236,8 +236,8 @@ fn roll(network: &Network, images: &Images, mut look: impl FnMut(&BlockView<'_>,
     maps_of(Attended::All(product), batch, network.encoder().config().grid(), prefix)
 }
 
-/// Attention between all tokens of a map: of windows it is zero between different ones, and what goes to the mean of a square goes to its
-/// tokens in equal parts.
+/// Attention between all tokens of a map: of windows it is zero between different ones, and what goes to zeros that fill a window up is
+/// left out; what goes to the mean of a square goes to its tokens in equal parts.
 fn maps_of(attended: Attended, batch: usize, grid: [usize; 2], prefix: usize) -> Result<AttentionMaps> {
     let tokens = prefix + grid[0] * grid[1];
     let (values, heads) = match attended {
@@ -251,14 +251,15 @@ fn maps_of(attended: Attended, batch: usize, grid: [usize; 2], prefix: usize) ->
         }
         Attended::Windows(probabilities, windows) => {
             let [_, heads, area, _] = probabilities.dims();
-            let (own, order) = (to_host(probabilities)?, windows.order());
+            let (own, places) = (to_host(probabilities)?, windows.tokens());
             let mut values = vec![0.0; batch * heads * tokens * tokens];
             for (row, own) in own.chunks_exact(area).enumerate() {
                 let (window, head, query) = (row / area / heads, row / area % heads, row % area);
                 let (sample, window) = (window / windows.count(), window % windows.count());
-                let places = &order[window * area..][..area];
-                let to = &mut values[((sample * heads + head) * tokens + places[query]) * tokens..][..tokens];
-                places.iter().zip(own).for_each(|(&place, &value)| to[place] = value);
+                let places = &places[window * area..][..area];
+                let Some(query) = places[query] else { continue };
+                let to = &mut values[((sample * heads + head) * tokens + query) * tokens..][..tokens];
+                places.iter().zip(own).for_each(|(&place, &value)| place.into_iter().for_each(|place| to[place] = value));
             }
             (values, heads)
         }

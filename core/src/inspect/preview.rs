@@ -133,6 +133,11 @@ impl Preview {
         self.masked.contains(&true)
     }
 
+    /// Whether visible patches count too.
+    pub fn all_count(&self) -> bool {
+        self.patch_error.iter().zip(&self.masked).any(|(&error, &masked)| error > 0.0 && !masked)
+    }
+
     /// What the pictures of an image are.
     pub fn columns(&self) -> Vec<&'static str> {
         let given = if self.shown.is_some() { "Shown" } else { "Masked" };

@@ -1,7 +1,10 @@
 //! What a trained masked autoencoder draws in the places it was not shown.
 
+use std::collections::BTreeMap;
+
 use crate::error::Result;
 use crate::mask::Mask;
+use crate::method::masked_batch::Feed;
 use crate::method::{Network, Task};
 use crate::weights::model_file::to_host;
 
@@ -21,19 +24,24 @@ pub struct Reconstruction {
     pub accuracy: Option<f64>,
 }
 
-/// Runs the network on normalized images `[B, H, W, C]` with the given masks.
+/// Runs the network on normalized images `[B, H, W, C]` with the given masks. Each image is drawn from all that its own mask shows, whatever
+/// masks others have.
 ///
 /// # Errors
 /// If the masks are to be packed and cannot be, or the device fails.
 pub fn reconstruct(network: &Network, task: &Task, images: &[f32], masks: &[Mask]) -> Result<Reconstruction> {
-    let batch = task.batch_of_everything(images, masks)?;
-    let prediction = batch.to_raster(&to_host(network.predict(&batch, None)?)?);
-    let targets = match batch.blocks {
-        // What lies outside of the blocks is not in the batch, and still worth looking at.
-        Some(_) => images.chunks_exact(task.shape.image_values()).flat_map(|image| task.targets(image)).collect(),
-        None => batch.to_raster(&to_host(batch.targets(network.device()))?),
-    };
-    let output = task.output();
+    let (values, output) = (task.shape.image_values(), task.output());
+    let widths = [output.prediction_width(), output.row_width()].map(|width| task.shape.num_patches() * width);
+    let [mut prediction, mut targets] = widths.map(|width| vec![0.0; masks.len() * width]);
+    for group in alike(task, masks) {
+        let images: Vec<f32> = group.iter().flat_map(|&sample| &images[sample * values..][..values]).copied().collect();
+        let masks: Vec<Mask> = group.iter().map(|&sample| masks[sample].clone()).collect();
+        let drawn = predicted(network, task, &images, &masks)?;
+        for ((all, drawn), width) in [&mut prediction, &mut targets].into_iter().zip(drawn).zip(widths) {
+            let samples = group.iter().zip(drawn.chunks_exact(width));
+            samples.for_each(|(sample, drawn)| all[sample * width..][..width].copy_from_slice(drawn));
+        }
+    }
     let (row, width) = (output.row_width(), output.prediction_width());
     let masked: Vec<bool> = masks.iter().flat_map(|mask| mask.masked.iter().copied()).collect();
     let mut patch_error = vec![0.0; masked.len()];
@@ -52,6 +60,32 @@ pub fn reconstruct(network: &Network, task: &Task, images: &[f32], masks: &[Mask
     }
     let mean = |sum: f64| sum / count.max(1) as f64;
     Ok(Reconstruction { prediction, targets, patch_error, loss: mean(sum), accuracy: right.map(|right| mean(right as f64)) })
+}
+
+/// The images that one batch may hold without any of them being shown less than alone: where only what is visible is encoded, as much of
+/// each as of the one that shows least.
+fn alike(task: &Task, masks: &[Mask]) -> Vec<Vec<usize>> {
+    let mut groups: BTreeMap<(usize, Vec<usize>), Vec<usize>> = BTreeMap::new();
+    for (sample, mask) in masks.iter().enumerate() {
+        let shown = match task.feed {
+            Feed::Visible => (mask.num_visible(), mask.blocks.iter().map(Vec::len).collect()),
+            Feed::Everything { .. } | Feed::Packed { .. } => Default::default(),
+        };
+        groups.entry(shown).or_default().push(sample);
+    }
+    groups.into_values().collect()
+}
+
+/// What the network draws and what was asked for, of masks that are [`alike`].
+fn predicted(network: &Network, task: &Task, images: &[f32], masks: &[Mask]) -> Result<[Vec<f32>; 2]> {
+    let batch = task.batch_of_everything(images, masks)?;
+    let prediction = batch.to_raster(&to_host(network.predict(&batch, None)?)?);
+    let targets = match batch.blocks {
+        // What lies outside of the blocks is not in the batch, and still worth looking at.
+        Some(_) => images.chunks_exact(task.shape.image_values()).flat_map(|image| task.targets(image)).collect(),
+        None => batch.to_raster(&to_host(batch.targets(network.device()))?),
+    };
+    Ok([prediction, targets])
 }
 
 /// The visible patches of `image` and, in masked places, those of `other`. Shapes: `[H, W, C]`.

@@ -1,11 +1,13 @@
 //! Pictures of what a network sees and draws: strips of original, masked or shown, prediction and pasted, and attention over the image.
 
+use std::borrow::Cow;
+
 use super::colormap::{ColorMap, finite_range, head_color};
 use super::picture::Picture;
 use super::reconstruct::paste;
 use crate::backbone::patch_embed::unpatchify;
 use crate::error::{Error, Result};
-use crate::mask::Mask;
+use crate::mask::{Grid, Mask};
 use crate::method::Task;
 use crate::method::masked_batch::ImageShape;
 use crate::recipe::Recipe;
@@ -47,8 +49,8 @@ pub enum Drawn {
 
 impl Drawn {
     /// Shapes: `image [H, W, C]`, normalized, `predictions [N, prediction width]`, and what was asked for, `targets [N, row width]`.
-    pub fn new(task: &Task, image: &[f32], predictions: &[f32], targets: &[f32]) -> Self {
-        match task.draw(image, predictions) {
+    pub fn new(task: &Task, image: &[f32], mask: &Mask, predictions: &[f32], targets: &[f32]) -> Self {
+        match task.draw(image, &with_known_classes(task, mask, predictions, targets)) {
             Some(pixels) => Self::Pixels(pixels),
             None => task.target.depict(task.shape, predictions, targets).map_or(Self::Nothing, Self::Depicted),
         }
@@ -77,6 +79,20 @@ impl Drawn {
     }
 }
 
+/// Predictions of classes, where patches that nothing is asked of have the class that they are known to be: what is drawn of a patch may
+/// depend on its neighbors' classes. Other predictions are as they are. Shapes: `predictions [N, prediction width]`, `targets [N, row width]`.
+pub fn with_known_classes<'a>(task: &Task, mask: &Mask, predictions: &'a [f32], targets: &[f32]) -> Cow<'a, [f32]> {
+    let Output::Classes { count } = task.output() else { return Cow::Borrowed(predictions) };
+    if task.objective.covers_visible() || !task.target.is_known() {
+        return Cow::Borrowed(predictions);
+    }
+    let mut known = predictions.to_vec();
+    for ((scores, &class), _) in known.chunks_exact_mut(count).zip(targets).zip(&mask.masked).filter(|(_, masked)| !**masked) {
+        scores.iter_mut().enumerate().for_each(|(code, score)| *score = f32::from(u8::from(code == class as usize)));
+    }
+    Cow::Owned(known)
+}
+
 /// Original, masked, prediction and pasted of one image, each with its heading; beside a prediction that is no pixels stands what was asked
 /// for, and without one that can be seen there are the first two. Where the network is not shown all of the image, what it is shown is the
 /// second, and where nothing is hidden, nothing is pasted. All have one size. Shapes: `image [H, W, C]`, normalized.
@@ -97,7 +113,7 @@ pub fn reconstruction(task: &Task, recipe: &Recipe, image: &[f32], drawn: &Drawn
         Drawn::Pixels(pixels) if mask.num_masked() == 0 => vec![("original", original), (given, masked), ("prediction", picture(pixels)?)],
         Drawn::Pixels(pixels) => {
             let mut pasted = picture(&paste(task, image, pixels, mask))?;
-            pasted.tint(&hidden_pixels(&mask.left_out, shape), MASKED, 1.0);
+            pasted.tint(&hidden_pixels(&mask.withheld(), shape), MASKED, 1.0);
             vec![("original", original), (given, masked), ("prediction", picture(pixels)?), ("pasted", pasted)]
         }
         Drawn::Depicted(Depiction { prediction, target, .. }) => {
@@ -120,7 +136,9 @@ pub fn target_picture(task: &Task, recipe: &Recipe, image: &[f32], targets: &[f3
             targets.iter().flat_map(|&class| (0..count).map(move |code| f32::from(u8::from(code == class as usize)))).collect()
         }
     };
-    let drawn = Drawn::new(task, image, &predictions, targets);
+    let grid = task.shape.grid();
+    let everything = Mask::in_raster_order(Grid::still(grid[0], grid[1]), vec![true; task.shape.num_patches()]);
+    let drawn = Drawn::new(task, image, &everything, &predictions, targets);
     let remark = drawn.remark(task);
     match drawn {
         Drawn::Pixels(pixels) => Ok((to_picture(&pixels, task.shape.height, task.shape.width, recipe)?, remark)),

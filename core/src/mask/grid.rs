@@ -33,7 +33,7 @@ impl MaskStrategy for Lattice {
     }
 
     fn check(&self, grid: Grid) -> Vec<Problem> {
-        undivided("mask.cell", self.cell, grid)
+        undivided("mask.cell", self.cell, true, grid)
     }
 
     fn num_masked(&self, grid: Grid) -> (usize, usize) {

@@ -191,7 +191,12 @@ impl Mask {
 
     /// `[N]`: true where nothing is shown.
     pub fn unseen(&self) -> Vec<bool> {
-        self.masked.iter().zip(&self.left_out).map(|(&masked, &out)| masked || out).collect()
+        self.masked.iter().zip(self.withheld()).map(|(&masked, withheld)| masked || withheld).collect()
+    }
+
+    /// `[N]`: true where the image is neither shown nor asked for: left out, or masked again.
+    pub fn withheld(&self) -> Vec<bool> {
+        self.left_out.iter().zip(&self.secondary).map(|(&out, &again)| out || again).collect()
     }
 
     /// How many visible patches are replaced by the mask token.
@@ -216,8 +221,8 @@ fn none_or_all(key: &str, masked: usize, total: usize, things: &str) -> Vec<Prob
     }
 }
 
-/// The objection to a grid whose rows and columns are not both multiples of `side`.
-fn undivided(key: &str, side: usize, grid: Grid) -> Vec<Problem> {
+/// The objection to a grid whose rows and columns are not both multiples of `side`, which may be a choice or not.
+fn undivided(key: &str, side: usize, is_choice: bool, grid: Grid) -> Vec<Problem> {
     if side > 0 && grid.rows.is_multiple_of(side) && grid.cols.is_multiple_of(side) {
         return Vec::new();
     }
@@ -226,7 +231,7 @@ fn undivided(key: &str, side: usize, grid: Grid) -> Vec<Problem> {
         .filter(|&d| grid.rows.is_multiple_of(d) && grid.cols.is_multiple_of(d))
         .map(|d| d.to_string())
         .collect();
-    let cure = if divisors.is_empty() {
+    let cure = if divisors.is_empty() || !is_choice {
         format!("choose an image whose sides are multiples of {side} patches")
     } else {
         format!("choose a side of {}, or an image whose sides are multiples of {side} patches", divisors.join(", "))

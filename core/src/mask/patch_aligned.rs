@@ -51,7 +51,7 @@ impl MaskStrategy for PatchAligned {
     }
 
     fn check(&self, grid: Grid) -> Vec<Problem> {
-        let problems = undivided("mask.unit", self.unit, grid);
+        let problems = undivided("mask.unit", self.unit, true, grid);
         if !problems.is_empty() {
             return problems;
         }

@@ -63,7 +63,7 @@ impl MaskStrategy for Uniform {
     }
 
     fn check(&self, grid: Grid) -> Vec<Problem> {
-        let mut problems = undivided("mask.kind", CELL, grid);
+        let mut problems = undivided("mask.kind", CELL, false, grid);
         let visible = grid.plane() / PLACES;
         if problems.is_empty() && num_kept(visible, self.secondary) == 0 {
             let what = format!("leaves none of the {visible} visible patches as it is");

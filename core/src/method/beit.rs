@@ -26,9 +26,9 @@ pub const PRESET: Preset = Preset {
         ("objective.kind", "cross_entropy"),
         ("objective.over", "masked"),
         ("optim.base_lr", "1.5e-3"),
-        ("optim.lr_images", "2048"),
+        // Whatever the batch; the paper's is 2048.
+        ("optim.lr_images", "0"),
         ("optim.min_lr", "1e-5"),
-        ("optim.scale_ends", "true"),
         ("optim.weight_decay", "0.05"),
         ("optim.decay_tokens", "false"),
         ("optim.betas", "[0.9, 0.999]"),
@@ -36,14 +36,17 @@ pub const PRESET: Preset = Preset {
         ("optim.epochs", "800"),
         ("optim.clip_norm", "3.0"),
     ],
-    sets_for: &[(
-        "vit",
-        &[
-            ("backbone.pos", "none"),
-            ("backbone.relative", "shared"),
-            ("backbone.layer_scale", "0.1"),
-            ("backbone.key_bias", "false"),
-            ("backbone.init", "beit"),
-        ],
-    )],
+    sets_for: &[
+        (
+            "vit",
+            &[
+                ("backbone.pos", "none"),
+                ("backbone.relative", "shared"),
+                ("backbone.layer_scale", "0.1"),
+                ("backbone.key_bias", "false"),
+                ("backbone.init", "beit"),
+            ],
+        ),
+        ("vit-l", &[("backbone.layer_scale", "1e-5")]),
+    ],
 };

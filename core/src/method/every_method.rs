@@ -10,6 +10,7 @@ use super::tests::{images, masks, overfit, overfit_task};
 use super::{Network, Task};
 use crate::inspect::encoder::{Images, Pool, attention, features};
 use crate::inspect::reconstruct::reconstruct;
+use crate::mask::Mask;
 use crate::recipe::{Base, Recipe};
 use crate::tokenizer::{PatchTokenizer, Sizes};
 use crate::weights::model_file::to_host;
@@ -114,6 +115,30 @@ fn what_is_hidden_does_not_reach_the_prediction() {
         let [before, after] = [&shown, &changed].map(|images| reconstruct(&network, &task, images, &masks).unwrap());
         assert_eq!(before.prediction, after.prediction, "{}", name(method, &recipe));
         assert_ne!(before.loss, after.loss, "{}", name(method, &recipe));
+    }
+}
+
+#[test]
+fn images_are_drawn_from_all_that_their_own_mask_shows() {
+    for (method, backbone, _) in ALL {
+        let recipe = recipe(method, backbone, &[]);
+        let network = Network::new(&recipe, &Device::flex()).unwrap();
+        let task = Task::new(&recipe).unwrap().following(&network);
+        let (images, mut masks) = (images(&task, 4), masks(&recipe, 4));
+        if ["mae", "simmim"].contains(&method) {
+            // The other methods' strategies decide what a mask may be.
+            for (mask, count) in masks.iter_mut().zip([3, 9, 3, 1]) {
+                *mask = Mask::in_raster_order(mask.grid, (0..mask.masked.len()).map(|patch| patch * 7 % 11 < count).collect());
+            }
+        }
+        let together = reconstruct(&network, &task, &images, &masks).unwrap();
+        let (values, drawn) = (task.shape.image_values(), together.prediction.len() / 4);
+        for (sample, mask) in masks.iter().enumerate() {
+            let alone = reconstruct(&network, &task, &images[sample * values..][..values], std::slice::from_ref(mask)).unwrap();
+            let differs = together.prediction[sample * drawn..][..drawn].iter().zip(&alone.prediction);
+            let furthest = differs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(furthest < 1e-5, "{} image {sample}: {furthest}", name(method, &recipe));
+        }
     }
 }
 

@@ -40,5 +40,10 @@ pub const PRESET: Preset = Preset {
         ("optim.ema", "0.996"),
         ("optim.ema_end", "1.0"),
     ],
-    sets_for: &[("vit", &[("backbone.init", "dino")])],
+    sets_for: &[
+        ("vit", &[("backbone.init", "dino")]),
+        ("vit-b", &[("decoder.width", "384"), ("decoder.depth", "12"), ("decoder.heads", "12")]),
+        ("vit-l", &[("decoder.width", "384"), ("decoder.depth", "12"), ("decoder.heads", "16")]),
+        ("vit-h", &[("decoder.width", "384"), ("decoder.depth", "12"), ("decoder.heads", "16")]),
+    ],
 };

@@ -86,7 +86,7 @@ pub struct MaskedBatch {
     pub num_patches: usize,
     /// The same down and across.
     pub units: [usize; 2],
-    /// V: the smallest count of visible patches in the batch; what a sample shows beyond it is neither encoded nor counted.
+    /// V: the smallest count of visible patches in the batch; what a sample shows beyond it, evenly spread, is neither encoded nor counted.
     pub visible: usize,
     /// The first of all patches, in their order, that is predicted: V, or 0 if visible patches are predicted too.
     pub first_predicted: usize,
@@ -165,7 +165,7 @@ impl MaskedBatch {
         let order_of = |mask: &Mask, sample: usize| match &packed {
             Some(packed) => packed.order(mask, sample),
             None if in_raster => (0..num_patches).collect(),
-            None => mask.ids_shuffle.clone(),
+            None => order_showing(mask, visible),
         };
         let seen = shown.as_deref().unwrap_or(images).par_chunks_exact(shape.image_values());
         let samples = (images.par_chunks_exact(shape.image_values()), seen, masks.par_iter().enumerate());
@@ -323,6 +323,20 @@ impl MaskedBatch {
     }
 }
 
+/// A mask's order with no more than `shown` of its visible patches in front, the others behind them. Where strategies keep raster order,
+/// these are spread evenly, so that it is not always the bottom of the image that is neither shown nor asked for; where blocks are asked for,
+/// the last ones, as I-JEPA has it.
+fn order_showing(mask: &Mask, shown: usize) -> Vec<usize> {
+    let visible = mask.ids_keep();
+    if shown >= visible.len() || !mask.blocks.is_empty() {
+        return mask.ids_shuffle.clone();
+    }
+    let is_shown = |place: usize| (place + 1) * shown / visible.len() > place * shown / visible.len();
+    let (front, behind): (Vec<usize>, Vec<usize>) = (0..visible.len()).partition(|&place| is_shown(place));
+    let visible = front.into_iter().chain(behind).map(|place| visible[place]);
+    visible.chain(mask.ids_shuffle[mask.num_visible()..].iter().copied()).collect()
+}
+
 /// How many blocks of how many patches all masks have, if they ask for blocks.
 fn common_blocks(masks: &[Mask]) -> Option<[usize; 2]> {
     let count = masks.iter().map(|mask| mask.blocks.len()).min()?;
@@ -367,5 +381,21 @@ impl Packed {
         let mut order = self.compact.visible_units()[sample * visible..][..visible].to_vec();
         order.extend((0..mask.masked.len()).filter(|&id| mask.masked[id]));
         order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::Grid;
+
+    #[test]
+    fn what_is_not_shown_of_the_visible_is_spread_evenly() {
+        let mask = Mask::in_raster_order(Grid::still(3, 4), (0..12).map(|patch| patch % 4 == 0).collect());
+        assert_eq!(order_showing(&mask, 9), mask.ids_shuffle);
+        assert_eq!(order_showing(&mask, 6), [2, 3, 6, 7, 10, 11, 1, 5, 9, 0, 4, 8]);
+        // I-JEPA's contexts lose their last patches.
+        let of_blocks = Mask::of_blocks(Grid::still(3, 4), &[vec![0, 1]], &[4, 5, 8, 9]);
+        assert_eq!(order_showing(&of_blocks, 3), of_blocks.ids_shuffle);
     }
 }

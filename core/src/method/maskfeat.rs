@@ -16,8 +16,6 @@ pub const PRESET: Preset = Preset {
         ("augment.flip", "0.5"),
         ("mask.kind", "block"),
         ("mask.ratio", "0.4"),
-        // A fifth of what is masked of 196 patches.
-        ("mask.min_block", "15"),
         ("backbone.tokens", "mask"),
         ("decoder.kind", "linear"),
         ("target.kind", "hog"),

@@ -47,6 +47,7 @@ pub const PRESET: Preset = Preset {
             ],
         ),
         ("swin", &[("data.image", "[192, 192]")]),
+        ("swin-l", &[("backbone.window", "12")]),
         ("pvt", &[("data.image", "[192, 192]")]),
     ],
 };

@@ -5,8 +5,8 @@ use crate::backbone::window::nearest_window;
 use crate::knob::{LONGEST, Value};
 use crate::target::features::AVERAGE;
 
-/// Fits what is not `said` to the rest: a packed pyramid's reductions and image, a Swin's window, SimMIM's units, HOG's
-/// cells, local views, and what a network predicts of itself.
+/// Fits what is not `said` to the rest: a packed pyramid's reductions, class token and image, a Swin's window, SimMIM's units, MaskFeat's
+/// blocks, HOG's cells, local views, and what a network predicts of itself.
 pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
     let packs = text(total, "backbone.tokens") == "compact";
     let shrunk = if packs { 2 } else { 1 };
@@ -20,6 +20,9 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
         let step = (patch * shrunk) << (stages - 1);
         let image = counts(total, "data.image").into_iter().map(|side| side.next_multiple_of(step).max(step));
         total.insert("data.image".into(), list(image));
+    }
+    if packs && text(total, "backbone.kind") == "pvt" && !said("backbone.class_token") {
+        total.insert("backbone.class_token".into(), Value::Bool(false));
     }
     if packs && !said("backbone.reductions") {
         // The map has half the side, so it needs half the reductions.
@@ -42,9 +45,14 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
         total.insert("target.cell".into(), Value::Int(if unit % HOG_CELL == 0 { HOG_CELL } else { unit } as i64));
     }
     let [height, width] = counts(total, "data.image")[..] else { return };
+    if text(total, "method") == "maskfeat" && text(total, "mask.kind") == "block" && !said("mask.min_block") {
+        let ratio = total.get("mask.ratio").and_then(Value::as_float).unwrap_or_default();
+        let masked = ((height / patch * (width / patch)) as f64 * ratio).round_ties_even() as i64;
+        total.insert("mask.min_block".into(), Value::Int((masked / 5).max(1)));
+    }
     if !said("augment.local_image") {
         // As large a part of the image as 96 px are of 224.
-        let side = |side: usize| ((side * 3 / 7 + patch / 2) / patch).max(2) * patch;
+        let side = |side: usize| ((side * 3 / 7 + patch / 2) / patch).max(2).max(FEWEST_PIXELS.div_ceil(patch)) * patch;
         total.insert("augment.local_image".into(), list([side(height), side(width)]));
     }
     if let (true, Some(window)) = (text(total, "backbone.kind") == "swin" && !said("backbone.window"), count(total, "backbone.window")) {
@@ -64,6 +72,8 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
 
 /// The side of HOG's cells in MaskFeat, in pixels.
 const HOG_CELL: usize = 8;
+/// Least side of a local view, in pixels.
+const FEWEST_PIXELS: usize = 8;
 /// Units along the shorter side below which masking is too coarse to be random.
 const FEWEST_UNITS: usize = 4;
 

@@ -151,7 +151,7 @@ impl Recipe {
         ImageShape { height, width, channels: self.data.channels, patch: self.unit() }
     }
 
-    /// The highest learning rate: `base_lr` scaled by the images of one step, accumulated ones included, per `lr_images`.
+    /// The highest learning rate: `base_lr` scaled by the images of one step, accumulated ones included, per `lr_images`, if there are any.
     pub fn lr(&self) -> f64 {
         self.optim.base_lr * self.lr_scale()
     }
@@ -163,7 +163,10 @@ impl Recipe {
     }
 
     fn lr_scale(&self) -> f64 {
-        self.effective_batch() as f64 / self.optim.lr_images.max(1) as f64
+        match self.optim.lr_images {
+            0 => 1.0,
+            images => self.effective_batch() as f64 / images as f64,
+        }
     }
 
     /// Images of one step of the optimizer.

@@ -29,7 +29,8 @@ pub struct Preset {
     pub backbone: &'static str,
     /// The settings it insists on; everything else is the stages' defaults and the back-bone's sizes.
     pub sets: Sets,
-    /// More of them, for one family of back-bones each, for all those [`ON_SMALL_IMAGES`], or [`RESNET_ON_SMALL_IMAGES`]; later ones count.
+    /// More of them, for one family of back-bones each, for one size of it by its name without the patch, for all those [`ON_SMALL_IMAGES`],
+    /// or [`RESNET_ON_SMALL_IMAGES`]; later ones count.
     pub sets_for: &'static [(&'static str, Sets)],
 }
 
@@ -60,13 +61,13 @@ pub static METHODS: &[Preset] = &[
 ];
 
 impl Preset {
-    /// Its settings for a back-bone of `kind`, whose usual image is a small one or not.
-    pub(super) fn layer(&self, kind: &str, is_small: bool) -> Layer {
+    /// Its settings for the `backbone` of that name, which is of `kind`, and whose usual image is a small one or not.
+    pub(super) fn layer(&self, backbone: &str, kind: &str, is_small: bool) -> Layer {
         let own = stages().iter().find(|stage| stage.name == "backbone").map(|stage| stage.knobs_of(kind)).unwrap_or_default();
         let is_meant = |name: &str| match name {
             ON_SMALL_IMAGES => is_small,
             RESNET_ON_SMALL_IMAGES => is_small && kind == "resnet",
-            family => family == kind,
+            name => name == kind || backbone.split('/').next() == Some(name),
         };
         let of_kind = self.sets_for.iter().filter(|(name, _)| is_meant(name)).flat_map(|(_, sets)| *sets);
         let all = self.sets.iter().chain(of_kind);

@@ -33,16 +33,74 @@ struct Candidate {
     min_images: usize,
     /// Smaller images than this would only be blown up.
     min_side: usize,
+    /// Its rate, where the paper's, which is one for large networks and weeks, teaches it little in a night.
+    base_lr: Option<&'static str>,
 }
 
 const CANDIDATES: &[Candidate] = &[
-    Candidate { name: "ViT-B/16 at 224 px", preset: "vit-b/16", depth: None, image: 224, min_images: 100_000, min_side: 160 },
-    Candidate { name: "ViT-S/16 at 224 px", preset: "vit-s/16", depth: None, image: 224, min_images: 10_000, min_side: 160 },
-    Candidate { name: "ViT-Ti/16 at 224 px", preset: "vit-ti/16", depth: None, image: 224, min_images: 2_000, min_side: 160 },
-    Candidate { name: "ViT-Ti/8 with 6 blocks at 96 px", preset: "vit-ti/8", depth: Some("6"), image: 96, min_images: 300, min_side: 80 },
-    Candidate { name: "ViT-Ti/8 with 6 blocks at 64 px", preset: "vit-ti/8", depth: Some("6"), image: 64, min_images: 0, min_side: 48 },
-    Candidate { name: "ViT-Micro/4 at 32 px", preset: "vit-micro", depth: None, image: 32, min_images: 0, min_side: 0 },
-    Candidate { name: "ViT-Nano/4 at 32 px", preset: "vit-nano", depth: None, image: 32, min_images: 0, min_side: 0 },
+    Candidate {
+        name: "ViT-B/16 at 224 px",
+        preset: "vit-b/16",
+        depth: None,
+        image: 224,
+        min_images: 100_000,
+        min_side: 160,
+        base_lr: None,
+    },
+    Candidate {
+        name: "ViT-S/16 at 224 px",
+        preset: "vit-s/16",
+        depth: None,
+        image: 224,
+        min_images: 10_000,
+        min_side: 160,
+        base_lr: Some("1e-3"),
+    },
+    Candidate {
+        name: "ViT-Ti/16 at 224 px",
+        preset: "vit-ti/16",
+        depth: None,
+        image: 224,
+        min_images: 2_000,
+        min_side: 160,
+        base_lr: Some("1e-3"),
+    },
+    Candidate {
+        name: "ViT-Ti/8 with 6 blocks at 96 px",
+        preset: "vit-ti/8",
+        depth: Some("6"),
+        image: 96,
+        min_images: 300,
+        min_side: 80,
+        base_lr: Some("4e-3"),
+    },
+    Candidate {
+        name: "ViT-Ti/8 with 6 blocks at 64 px",
+        preset: "vit-ti/8",
+        depth: Some("6"),
+        image: 64,
+        min_images: 0,
+        min_side: 48,
+        base_lr: Some("4e-3"),
+    },
+    Candidate {
+        name: "ViT-Micro/4 at 32 px",
+        preset: "vit-micro",
+        depth: None,
+        image: 32,
+        min_images: 0,
+        min_side: 0,
+        base_lr: Some("4e-3"),
+    },
+    Candidate {
+        name: "ViT-Nano/4 at 32 px",
+        preset: "vit-nano",
+        depth: None,
+        image: 32,
+        min_images: 0,
+        min_side: 0,
+        base_lr: Some("4e-3"),
+    },
 ];
 
 /// Recommends a recipe for `images` images of `channels` channels whose median height and width are `median_size` pixels.
@@ -105,6 +163,7 @@ impl Candidate {
             ("optim.epochs", epochs.to_string()),
         ];
         sets.extend(self.depth.map(|depth| ("backbone.depth", depth.to_string())));
+        sets.extend(self.base_lr.map(|rate| ("optim.base_lr", rate.to_string())));
         let sets: Vec<(String, String)> = sets.into_iter().map(|(key, value)| (key.into(), value)).collect();
         Recipe::resolve(Base::Preset("mae"), &sets)
     }
@@ -119,7 +178,8 @@ impl Candidate {
             (None, None) => "these data and this machine bear the largest model on the list".into(),
         };
         let duration = if hours < 1.0 { format!("{:.0} minutes", (hours * 60.0).max(1.0)) } else { format!("{hours:.1} hours") };
-        format!("{}, {epochs} epochs over {images} images, about {duration}: {why}.", self.name)
+        let rate = self.base_lr.map_or_else(String::new, |rate| format!(" Its rate is {rate}: the paper's is one for large networks."));
+        format!("{}, {epochs} epochs over {images} images, about {duration}: {why}.{rate}", self.name)
     }
 }
 
@@ -167,6 +227,9 @@ mod tests {
             assert_eq!((chosen.recipe.backbone.preset.as_str(), chosen.recipe.data.image), (preset, [image, image]), "{about}");
             assert!(chosen.hours <= NIGHT_HOURS * 1.01 && chosen.recipe.validate().is_empty(), "{about}");
             assert_eq!(chosen.recipe.optim.epochs, chosen.epochs, "{about}");
+            let rate = chosen.recipe.optim.base_lr;
+            assert_eq!(chosen.reason.contains("rate"), rate > 1.5e-4, "{about}");
+            assert_eq!(rate > 1e-3, image < 224, "{about}");
         }
     }
 

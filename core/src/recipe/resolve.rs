@@ -190,7 +190,7 @@ fn stack(text: &Layer, sets: &Layer) -> Layer {
     let sizes = sizes_of(backbone.unwrap_or_default());
     let kind = said("backbone.kind").or_else(|| sizes.get("backbone.kind")).and_then(Value::as_text).unwrap_or_default();
     let is_small = matches!(sizes.get("data.image"), Some(Value::Ints(sides)) if sides.iter().any(|&side| side < SMALL_IMAGE));
-    let mut method = named.map(|preset| preset.layer(kind, is_small)).unwrap_or_default();
+    let mut method = named.map(|preset| preset.layer(backbone.unwrap_or_default(), kind, is_small)).unwrap_or_default();
     // A method's image is a paper's, like 224 px; back-bones for small images keep theirs.
     if sizes.get("data.image") != Some(&Value::Ints(vec![224; 2])) {
         method.remove("data.image");

@@ -164,7 +164,7 @@ pub struct Optim {
     pub accumulate: usize,
     /// Whether blocks are computed a second time in the backward pass, which takes less memory.
     pub recompute: bool,
-    /// Learning rate for steps of `lr_images` images; the real one is scaled by the images of a step.
+    /// Learning rate for steps of `lr_images` images; the real one is scaled by the images of a step, unless that is 0.
     pub base_lr: f64,
     /// Images of a step that `base_lr` is meant for.
     pub lr_images: usize,
@@ -240,12 +240,13 @@ impl Backbone {
     }
 
     /// Whole images whose sides are multiples of it, in pixels, can be encoded: maps halve evenly from stage to stage and divide into
-    /// windows or squares.
+    /// squares, packed ones into windows.
     pub fn step(&self) -> usize {
         // Packed maps have half the side, and must divide just as well.
         let last = self.num_stages() - 1 + usize::from(self.tokens == "compact");
         match self.sizes.kind.as_str() {
-            "swin" => (self.patch * self.sizes.count("window").max(1)) << last,
+            "swin" if self.tokens == "compact" => (self.patch * self.sizes.count("window").max(1)) << last,
+            "swin" => self.patch << last,
             "pvt" => {
                 let reductions = self.sizes.counts("reductions").into_iter().enumerate();
                 let squares = reductions.map(|(stage, side)| (self.patch * side.max(1)) << (stage + last + 1 - self.num_stages())).max();
@@ -406,13 +407,14 @@ const OPTIM: &[Knob] = &[
     Knob::int("accumulate", "passes that make one step", "", (1, 65_536), 1),
     Knob::flag("recompute", "compute blocks again in the backward pass: far less memory, about a third more time", false),
     Knob::float("base_lr", "learning rate for steps of lr_images images; scaled in proportion", "", (0.0, 100.0), 1.5e-4),
-    Knob::int("lr_images", "images of a step that base_lr is meant for", "images", (1, 65_536), 256),
+    Knob::int("lr_images", "images of a step that base_lr is meant for; 0: it is not scaled", "images", (0, 65_536), 256),
     Knob::float("min_lr", "learning rate at the end", "", (0.0, 100.0), 0.0),
     Knob::float("warmup_lr", "learning rate that the warm-up starts from", "", (0.0, 100.0), 0.0),
     Knob::flag("scale_ends", "whether these two are scaled as base_lr is", false),
     Knob::choice(
         "schedule",
-        "how it falls: along a cosine, at once to a tenth after 7/8 of the length, or as DINO's, whose warm-up ends a step earlier",
+        "how it falls: along a cosine; to a tenth after 7/8 of the length (step), or after 6/10 and again after 8/10 (steps); or as DINO's, \
+         whose warm-up ends a step earlier",
         &["cosine", "step", "steps", "dino"],
         "cosine",
     ),

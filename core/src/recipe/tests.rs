@@ -330,6 +330,16 @@ fn every_method_takes_every_back_bone_that_it_is_for() {
     assert_eq!((packed.data.image, packed.backbone.sizes.count("window"), packed.unit()), ([256, 256], 8, 16));
     let pvt = recipe("um-mae", &[("backbone.preset", "pvt-s")]);
     assert_eq!((pvt.backbone.sizes.counts("reductions"), pvt.grid().len()), (vec![4, 2, 1, 1], 256));
+    let packed = recipe("mae", &[("backbone.preset", "pvt-nano"), ("backbone.tokens", "compact"), ("mask.kind", "uniform")]);
+    assert_eq!(packed.backbone.sizes.flag("class_token"), Some(false), "it has no place there");
+    let blocks = |preset| recipe("maskfeat", &[("backbone.preset", preset)]).mask.count("min_block");
+    assert_eq!([blocks("vit-b/16"), blocks("vit-nano")], [15, 5], "a fifth of what is masked");
+    let of_l = |method| recipe(method, &[("backbone.preset", if method == "simmim" { "swin-l" } else { "vit-l/16" })]);
+    assert_eq!(of_l("simmim").backbone.sizes.count("window"), 12);
+    let predictor = |key| of_l("ijepa").decoder.count(key);
+    assert_eq!([predictor("width"), predictor("depth"), predictor("heads")], [384, 12, 16]);
+    let unscaled = recipe("beit", &[("target.codes", "16"), ("optim.batch", "64")]);
+    assert_eq!((unscaled.lr(), unscaled.lr_at_ends()), (1.5e-3, [0.0, 1e-5]));
     let kind_alone = recipe("simmim", &[("backbone.kind", "pvt")]);
     assert_eq!((kind_alone.backbone.preset.as_str(), kind_alone.backbone.sizes.counts("widths")), ("pvt-t", vec![64, 128, 320, 512]));
 }
@@ -347,7 +357,11 @@ fn what_does_not_go_together_is_refused_with_its_cure() {
     starts("mae", &[("backbone.tokens", "compact"), ("mask.kind", "uniform")], "backbone.tokens: a plain transformer needs no packing");
     starts("mae", &[("backbone.relative", "shared")], "backbone.tokens: distances between patches are those of whole images");
     let registers = [("backbone.preset", "vit-ti/16"), ("backbone.registers", "2")];
-    starts("simmim", &registers, "backbone.registers: registers have no place");
+    assert_eq!(first_problem("simmim", &registers), "", "registers have the distances of the class token");
+    let nowhere = [("backbone.preset", "vit-ti/16"), ("backbone.relative", "none")];
+    starts("simmim", &nowhere, "backbone.pos: mask tokens that have no position are all the same");
+    starts("mae", &[("decoder.depth", "0")], "decoder.depth: without a block");
+    starts("ijepa", &[("objective.over", "all")], "objective.over: `multi_block` asks for blocks alone");
     let headless = [("backbone.preset", "vit-ti/16"), ("backbone.class_token", "false")];
     starts("simmim", &headless, "backbone.relative: tables of distances have numbers of the class token");
     starts("mae", &[&headless[..], &[("backbone.registers", "2")][..]].concat(), "backbone.registers: registers come after a class token");
@@ -359,7 +373,8 @@ fn what_does_not_go_together_is_refused_with_its_cure() {
     );
     starts("maskfeat", &[("target.cell", "5")], "target.cell: a patch of 16 px does not consist of cells of 5 px");
     starts("maskfeat", &[("objective.kind", "cross_entropy")], "objective.kind: `cross_entropy` compares classes");
-    starts("simmim", &[("backbone.window", "7")], "backbone.window: the map of 48x48 tokens of stage 1 does not divide");
+    assert_eq!(first_problem("simmim", &[("backbone.window", "7")]), "", "windows are filled up");
+    starts("um-mae", &[("backbone.window", "7")], "backbone.window: the map of 32x32 tokens of stage 1 does not divide");
     starts("mae", &[("mask.ratio", "0")], "mask.ratio: masks none");
     assert_eq!(first_problem("simmim", &[("mask.kind", "random"), ("mask.ratio", "0"), ("objective.over", "all")]), "", "no mask at all");
     starts("beit", &[], "target.tokenizer: no tokenizer is named");

@@ -6,11 +6,15 @@ use std::path::Path;
 use super::{Origin, Row, Sweep, folder_name};
 use crate::error::{Error, Problem};
 use crate::knob::Value;
+use crate::recipe::{Base, Recipe};
 use crate::registry::{Settings, suggestion};
 use crate::tokenizer::settings::Settings as TokenizerSettings;
 
 /// Everything that a sweep file may say.
-const KEYS: &[&str] = &["name", "title", "source", "recipe", "data", "seeds", "steps", "epochs", "set", "tokenizer", "row", "grid"];
+const KEYS: &[&str] =
+    &["name", "title", "source", "recipe", "data", "seeds", "steps", "epochs", "set", "tokenizer", "teacher", "row", "grid"];
+/// What a teacher may say.
+const TEACHER_KEYS: &[&str] = &["recipe", "steps", "epochs", "set"];
 /// What a row may say.
 const ROW_KEYS: &[&str] = &["name", "set", "published"];
 /// A grid of more rows is more likely a slip than a wish.
@@ -52,10 +56,20 @@ impl Reader {
         let seeds = self.seeds();
         let mut settings = self.length();
         settings.extend(self.settings("set"));
-        let tokenizer = self.tokenizer();
+        let (tokenizer, teacher) = (self.tokenizer(), self.teacher());
         let rows = self.rows(&settings);
         let name = name?;
-        Some(Sweep { title: title.unwrap_or_else(|| name.clone()), name, source, toy_scenes, seeds, tokenizer, rows, origin: origin? })
+        Some(Sweep {
+            title: title.unwrap_or_else(|| name.clone()),
+            name,
+            source,
+            toy_scenes,
+            seeds,
+            tokenizer,
+            teacher,
+            rows,
+            origin: origin?,
+        })
     }
 
     fn origin(&mut self, folder: &Path) -> Option<Origin> {
@@ -128,6 +142,29 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn teacher(&mut self) -> Option<Recipe> {
+        let table = self.take("teacher", "a table such as `{ recipe = \"dino\", steps = 300 }`", |value| value.as_table().cloned())?;
+        let mut inner = Reader { place: "teacher: ".into(), table, problems: Vec::new() };
+        let name = inner.text("recipe").unwrap_or_else(|| "dino".into());
+        let mut settings = inner.length();
+        settings.extend(inner.settings("set"));
+        inner.refuse_the_rest(TEACHER_KEYS);
+        let sets: Vec<(String, String)> = settings.into_iter().map(|(key, value)| (key, value.to_string())).collect();
+        let recipe = match Recipe::resolve(Base::Preset(&name), &sets) {
+            Ok(recipe) => Some(recipe),
+            Err(Error::Recipe(problems)) => {
+                problems.into_iter().for_each(|Problem { key, what, cure }| inner.object(&key, what, cure));
+                None
+            }
+            Err(other) => {
+                inner.object("recipe", other.to_string(), "mend the table");
+                None
+            }
+        };
+        self.problems.append(&mut inner.problems);
+        recipe
     }
 
     fn rows(&mut self, common: &Settings) -> Vec<Row> {
@@ -213,6 +250,9 @@ impl Reader {
             settings.insert(path, Value::from_toml(value)?);
             Some(())
         });
+        if key == "set" && settings.remove("seed").is_some() {
+            self.object("set: seed", "rows are trained with every seed of the sweep", "write `seeds = [0, 1, 2]` at the top");
+        }
         settings
     }
 

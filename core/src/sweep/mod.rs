@@ -16,19 +16,21 @@
 //! ```
 //!
 //! In place of `[[row]]`s, `[grid]` lists the values of some settings, and every combination is a row. A `[tokenizer]` table has a
-//! tokenizer trained on the data first, for the rows that predict tokens.
+//! tokenizer trained on the data first, for the rows that predict tokens, and a `[teacher]` table, with `recipe`, `steps` and `set` of its
+//! own, a network for the rows that predict features.
 
 mod file;
 mod interval;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Problem, Result};
 use crate::knob::Value;
+use crate::method::encoder_sizes;
 use crate::recipe::{Base, Recipe};
 use crate::registry;
 use crate::tokenizer::settings::Settings as TokenizerSettings;
@@ -51,6 +53,8 @@ pub struct Sweep {
     pub seeds: Vec<u64>,
     /// The tokenizer to train for rows that predict tokens and name none.
     pub tokenizer: Option<TokenizerSettings>,
+    /// The network to train for rows that predict features and name no teacher.
+    pub teacher: Option<Recipe>,
     /// What is compared.
     pub rows: Vec<Row>,
     origin: Origin,
@@ -67,6 +71,15 @@ pub struct Row {
     pub published: BTreeMap<String, f64>,
     /// The sweep's settings with the row's over them.
     complete: registry::Settings,
+}
+
+/// What was trained before the rows that need it.
+#[derive(Debug, Clone, Default)]
+pub struct Made {
+    /// The tokenizer's file.
+    pub tokenizer: Option<PathBuf>,
+    /// The teacher's run.
+    pub teacher: Option<PathBuf>,
 }
 
 /// What all rows start from.
@@ -89,22 +102,27 @@ impl Sweep {
         }
     }
 
-    /// The recipe of a row. Where the sweep trains a `tokenizer`, a row that predicts tokens knows how many codes there are before the
-    /// file exists.
+    /// The recipe of a row. Where the sweep trains a tokenizer, a row that predicts tokens knows how many codes there are before the file
+    /// exists, and where it trains a teacher, one that predicts features knows of how many numbers.
     ///
     /// # Errors
     /// [`Error::Recipe`] with every problem.
-    pub fn recipe(&self, row: &Row, seed: u64, tokenizer: Option<&Path>) -> Result<Recipe> {
+    pub fn recipe(&self, row: &Row, seed: u64, made: &Made) -> Result<Recipe> {
         let base = match &self.origin {
             Origin::Preset(name) => Base::Preset(name),
             Origin::Text(text) => Base::Toml(text),
         };
         let mut sets: Vec<(String, String)> = row.complete.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
         sets.push(("seed".into(), seed.to_string()));
+        let text_of = |path: &Path| Value::Text(path.display().to_string()).to_string();
+        if let Some(teacher) = self.teacher.as_ref().filter(|_| row.predicts_features()) {
+            sets.push(("target.width".into(), encoder_sizes(teacher).last_width().to_string()));
+            sets.push(("target.teacher".into(), text_of(made.teacher.as_deref().unwrap_or(Path::new("")))));
+        }
         let Some(settings) = &self.tokenizer else { return Recipe::resolve(base, &sets) };
         let mut with_codes = sets.clone();
         with_codes.push(("target.codes".into(), settings.codes.to_string()));
-        with_codes.extend(tokenizer.map(|path| ("target.tokenizer".into(), Value::Text(path.display().to_string()).to_string())));
+        with_codes.extend(made.tokenizer.as_deref().map(|path| ("target.tokenizer".into(), text_of(path))));
         // Only tokens have codes: a target that does not know the setting is another one.
         let knows_no_codes = |problems: &[Problem]| problems.iter().any(|it| it.key == "target.codes" && it.what == "unknown key");
         match Recipe::resolve(base, &with_codes) {
@@ -116,12 +134,17 @@ impl Sweep {
     /// The row whose recipe the tokenizer is trained with: the first that predicts tokens, if the sweep trains one.
     pub fn row_with_tokens(&self) -> Option<&Row> {
         self.tokenizer.as_ref()?;
-        self.rows.iter().find(|row| self.recipe(row, 0, None).is_ok_and(|recipe| recipe.target.kind == "tokens"))
+        self.rows.iter().find(|row| self.recipe(row, 0, &Made::default()).is_ok_and(|recipe| recipe.target.kind == "tokens"))
+    }
+
+    /// The teacher, if a row needs it.
+    pub fn needed_teacher(&self) -> Option<&Recipe> {
+        self.teacher.as_ref().filter(|_| self.rows.iter().any(Row::predicts_features))
     }
 
     /// The side of toy scenes that serve every row, in pixels.
     pub fn toy_side_px(&self) -> usize {
-        let sides = self.rows.iter().filter_map(|row| self.recipe(row, 0, None).ok()).flat_map(|recipe| recipe.data.image);
+        let sides = self.rows.iter().filter_map(|row| self.recipe(row, 0, &Made::default()).ok()).flat_map(|recipe| recipe.data.image);
         sides.max().unwrap_or(32)
     }
 
@@ -135,9 +158,10 @@ impl Sweep {
     /// # Errors
     /// As [`Sweep::recipe`].
     pub fn identity(&self, row: &Row, seed: u64) -> Result<String> {
-        let recipe = self.recipe(row, seed, None)?;
+        let recipe = self.recipe(row, seed, &Made::default())?;
         let tokenizer = if recipe.target.kind == "tokens" { self.tokenizer_identity() } else { None };
-        Ok(recipe.hash() + &tokenizer.unwrap_or_default())
+        let teacher = self.teacher.as_ref().filter(|_| row.predicts_features()).map(Recipe::hash);
+        Ok(recipe.hash() + &tokenizer.or(teacher).unwrap_or_default())
     }
 
     /// The same for the tokenizer; a few letters.
@@ -149,7 +173,7 @@ impl Sweep {
     /// The problems of the rows' recipes; one that all rows have is told once.
     fn problems_of_rows(&self) -> Vec<Problem> {
         let seed = self.seeds.first().copied().unwrap_or(0);
-        let of_row = |row: &Row| match self.recipe(row, seed, None) {
+        let of_row = |row: &Row| match self.recipe(row, seed, &Made::default()) {
             Ok(_) => Vec::new(),
             Err(Error::Recipe(problems)) => problems,
             Err(other) => vec![Problem::new("recipe", other.to_string(), "change the row")],
@@ -162,6 +186,14 @@ impl Sweep {
             found.extend(own.map(|Problem { key, what, cure }| Problem::new(format!("row `{}`: {key}", row.name), what, cure)));
         }
         found
+    }
+}
+
+impl Row {
+    /// Whether it predicts features of a teacher that the sweep trains, if it trains one.
+    fn predicts_features(&self) -> bool {
+        let is_features = self.complete.get("target.kind").and_then(Value::as_text) == Some("features");
+        is_features && !self.complete.contains_key("target.teacher")
     }
 }
 

@@ -39,12 +39,12 @@ fn rows_are_the_common_settings_with_their_own_on_top() {
     let sweep = sweep(DEPTH);
     assert_eq!((sweep.toy_scenes, sweep.seeds.as_slice(), sweep.toy_side_px()), (Some(64), &[3, 5][..], 32));
     let [first, second] = &sweep.rows[..] else { panic!("{:?}", sweep.rows) };
-    let recipe = sweep.recipe(first, 5, None).unwrap();
+    let recipe = sweep.recipe(first, 5, &Made::default()).unwrap();
     assert_eq!((recipe.seed, recipe.backbone.sizes.count("width"), recipe.decoder.count("depth"), recipe.train.steps), (5, 96, 1, 40));
     assert_eq!((recipe.mask.kind.as_str(), recipe.mask.number("ratio")), ("random", Some(0.6)));
     assert_eq!(first.published, BTreeMap::from([("linear".into(), 65.5), ("fine-tune".into(), 84.8)]));
     // Dotted keys without quotes are tables in TOML and mean the same; another kind of mask takes no ratio over.
-    let recipe = sweep.recipe(second, 3, None).unwrap();
+    let recipe = sweep.recipe(second, 3, &Made::default()).unwrap();
     assert_eq!((recipe.decoder.count("depth"), recipe.mask.kind.as_str(), recipe.train.steps), (2, "grid", 80));
     assert_eq!(sweep.folder_of(second, 3), "grid-2-blocks-seed3");
 }
@@ -59,7 +59,7 @@ fn a_grid_has_every_combination() {
     let found: BTreeMap<_, _> = sweep
         .rows
         .iter()
-        .map(|row| sweep.recipe(row, 0, None).unwrap())
+        .map(|row| sweep.recipe(row, 0, &Made::default()).unwrap())
         .map(|recipe| (format!("{:?} {:?}", recipe.mask.number("ratio"), recipe.augment.crop_scale), recipe.optim.epochs))
         .collect();
     assert_eq!(found.len(), 4, "{found:?}");
@@ -75,9 +75,9 @@ fn a_row_of_tokens_knows_its_codes_before_there_is_a_tokenizer() {
                 [[row]]\nname = \"tokens\"\nset = { \"target.kind\" = \"tokens\", \"objective.kind\" = \"cross_entropy\" }";
     let sweep = sweep(text);
     assert_eq!(sweep.row_with_tokens().map(|row| row.name.as_str()), Some("tokens"));
-    let recipe = sweep.recipe(&sweep.rows[1], 0, None).unwrap();
+    let recipe = sweep.recipe(&sweep.rows[1], 0, &Made::default()).unwrap();
     assert_eq!((recipe.target.kind.as_str(), recipe.target.number("codes")), ("tokens", Some(32.0)));
-    assert_eq!(sweep.recipe(&sweep.rows[0], 0, None).unwrap().target.kind, "pixels");
+    assert_eq!(sweep.recipe(&sweep.rows[0], 0, &Made::default()).unwrap().target.kind, "pixels");
     // Another tokenizer makes other runs of the rows that use it, and of no others.
     let other = self::sweep(&text.replace("steps = 5", "steps = 6"));
     let identities = |row: usize| [&sweep, &other].map(|sweep| sweep.identity(&sweep.rows[row], 0).unwrap());
@@ -85,6 +85,27 @@ fn a_row_of_tokens_knows_its_codes_before_there_is_a_tokenizer() {
     assert_ne!(identities(1)[0], identities(1)[1]);
     assert!(problems(&text.replace("[tokenizer]\ncodes = 32\nsteps = 5\n", "")).concat().contains("no tokenizer is named"));
     assert!(problems(&text.replace("codes = 32", "code = 32")).concat().contains("tokenizer.codes"));
+}
+
+#[test]
+fn a_row_of_features_knows_their_width_before_there_is_a_teacher() {
+    let text = "name = \"t\"\nrecipe = \"maskfeat\"\nset = { \"backbone.preset\" = \"vit-nano\" }\n[teacher]\nrecipe = \"dino\"\nsteps = 5\n\
+                set = { \"backbone.preset\" = \"vit-micro\" }\n[[row]]\nname = \"HOG\"\n[[row]]\nname = \"DINO\"\n\
+                set = { \"target.kind\" = \"features\", \"objective.kind\" = \"cosine\" }";
+    let sweep = sweep(text);
+    let recipe = sweep.recipe(&sweep.rows[1], 0, &Made::default()).unwrap();
+    assert_eq!((recipe.target.number("width"), recipe.target.word("teacher")), (Some(128.0), Some("")));
+    let teacher = sweep.needed_teacher().unwrap();
+    assert_eq!((teacher.method.as_str(), teacher.train.steps, teacher.seed), ("dino", 5, 0));
+    // Another teacher makes other runs of the rows that learn from it, and of no others.
+    let other = self::sweep(&text.replace("steps = 5", "steps = 6"));
+    let identities = |row: usize| [&sweep, &other].map(|sweep| sweep.identity(&sweep.rows[row], 0).unwrap());
+    assert_eq!(identities(0)[0], identities(0)[1]);
+    assert_ne!(identities(1)[0], identities(1)[1]);
+    let found = problems(&text.replace("vit-micro", "vit-micra"));
+    assert!(found[0].starts_with("teacher: backbone.preset"), "{found:?}");
+    let seeded = problems(&text.replace("set = { \"backbone.preset\" = \"vit-nano\" }", "set = { seed = 3 }"));
+    assert!(seeded.concat().contains("write `seeds = ["), "{seeded:?}");
 }
 
 #[test]

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 
 use super::teacher::{self, Reading, Scaling, Teacher, misfits, recipe_of};
-use super::{Output, Sample, Target, TargetImage};
+use super::{Depiction, Output, Sample, Target, TargetImage};
 use crate::error::{Error, Problem, Result};
+use crate::inspect::colormap::head_color;
+use crate::inspect::picture::Picture;
 use crate::kernel::matrix::{View, ViewMut, product};
 use crate::knob::{Knob, Value};
 use crate::method::encoder_sizes;
@@ -79,6 +81,9 @@ fn no_classifier(path: &str, reason: &str) -> Problem {
     Problem::new("target.teacher", format!("{path} has no classifier: {reason}"), cure)
 }
 
+/// What must be known to read the colors.
+const NOTE: &str = "each class has a color of its own";
+
 impl Target for Labels {
     fn output(&self, _: ImageShape) -> Output {
         Output::Classes { count: self.classes }
@@ -98,6 +103,21 @@ impl Target for Labels {
         classifier.classes(image).unwrap_or_else(|error| {
             tracing::error!("the classes of an image's patches could not be computed: {error}");
             vec![0.0; count]
+        })
+    }
+
+    fn depict(&self, shape: ImageShape, predictions: &[f32], targets: &[f32]) -> Option<Depiction> {
+        let [rows, cols] = shape.grid();
+        if targets.len() != rows * cols || predictions.len() != targets.len() * self.classes {
+            return None;
+        }
+        let picture = |classes: &mut dyn Iterator<Item = usize>| {
+            Picture { height: rows, width: cols, rgb: classes.flat_map(head_color).collect() }.enlarged(shape.patch)
+        };
+        Some(Depiction {
+            prediction: picture(&mut predictions.chunks_exact(self.classes).map(largest)),
+            target: picture(&mut targets.iter().map(|&class| class as usize)),
+            note: NOTE,
         })
     }
 
@@ -222,6 +242,11 @@ mod tests {
         let want: Vec<f32> = features.chunks_exact(12).map(class).collect();
         assert_eq!(task.targets(&normalized(&recipe)), want);
         assert!(want.iter().any(|&class| class != want[0]), "{want:?}");
+
+        let certain: Vec<f32> = want.iter().flat_map(|&class| (0..5).map(move |other| f32::from(u8::from(other == class as usize)))).collect();
+        let drawn = task.target.depict(task.shape, &certain, &want).unwrap();
+        assert_eq!((drawn.target.height, drawn.target.rgb[..3].to_vec()), (16, head_color(want[0] as usize).to_vec()));
+        assert!(drawn.prediction == drawn.target, "a prediction that is right looks like what was asked for");
     }
 
     #[test]

@@ -44,7 +44,8 @@ impl<'a> BaselineTally<'a> {
     pub fn add(&mut self, targets: &[f32], mask: &Mask) {
         let rows: Vec<&[f32]> = targets.chunks_exact(self.output.row_width()).collect();
         let masked: Vec<usize> = (0..rows.len()).filter(|&id| mask.masked[id]).collect();
-        let visible: Vec<usize> = (0..rows.len()).filter(|&id| !mask.masked[id] && !mask.left_out[id]).collect();
+        let unseen = mask.unseen();
+        let visible: Vec<usize> = (0..rows.len()).filter(|&id| !unseen[id]).collect();
         if let Output::Distributions { count, .. } = self.output {
             let counted = if self.objective.covers_visible() { (0..rows.len()).collect() } else { masked };
             self.patches += counted.len();

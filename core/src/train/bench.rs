@@ -112,7 +112,7 @@ pub fn bench_train(recipe: &Recipe, device: &OpenDevice, steps: usize) -> Result
     };
     let seconds_per_step = median(4);
     let flops = match learner.lesson.prepare(&images, 0, &keys)?.masked_counts() {
-        Some((visible, predicted, blocks)) => flops_per_image(&sizes(recipe)?, visible, predicted, blocks),
+        Some((visible, predicted, blocks)) => flops_per_image(&sizes(recipe)?, batch, visible, predicted, blocks),
         None => view_flops_per_image(recipe),
     };
     let gflop_per_image = flops / 1e9;

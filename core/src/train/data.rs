@@ -66,7 +66,7 @@ impl TrainingData {
             held_out.sort_unstable();
         }
         let watched = if held_out.is_empty() { &train } else { &held_out };
-        let validation = watched[..watched.len().min(VALIDATION_IMAGES)].to_vec();
+        let validation = spread(watched, VALIDATION_IMAGES);
         Self { source, train, held_out, validation, classes: Vec::new() }
     }
 
@@ -110,6 +110,12 @@ pub fn loader_options(recipe: &Recipe, threads: usize, start: (u64, u64)) -> Loa
     }
 }
 
+/// At most so many of the samples, evenly spread: they are sorted by folder, so that the first would be of the first classes alone.
+pub fn spread(samples: &[usize], most: usize) -> Vec<usize> {
+    let count = samples.len().min(most);
+    (0..count).map(|place| samples[place * samples.len() / count]).collect()
+}
+
 /// The images of a folder or archive but for those that the recipe leaves out by name. No image is read.
 ///
 /// # Errors
@@ -141,6 +147,16 @@ mod tests {
     fn recipe(sets: &[(&str, &str)]) -> Recipe {
         let sets: Vec<_> = sets.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         Recipe::resolve(Base::Preset("mae"), &[vec![("backbone.preset".into(), "vit-nano".into())], sets].concat()).unwrap()
+    }
+
+    #[test]
+    fn few_of_many_samples_are_of_all_folders() {
+        assert_eq!(spread(&[3, 5, 8, 9, 12, 20, 21], 3), [3, 8, 12]);
+        assert_eq!(spread(&[3, 5], 9), [3, 5]);
+        assert!(spread(&[], 9).is_empty() && spread(&[3, 5], 0).is_empty());
+        // Ten classes of a hundred images, one after the other.
+        let classes: HashSet<usize> = spread(&(0..1000).collect::<Vec<_>>(), VALIDATION_IMAGES).iter().map(|sample| sample / 100).collect();
+        assert_eq!(classes.len(), 10);
     }
 
     #[test]

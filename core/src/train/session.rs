@@ -10,9 +10,10 @@ use super::engine::Engine;
 use super::measured;
 use super::pretrain::pretrain;
 use super::report::{Reporter, Tick};
+use crate::dataset::Dataset;
 use crate::dataset::health::channel_statistics;
 use crate::device::DeviceChoice;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, said_by};
 use crate::files::write_atomic;
 use crate::recipe::Recipe;
 use crate::run::{Action, Event, Inbox, Reason, RunFolder, RunInfo, Started, Stopped, now_secs};
@@ -166,8 +167,7 @@ fn probe_top1(run: &RunFolder) -> Option<f64> {
 
 /// Writes the crash file and returns what to tell the person.
 fn crash(run: &RunFolder, panic: &(dyn std::any::Any + Send)) -> String {
-    let reason = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-    let reason = reason.unwrap_or_else(|| "an unknown fault".into());
+    let reason = said_by(panic);
     let log = std::fs::read_to_string(run.log_path()).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
     let tail = lines[lines.len().saturating_sub(50)..].join("\n");
@@ -176,10 +176,12 @@ fn crash(run: &RunFolder, panic: &(dyn std::any::Any + Send)) -> String {
     let text = format!("Maskroom {}\n{reason}\n\nThe last lines of the log\n{tail}\n\nThe recipe\n{recipe}", env!("CARGO_PKG_VERSION"));
     let written = write_atomic(&path, text.as_bytes()).is_ok();
     let place = if written { format!("; details are in {}", path.display()) } else { String::new() };
-    format!(
-        "the engine met a fault of its own ({reason}){place}; the last checkpoint is whole: `maskroom train {} --resume`",
-        run.root.display()
-    )
+    let next = if run.checkpoints().is_empty() {
+        "nothing was trained yet".to_owned()
+    } else {
+        format!("the last checkpoint is whole: `maskroom train {} --resume`", run.root.display())
+    };
+    format!("the engine met a fault of its own ({reason}){place}; {next}")
 }
 
 /// Makes a run folder that [`train`] can start. A mean and deviation that the recipe leaves empty are measured on the data, and so is what the
@@ -195,18 +197,26 @@ pub fn prepare(path: &Path, data: &Path, recipe: &Recipe, info: RunInfo) -> Resu
     // Opening the data now tells of a wrong path before a folder is made for it.
     let dataset = listed(data, recipe)?;
     let mut recipe = recipe.clone();
-    if recipe.data.mean.is_empty() || recipe.data.std.is_empty() {
-        let measured = channel_statistics(&dataset, recipe.data.channels, MEASURED_IMAGES);
-        let measured = measured.ok_or_else(|| {
-            let reason = format!("no image can be read with {} channels", recipe.data.channels);
-            Error::data(data, reason, "set data.channels to what the images have")
-        })?;
-        (recipe.data.mean, recipe.data.std) = (measured.mean, measured.std.iter().map(|std| std.max(1e-3)).collect());
-    }
+    normalize_as(&dataset, data, &mut recipe)?;
     let measured = measured::measure(data, &mut recipe)?;
     let data = std::path::absolute(data).map_err(Error::io("resolve", data))?;
     let info = RunInfo { data: Some(data), seed: recipe.seed, created: now_secs(), ..info };
     RunFolder::create_with(path, &recipe.to_toml(), &info, |run| measured::write(run, &measured))
+}
+
+/// Gives a recipe that leaves mean and deviation empty those of the images, which lie at `path`.
+///
+/// # Errors
+/// [`Error::Data`] if none of the images can be read with the recipe's channels.
+pub fn normalize_as(images: &Dataset, path: &Path, recipe: &mut Recipe) -> Result<()> {
+    if recipe.data.mean.is_empty() || recipe.data.std.is_empty() {
+        let measured = channel_statistics(images, recipe.data.channels, MEASURED_IMAGES).ok_or_else(|| {
+            let reason = format!("no image can be read with {} channels", recipe.data.channels);
+            Error::data(path, reason, "set data.channels to what the images have")
+        })?;
+        (recipe.data.mean, recipe.data.std) = (measured.mean, measured.std.iter().map(|std| std.max(1e-3)).collect());
+    }
+    Ok(())
 }
 
 /// Images that a mean and deviation are measured on at most.
@@ -224,7 +234,7 @@ mod tests {
         std::fs::write(run.log_path(), log).unwrap();
         let payload: Box<dyn std::any::Any + Send> = Box::new("an index out of bounds".to_owned());
         let message = crash(&run, payload.as_ref());
-        assert!(message.contains("an index out of bounds") && message.contains("--resume"), "{message}");
+        assert!(message.contains("an index out of bounds") && message.contains("nothing was trained yet"), "{message}");
         let file = std::fs::read_to_string(run.crash_path()).unwrap();
         for part in ["an index out of bounds", "line 59", "line 10\n", "method = \"mae\""] {
             assert!(file.contains(part), "{part:?} is not in\n{file}");

@@ -16,10 +16,10 @@ use crate::method::view_sizes;
 use crate::method::views_model::ViewsConfig;
 use crate::recipe::Recipe;
 
-/// The matrix arithmetic of one image's training step in floating-point operations: forward plus the two products of backward, no
-/// recomputation, and only products whose results are used. `visible` patches are shown to an encoder that is not shown all; `predicted`
-/// rows leave the decoder, which predicts so many `blocks` of them one by one, or all at once.
-pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, blocks: Option<usize>) -> f64 {
+/// The matrix arithmetic of one image's training step, one of `batch` images, in floating-point operations: forward plus the two products of
+/// backward, no recomputation, and only products whose results are used, each of them once. `visible` patches are shown to an encoder that
+/// is not shown all; `predicted` rows leave the decoder, which predicts so many `blocks` of them one by one, or all at once.
+pub fn flops_per_image(config: &MaskedConfig, batch: usize, visible: usize, predicted: usize, blocks: Option<usize>) -> f64 {
     let (encoder, [rows, cols]) = (&config.encoder, config.units());
     let (patches, is_packed) = (rows * cols, config.hidden == Hidden::Packed);
     let shown = if config.hidden == Hidden::MaskTokens { patches } else { visible };
@@ -57,7 +57,13 @@ pub fn flops_per_image(config: &MaskedConfig, visible: usize, predicted: usize, 
                 Some(count) => count as f64 * unread_flops(width, mlp_ratio, visible, visible + predicted / count.max(1)),
                 None => unread_flops(width, mlp_ratio, lead + patches - predicted.min(patches), lead + patches),
             };
-            let decoding = decoding - if depth > 0 { unread } else { 0.0 };
+            let missing = match config.hidden {
+                Hidden::MaskTokens => 0,
+                Hidden::Packed => patches - patches / 4,
+                Hidden::Dropped => patches - visible,
+            };
+            let repeated = if blocks.is_none() { repeated_flops(width, missing, patches, batch) } else { 0.0 };
+            let decoding = decoding - if depth > 0 { unread + repeated } else { 0.0 };
             matrix(leaving, inputs, per_token * width) + decoding + matrix(predicted, width, config.prediction_width)
         }
     };
@@ -177,6 +183,13 @@ fn unread_flops(width: usize, mlp_ratio: f64, unread: usize, tokens: usize) -> f
     block_flops(width, mlp_ratio, unread, tokens as f64) - matrix(unread, width, 2 * width)
 }
 
+/// What one of `batch` images need not compute because others have: mask tokens of the same patch are equal before the first block, so
+/// that their queries, keys and values are, too.
+fn repeated_flops(width: usize, missing: usize, patches: usize, batch: usize) -> f64 {
+    let once = patches as f64 / batch.max(1) as f64;
+    (missing as f64 - once).max(0.0) * matrix(1, width, 3 * width)
+}
+
 fn matrix(rows: usize, inputs: usize, outputs: usize) -> f64 {
     2.0 * rows as f64 * inputs as f64 * outputs as f64
 }
@@ -195,4 +208,55 @@ pub fn matrix_peak_gflops() -> f64 {
     });
     let best = seconds.fold(f64::INFINITY, f64::min);
     2.0 * (SIDE as f64).powi(3) / best / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::sizes::sizes;
+    use crate::recipe::Base;
+
+    /// Products of `(rows, inputs, outputs)`, forward, and those of both gradients.
+    fn step(products: &[(usize, usize, usize)]) -> f64 {
+        3.0 * products.iter().map(|&(rows, inputs, outputs)| 2.0 * (rows * inputs * outputs) as f64).sum::<f64>()
+    }
+
+    #[test]
+    fn a_masked_autoencoder_needs_each_of_its_products_once() {
+        let sets = [("backbone.preset", "vit-nano"), ("decoder.depth", "1"), ("backbone.depth", "1")];
+        let sets: Vec<_> = sets.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let config = sizes(&Recipe::resolve(Base::Preset("mae"), &sets).unwrap()).unwrap();
+        let (EncoderConfig::Vit(vit), &DecoderConfig::Transformer { width: narrow, .. }) = (&config.encoder, &config.decoder) else {
+            panic!("{config:?}");
+        };
+        let (width, hidden, batch) = (vit.width, 4 * vit.width, 8);
+        let (patches, shown) = (64, 16);
+        let (tokens, all, missing) = (1 + shown, 1 + patches, patches - shown);
+        let encoder = [
+            (tokens, width, 3 * width),
+            // Attention heads together: scores and sums.
+            (tokens, width, tokens),
+            (tokens, tokens, width),
+            (tokens, width, width),
+            (tokens, width, hidden),
+            (tokens, hidden, width),
+            (tokens, width, narrow),
+        ];
+        let decoder = [
+            // The only block is the last one: keys and values of all, mask tokens' once for all images, and the rest of what is read.
+            (1 + shown, narrow, 2 * narrow),
+            (patches / batch, narrow, 3 * narrow),
+            (missing, narrow, all),
+            (missing, all, narrow),
+            (missing, narrow, narrow),
+            (missing, narrow, 4 * narrow),
+            (missing, 4 * narrow, narrow),
+            (missing, narrow, config.prediction_width),
+        ];
+        let embed = 2.0 * 2.0 * (shown * 4 * 4 * 3 * width) as f64;
+        let expected = step(&encoder) + step(&decoder) + embed;
+        let found = flops_per_image(&config, batch, shown, missing, None);
+        assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
+        assert!(flops_per_image(&config, 1, shown, missing, None) > found, "a single image shares with none");
+    }
 }

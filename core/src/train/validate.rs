@@ -10,7 +10,8 @@ use super::data::TrainingData;
 use crate::backbone::patch_embed::patchify;
 use crate::error::Result;
 use crate::inspect::encoder::{Images, Query, attention, feature_lengths};
-use crate::inspect::reconstruct::reconstruct;
+use crate::inspect::reconstruct::{Reconstruction, reconstruct};
+use crate::inspect::strips::with_known_classes;
 use crate::mask::{Grid, Mask, MaskStrategy};
 use crate::method::masked_batch::ImageShape;
 use crate::method::pretext::Pretext;
@@ -40,6 +41,8 @@ pub struct Asked {
     /// How different what is asked for is from patch to patch: the deviation of its numbers, each from its own mean over all patches, as a
     /// share of their size. 0 where every patch is asked for the same; `None` where there is nothing but zeros.
     pub spread: Option<f64>,
+    /// The mean size of its numbers.
+    pub size: f64,
 }
 
 impl FixedSet {
@@ -65,19 +68,20 @@ impl FixedSet {
         // Pixels are ordered (row, column, channel); of other rows every number is a feature of its own.
         let period = if task.target.is_pixels() { task.shape.channels } else { output.row_width() };
         let mut tally = BaselineTally::new(task.objective.as_ref(), output, period);
-        let (mut sums, mut squares, mut count) = (vec![0.0; output.row_width()], 0.0, 0.0);
+        let (mut sums, mut squares, mut sizes, mut count) = (vec![0.0; output.row_width()], 0.0, 0.0, 0.0);
         for (image, mask) in self.images.chunks_exact(task.shape.image_values()).zip(&self.masks) {
             let targets = task.targets(image);
             tally.add(&targets, mask);
             for row in targets.chunks_exact(output.row_width()) {
                 sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += f64::from(value));
                 squares += row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
+                sizes += row.iter().map(|&value| f64::from(value.abs())).sum::<f64>();
                 count += 1.0;
             }
         }
         let of_means: f64 = sums.iter().map(|sum| sum * sum / count).sum();
         let spread = (squares > 0.0).then(|| ((squares - of_means).max(0.0) / squares).sqrt());
-        Asked { baselines: tally.finish(), spread }
+        Asked { baselines: tally.finish(), spread, size: sizes / f64::max(count * output.row_width() as f64, 1.0) }
     }
 
     /// The objective over the set, images weighted by their predicted patches, and with it the share of them that is right, where there is
@@ -170,19 +174,19 @@ impl FixedSet {
     fn draw(&self, network: &Network, task: &Task, tensors: &mut TensorMap) -> Result<bool> {
         let (count, patches) = (self.samples.len(), task.shape.num_patches());
         let drawn = reconstruct(network, task, &self.images, &self.masks)?;
-        let pixels = self.as_pixels(task, &drawn.prediction);
+        let pixels = self.as_pixels(task, &drawn);
         let is_depicted = pixels.is_none() && !task.target.is_pixels();
         let prediction = pixels.unwrap_or(drawn.prediction);
         let width = prediction.len() / (count * patches).max(1);
-        let flags = |of: fn(&Mask) -> &[bool]| {
-            let flags = self.masks.iter().flat_map(|mask| of(mask).iter().map(|&flag| f32::from(u8::from(flag)))).collect();
+        let flags = |of: fn(&Mask) -> Vec<bool>| {
+            let flags = self.masks.iter().flat_map(of).map(|flag| f32::from(u8::from(flag))).collect();
             HostTensor::new([count, patches], flags)
         };
-        tensors.insert("mask".to_owned(), flags(|mask| &mask.masked));
+        tensors.insert("mask".to_owned(), flags(|mask| mask.masked.clone()));
         tensors.insert("prediction".to_owned(), HostTensor::new([count, patches, width], prediction));
         tensors.insert("patch_error".to_owned(), HostTensor::new([count, patches], drawn.patch_error));
-        if self.masks.iter().any(|mask| mask.num_left_out() > 0) {
-            tensors.insert("left_out".to_owned(), flags(|mask| &mask.left_out));
+        if self.masks.iter().any(|mask| mask.num_left_out() + mask.num_secondary() > 0) {
+            tensors.insert("left_out".to_owned(), flags(Mask::withheld));
         }
         if is_depicted {
             tensors.insert("target".to_owned(), HostTensor::new([count, patches, task.output().row_width()], drawn.targets));
@@ -190,15 +194,19 @@ impl FixedSet {
         Ok(is_depicted)
     }
 
-    /// Predictions `[K, N, prediction width]` as normalized pixels `[K, N, P·P·C]`.
-    fn as_pixels(&self, task: &Task, predictions: &[f32]) -> Option<Vec<f32>> {
+    /// Predictions as normalized pixels `[K, N, P·P·C]`.
+    fn as_pixels(&self, task: &Task, Reconstruction { prediction, targets, .. }: &Reconstruction) -> Option<Vec<f32>> {
         if task.target.borrows_brightness() {
             return None;
         }
-        let width = task.shape.num_patches() * task.output().prediction_width();
-        let images = self.images.chunks_exact(task.shape.image_values()).zip(predictions.chunks_exact(width));
+        let (count, output) = (task.shape.num_patches(), task.output());
+        let rows = prediction.chunks_exact(count * output.prediction_width()).zip(targets.chunks_exact(count * output.row_width()));
+        let images = self.images.chunks_exact(task.shape.image_values()).zip(&self.masks).zip(rows);
         let ImageShape { height, width, channels, patch } = task.shape;
-        let drawn = images.map(|(image, predictions)| Some(patchify(&task.draw(image, predictions)?, height, width, channels, patch)));
+        let drawn = images.map(|((image, mask), (prediction, targets))| {
+            let prediction = with_known_classes(task, mask, prediction, targets);
+            Some(patchify(&task.draw(image, &prediction)?, height, width, channels, patch))
+        });
         Some(drawn.collect::<Option<Vec<_>>>()?.concat())
     }
 }

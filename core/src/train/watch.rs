@@ -5,6 +5,7 @@ use std::path::Path;
 use super::baseline::Baselines;
 use super::class_probe::ClassProbe;
 use super::collapse::{Collapse, collapse};
+use super::data::spread;
 use super::engine::Engine;
 use super::report::Reporter;
 use super::validate::{Asked, FixedSet};
@@ -31,8 +32,8 @@ impl Watch {
     /// For a run that begins or goes on.
     pub fn new(engine: &Engine) -> Self {
         let wished: Vec<usize> = engine.preview_wish.iter().flatten().filter_map(|name| index_of(engine, name)).collect();
-        let count = engine.recipe.train.preview_images.min(engine.data.validation.len());
-        let preview_samples = if wished.is_empty() { engine.data.validation[..count].to_vec() } else { wished };
+        let shown = || spread(&engine.data.validation, engine.recipe.train.preview_images);
+        let preview_samples = if wished.is_empty() { shown() } else { wished };
         let classes = ClassProbe::new(&engine.data, &engine.recipe, engine.steps());
         Self { validation: None, preview: None, preview_samples, classes, told: None }
     }
@@ -58,12 +59,15 @@ impl Watch {
     pub fn baselines(&mut self, engine: &Engine, reporter: &mut Reporter<'_>) -> Result<()> {
         let Some(task) = engine.learner.lesson.task().filter(|task| !task.target.follows_average()) else { return Ok(()) };
         reporter.off_the_clock(|reporter| {
-            let Some(baselines) = self.validation(engine, task).1.baselines else { return Ok(()) };
+            let &Asked { baselines: Some(baselines), size, .. } = &self.validation(engine, task).1 else { return Ok(()) };
             let mut figures = Figures::from([("patch_mean".into(), baselines.patch_mean), ("nearest".into(), baselines.nearest)]);
-            let known = matches!(engine.recipe.objective.kind.as_str(), "mse" | "cross_entropy");
-            if let Some(trivial) = task.target.trivial_loss(task.shape).filter(|_| known) {
-                figures.insert("trivial".into(), trivial);
-            }
+            // Of a network that does not look at the image: of absolute errors, one that predicts zero.
+            let trivial = match engine.recipe.objective.kind.as_str() {
+                "mse" | "cross_entropy" => task.target.trivial_loss(task.shape),
+                "l1" => Some(size),
+                _ => None,
+            };
+            figures.extend(trivial.map(|trivial| ("trivial".to_owned(), trivial)));
             reporter.event(&Event::Probe(Probe { step: engine.progress.step, protocol: "baselines".into(), figures, ..Probe::default() }))
         })
     }

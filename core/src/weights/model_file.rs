@@ -320,7 +320,7 @@ fn on_device(values: Vec<f32>, device: &Device) -> Tensor<1> {
 /// no name or is not there and `may_lack` excuses stays as it is.
 ///
 /// # Errors
-/// [`Error::Data`] naming the parameters that are missing or of another shape.
+/// [`Error::Data`] naming the parameters that are missing or of another shape, or else one that has numbers which are not finite.
 pub(crate) fn load_parameters(
     model: &mut dyn Parameters,
     device: &Device,
@@ -330,12 +330,16 @@ pub(crate) fn load_parameters(
     may_lack: impl Fn(&str) -> bool,
 ) -> Result<()> {
     let device = device.clone().without_autodiff();
-    let (mut wrong, mut failed) = (Vec::new(), None);
+    let (mut wrong, mut failed, mut broken) = (Vec::new(), None, None);
     model.update_parameters(&mut |name, shape, value| {
         let there = name_of(name).and_then(|theirs| Some((values.shape(&theirs)?, theirs)));
         match there {
             Some((found, theirs)) if found == shape => match values.read(&theirs) {
-                Ok(Some(tensor)) => return on_device(tensor.values, &device),
+                Ok(Some(tensor)) => {
+                    let is_broken = !tensor.values.iter().all(|value| value.is_finite());
+                    broken = broken.take().or_else(|| is_broken.then(|| name.to_owned()));
+                    return on_device(tensor.values, &device);
+                }
                 Ok(None) => wrong.push(format!("{name} is missing")),
                 Err(error) => failed = Some(error),
             },
@@ -345,10 +349,13 @@ pub(crate) fn load_parameters(
         }
         value
     });
-    match failed {
-        Some(error) => Err(error),
-        None if wrong.is_empty() => Ok(()),
-        None => Err(Error::data(path, listed(&wrong), "these weights belong to another network: use the recipe that made them")),
+    match (failed, broken) {
+        (Some(error), _) => Err(error),
+        (None, _) if !wrong.is_empty() => {
+            Err(Error::data(path, listed(&wrong), "these weights belong to another network: use the recipe that made them"))
+        }
+        (None, Some(name)) => Err(Error::data(path, format!("{name} has numbers that are not finite"), "use an earlier checkpoint")),
+        (None, None) => Ok(()),
     }
 }
 

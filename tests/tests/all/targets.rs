@@ -350,3 +350,13 @@ fn every_objective_of_numbers_trains() {
         assert!(number(&validation[0], "baseline_patch_mean") < first, "{objective}");
     }
 }
+
+#[test]
+fn gray_targets_are_normalized_as_their_images_are() {
+    let found = target("--kind pixels --set data.channels=1 --set norm_pix=false");
+    assert_eq!(found.shape, [2, 4, 256]);
+    let count = found.values.len() as f32;
+    let mean = found.values.iter().sum::<f32>() / count;
+    let variance = found.values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / count;
+    assert!(mean.abs() < 1e-3 && (variance - 1.0).abs() < 1e-2, "{mean} {variance}");
+}

@@ -15,17 +15,20 @@ use clap::Args;
 use maskroom_core::dataset::{Dataset, toy_scenes};
 use maskroom_core::error::{Error, Problem};
 use maskroom_core::files::write_atomic;
-use maskroom_core::sweep::{RunResult, Sweep, Table, TableRow, folder_name};
+use maskroom_core::run::{RunFolder, RunInfo};
+use maskroom_core::sweep::{Made, RunResult, Sweep, Table, TableRow, folder_name};
 use maskroom_core::tokenizer::training::{Options, Tick, train as train_tokenizer};
 use maskroom_core::train::control::Ending;
-use maskroom_core::train::data::TrainingData;
+use maskroom_core::train::data::{TrainingData, listed};
+use maskroom_core::train::session::{normalize_as, prepare};
 use maskroom_widgets::tokens::Tokens;
 use serde_json::{Value, json};
 
 use super::INTERRUPTED;
 use super::context::{Context, interruption};
 use super::progress::Progress;
-use super::tokenizer::{in_words, measure_channels};
+use super::tokenizer::in_words;
+use super::train::{engine_with, finished};
 use crate::report::{comparison, duration, stack_svg};
 use judging::{Judged, judge};
 use runs::{Clock, Run};
@@ -52,7 +55,7 @@ struct Job<'a> {
     sweep: Sweep,
     out: PathBuf,
     data: PathBuf,
-    tokenizer: Option<PathBuf>,
+    made: Made,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -70,14 +73,14 @@ pub fn run(context: &Context, arguments: &Arguments) -> Result<ExitCode> {
     let interrupted = interruption()?;
     begin_in(&out, &text)?;
     let data = data_of(context, &sweep, arguments.data.as_deref(), &out)?;
-    let mut job = Job { context, sweep, out, data, tokenizer: None, interrupted };
+    let mut job = Job { context, sweep, out, data, made: Made::default(), interrupted };
 
     let mut runs = job.runs()?;
     if runs.iter().any(|run| !run.is_done()) {
         let command = format!("maskroom sweep {file} --out {}", job.out.display());
         let on_data = arguments.data.as_ref().map_or(String::new(), |data| format!(" --data {}", data.display()));
         context.say(format!("{}\nto go on after an interruption: {command}{on_data}", job.sweep.title));
-        if job.make_tokenizer()? == Ending::Finished {
+        if job.make_tokenizer()? == Ending::Finished && job.make_teacher()? == Ending::Finished {
             job.train(&mut runs)?;
         }
     }
@@ -158,10 +161,8 @@ impl Job<'_> {
         };
         let path = std::path::absolute(self.out.join(format!("tokenizer-{identity}.safetensors")))?;
         if !path.is_file() {
-            let mut recipe = self.sweep.recipe(row, self.sweep.seeds[0], None)?;
-            if recipe.data.mean.is_empty() || recipe.data.std.is_empty() {
-                measure_channels(&self.data, &mut recipe)?;
-            }
+            let mut recipe = self.sweep.recipe(row, self.sweep.seeds[0], &Made::default())?;
+            normalize_as(&listed(&self.data, &recipe)?, &self.data, &mut recipe)?;
             let mut progress = Progress::new("tokenizer", settings.steps as u64);
             let mut on_tick = |tick: &Tick| progress.set(tick.step as u64, in_words(tick));
             let mut options = Options { threads: self.context.threads, interrupted: &self.interrupted, on_tick: &mut on_tick };
@@ -175,7 +176,28 @@ impl Job<'_> {
             let (error, perplexity) = (trained.loss, trained.usage.perplexity());
             self.context.say(format!("tokenizer: squared error {error:.4}, perplexity {perplexity:.0} of {} codes", settings.codes));
         }
-        self.tokenizer = Some(path);
+        self.made.tokenizer = Some(path);
+        Ok(Ending::Finished)
+    }
+
+    /// The teacher that some rows need: an ordinary run beside theirs, trained once.
+    fn make_teacher(&mut self) -> Result<Ending> {
+        let Some(recipe) = self.sweep.needed_teacher() else { return Ok(Ending::Finished) };
+        let identity: String = recipe.hash().chars().take(8).collect();
+        let run = RunFolder { root: std::path::absolute(self.out.join(format!("teacher-{identity}")))? };
+        if !finished(&run) {
+            if !run.exists() {
+                prepare(&run.root, &self.data, recipe, RunInfo { name: "teacher".into(), ..runs::info_of(self.context) })?;
+            }
+            let mut progress = Progress::new("teacher", recipe.train.steps as u64);
+            let summary = engine_with(self.context, &run, None, &self.interrupted, &mut |tick| progress.tick(tick))?;
+            drop(progress);
+            if summary.ending != Ending::Finished {
+                return Ok(summary.ending);
+            }
+            self.context.say(format!("teacher: {} after {} steps, loss {:.4}", recipe.method, summary.steps, summary.last_loss));
+        }
+        self.made.teacher = Some(run.root);
         Ok(Ending::Finished)
     }
 

@@ -1,6 +1,7 @@
 //! One run of a sweep: found where an earlier call left it, or begun, and brought to its end.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -16,6 +17,7 @@ use maskroom_core::train::session::prepare;
 use maskroom_core::train::trial;
 use serde_json::json;
 
+use super::super::context::Context;
 use super::super::progress::Progress;
 use super::super::train::{engine_with, finished};
 use super::Job;
@@ -119,16 +121,23 @@ impl Run {
 
     fn begin(&self, job: &Job<'_>) -> Result<()> {
         let row = &job.sweep.rows[self.row];
-        let recipe = job.sweep.recipe(row, self.seed, job.tokenizer.as_deref())?;
+        let recipe = job.sweep.recipe(row, self.seed, &job.made)?;
         let info = RunInfo {
             name: self.name.clone(),
-            device: job.context.device.map_or("auto".into(), |device| device.to_string()),
-            versions: [("maskroom".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
             other: [(IDENTITY.to_owned(), json!(job.sweep.identity(row, self.seed)?))].into_iter().collect(),
-            ..RunInfo::default()
+            ..info_of(job.context)
         };
         prepare(&self.folder.root, &job.data, &recipe, info)?;
         Ok(())
+    }
+}
+
+/// What is said of every run that a sweep trains.
+pub fn info_of(context: &Context) -> RunInfo {
+    RunInfo {
+        device: context.device.map_or("auto".into(), |device| device.to_string()),
+        versions: [("maskroom".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
+        ..RunInfo::default()
     }
 }
 
@@ -149,7 +158,7 @@ impl Clock {
     pub fn predict(job: &Job<'_>, runs: &[Run]) -> Result<Self> {
         let (mut by_row, mut predicted, mut steps) = (BTreeMap::new(), Vec::new(), Vec::new());
         for run in runs {
-            let recipe = job.sweep.recipe(&job.sweep.rows[run.row], run.seed, job.tokenizer.as_deref())?;
+            let recipe = job.sweep.recipe(&job.sweep.rows[run.row], run.seed, &job.made)?;
             let images = TrainingData::open(&job.data, &recipe)?.train.len();
             let total = Plan::new(&recipe, images).steps_total as u64;
             let done = run.folder.checkpoints().last().map_or(0, |(step, _)| *step);
@@ -172,9 +181,11 @@ impl Clock {
     }
 }
 
-/// The time of a step. A recipe that cannot be timed takes none; its run will tell why.
+/// The time of a step. A recipe that cannot be timed takes none, even if it brings the engine down; its run will tell why.
 fn seconds_per_step(job: &Job<'_>, recipe: &Recipe) -> Result<f64> {
     const TIMED_STEPS: usize = 3;
     let device = trial::choose(job.context.device.unwrap_or_default(), recipe, &mut Vec::new())?;
-    Ok(bench_train(recipe, &device, TIMED_STEPS).map_or(0.0, |figures| figures.seconds_per_step * recipe.optim.accumulate as f64))
+    let timed = catch_unwind(AssertUnwindSafe(|| bench_train(recipe, &device, TIMED_STEPS)));
+    let figures = timed.ok().and_then(std::result::Result::ok);
+    Ok(figures.map_or(0.0, |figures| figures.seconds_per_step * recipe.optim.accumulate as f64))
 }

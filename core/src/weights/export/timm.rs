@@ -88,6 +88,7 @@ fn refuse_strange(vit: &VitConfig) -> Result<()> {
     match (vit.positions, vit.activation) {
         (Positions::Rotary, _) => Err(refused("Maskroom writes no transformers with rotary positions for timm")),
         (_, Activation::GeGlu) => Err(refused("timm's plain transformers have no gate with a GELU")),
+        _ if is_beit && vit.registers > 0 => Err(refused("timm's BEiT has no registers")),
         (_, Activation::SwiGlu) if is_beit => Err(refused("Maskroom writes no gates beside relative positions for timm")),
         _ => Ok(()),
     }

@@ -152,6 +152,11 @@ fn swin_with_shifted_windows() {
 }
 
 #[test]
+fn swin_with_windows_that_are_filled_up() {
+    Case::check("swin_filled_up");
+}
+
+#[test]
 fn a_file_of_weights_beside_its_config_stands_for_the_folder() {
     let file = folder("swin").join("model.safetensors");
     assert_eq!(folder_of(&file), Some(folder("swin").as_path()));

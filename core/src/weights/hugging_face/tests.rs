@@ -268,7 +268,6 @@ fn no_config_is_trusted() {
         ("swin", "num_heads", json!([1]), &["num_heads"]),
         ("swin", "num_heads", json!([1, 3]), &["num_heads"]),
         ("swin", "window_size", json!(5), &["window_size", "larger than the map of 4x4"]),
-        ("swin", "window_size", json!(3), &["window_size"]),
         ("swin", "mlp_ratio", json!("big"), &["mlp_ratio"]),
         ("pvt", "layer_norm_eps", json!(1e-5), &["layer_norm_eps", "1e-6"]),
         ("pvt", "patch_sizes", json!([4, 2, 4]), &["patch_sizes", "2 in every stage but the first"]),
@@ -322,4 +321,23 @@ fn images_are_normalized_as_the_processor_does() {
     }
     let (recipe, _) = Weights::origin(&folder("swin")).unwrap();
     assert_eq!(recipe.data.std, [0.229, 0.224, 0.225]);
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_refused_when_a_network_is_made_of_them() {
+    for value in [f32::NAN, f32::INFINITY] {
+        let broken = changed(
+            "vit",
+            |_| {},
+            |mut map| {
+                let (name, last) = map.iter_mut().find(|(name, _)| name.contains("layernorm_before.weight")).unwrap();
+                assert!(name.contains(".0."));
+                *last.values.last_mut().unwrap() = value;
+                map
+            },
+        );
+        let weights = Weights::open(broken.path()).unwrap();
+        let message = weights.network(WeightsKind::Best, &Device::flex()).err().unwrap().to_string();
+        assert!(message.contains("blocks.0.norm1.weight has numbers that are not finite"), "{message}");
+    }
 }

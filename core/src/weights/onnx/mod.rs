@@ -22,6 +22,7 @@ use std::path::Path;
 use super::model_file::{self, Weights, WeightsKind};
 use super::precision::Precision;
 use crate::backbone::encoder::EncoderConfig;
+use crate::backbone::window::divides;
 use crate::error::{Error, Result};
 use crate::files::write_atomic_with;
 use crate::method::encoder_sizes;
@@ -95,6 +96,12 @@ fn check(weights: &Weights, config: &EncoderConfig) -> Result<()> {
     if [&data.mean, &data.std].iter().any(|values| values.len() != data.channels) {
         let reason = format!("its recipe does not give a mean and a deviation for each of {} channels", data.channels);
         return Err(Error::data(&weights.path, reason, "write data.mean and data.std into the recipe"));
+    }
+    if let EncoderConfig::Swin(swin) = config
+        && swin.grids().into_iter().any(|map| !divides(map, swin.window))
+    {
+        let reason = "its maps do not divide into windows, and the graph fills none up";
+        return Err(Error::data(&weights.path, reason, "use another format, or train with another backbone.window"));
     }
     match config.problems(data.image, false) {
         problems if problems.is_empty() => Ok(()),

@@ -53,7 +53,7 @@ pub fn encode(builder: &mut Builder<'_>, config: &VitConfig, pixels: &str) -> Re
     let table = table(builder, config)?;
     let mut x = builder.placed("pos_embed", &embedded, table, [prefix, width])?;
     let shared = match relative {
-        Relative::Shared => vec![score_bias(builder, "rel_pos_bias", grid, heads)?],
+        Relative::Shared => vec![score_bias(builder, "rel_pos_bias", grid, [prefix, heads])?],
         Relative::Absent | Relative::Own => Vec::new(),
     };
     let turns = (positions == Positions::Rotary).then(|| turns(builder, grid, prefix, width / heads, rope_base));
@@ -61,7 +61,7 @@ pub fn encode(builder: &mut Builder<'_>, config: &VitConfig, pixels: &str) -> Re
     for index in 0..depth {
         let at = format!("blocks.{index}");
         let added = match relative {
-            Relative::Own => vec![score_bias(builder, &format!("{at}.attn.rel_pos_bias"), grid, heads)?],
+            Relative::Own => vec![score_bias(builder, &format!("{at}.attn.rel_pos_bias"), grid, [prefix, heads])?],
             Relative::Absent | Relative::Shared => shared.clone(),
         };
         let output = builder.block(&at, &x, &sizes, &added, turns.as_ref())?;
@@ -104,10 +104,10 @@ fn turns(builder: &mut Builder<'_>, grid: [usize; 2], prefix: usize, head: usize
 }
 
 /// What is added to the scores of each pair of tokens: `[1, heads, 1 + N, 1 + N]`.
-fn score_bias(builder: &mut Builder<'_>, at: &str, grid: [usize; 2], heads: usize) -> Result<String> {
+fn score_bias(builder: &mut Builder<'_>, at: &str, grid: [usize; 2], [prefix, heads]: [usize; 2]) -> Result<String> {
     let numbers = builder.take(&format!("{at}.relative_position_bias_table"), &[num_rows(grid), heads])?;
-    let tokens = 1 + grid[0] * grid[1];
-    let bias = by_head(&numbers, &rows_of_pairs(grid), heads);
+    let tokens = prefix + grid[0] * grid[1];
+    let bias = by_head(&numbers, &rows_of_pairs(grid, prefix), heads);
     builder.learned(at, &[1, heads, tokens, tokens], bias)
 }
 

@@ -40,6 +40,8 @@ pub struct Loaded {
     pub depicted_as: Option<&'static str>,
     /// Whether anything is hidden.
     pub hides: bool,
+    /// Whether visible patches count too.
+    pub all_count: bool,
     /// Puzzles that the network solved, and all of them, where it solves any.
     pub solved: Option<[usize; 2]>,
 }
@@ -70,6 +72,7 @@ pub struct DecodedPreview {
     brightness_borrowed: bool,
     depicted_as: Option<&'static str>,
     hides: bool,
+    all_count: bool,
     solved: Option<[usize; 2]>,
 }
 
@@ -135,6 +138,7 @@ pub fn decode(path: &Path, brightness: Brightness) -> Decoded {
             brightness_borrowed: false,
             depicted_as: None,
             hides: false,
+            all_count: false,
             solved: num_solved,
         });
     }
@@ -150,6 +154,7 @@ pub fn decode(path: &Path, brightness: Brightness) -> Decoded {
         brightness_borrowed: preview.brightness_borrowed,
         depicted_as: preview.depicted_as(),
         hides: preview.hides(),
+        all_count: preview.all_count(),
         solved: None,
         names: preview.names,
     })
@@ -163,7 +168,8 @@ fn color_image(picture: &Picture) -> ColorImage {
 pub fn upload(context: &Context, decoded: DecodedPreview) -> Loaded {
     // Small pictures are enlarged pixel by pixel: what was predicted is not smoothed over.
     let options = TextureOptions { magnification: TextureFilter::Nearest, ..TextureOptions::LINEAR };
-    let DecodedPreview { columns, names, losses, said, pictures, errors, brightness_borrowed, depicted_as, hides, solved } = decoded;
+    let DecodedPreview { columns, names, losses, said, pictures, errors, brightness_borrowed, depicted_as, hides, all_count, solved } =
+        decoded;
     let image = |(index, pictures): (usize, Vec<ColorImage>)| LoadedImage {
         name: names.get(index).cloned().unwrap_or_default(),
         loss: losses.get(index).copied(),
@@ -171,5 +177,5 @@ pub fn upload(context: &Context, decoded: DecodedPreview) -> Loaded {
         pictures: pictures.into_iter().map(|picture| context.load_texture("reconstruction", picture, options)).collect(),
     };
     let images = pictures.into_iter().enumerate().map(image).collect();
-    Loaded { images, columns, errors, brightness_borrowed, depicted_as, hides, solved }
+    Loaded { images, columns, errors, brightness_borrowed, depicted_as, hides, all_count, solved }
 }

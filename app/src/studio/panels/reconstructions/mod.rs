@@ -203,6 +203,7 @@ fn guess_of(run: &Run) -> Option<(f64, &'static str)> {
 
 /// What must be known to read the pictures.
 fn words_of(loaded: &Loaded, brightness: Brightness) -> String {
+    const NO_LOSS: &str = "Where a patch was visible the prediction carries no loss and means little.";
     if let Some([solved, posed]) = loaded.solved {
         return format!(
             "{solved} of {posed} puzzles are solved. Here, {}. Under Heads, each head of the last block has a color where 60 % of the \
@@ -234,7 +235,8 @@ fn words_of(loaded: &Loaded, brightness: Brightness) -> String {
             .into();
     }
     let depicted = loaded.depicted_as.map_or(String::new(), |note| format!(" Here, {note}."));
-    format!("{words}{depicted} Where a patch was visible the prediction carries no loss and means little.")
+    let visible = if loaded.all_count { "All patches count, visible ones too." } else { NO_LOSS };
+    format!("{words}{depicted} {visible}")
 }
 
 fn note(ui: &mut Ui, words: &str) {

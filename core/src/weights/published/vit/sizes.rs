@@ -121,6 +121,9 @@ impl Sizes {
         }
         let factors = [["ls1.gamma", "ls2.gamma"], ["gamma_1", "gamma_2"]];
         let layer_scale = factors.into_iter().find(|[first, _]| site.name(&format!("blocks.0.{first}")).is_some());
+        if registers > 0 && table.is_some() {
+            return Err("it has registers beside tables of distances, and nothing tells how far these are from patches".into());
+        }
         // timm's files of DINOv3 tell no more of it than that they have registers and factors and no table.
         let has_table = shape("pos_embed").is_some() || table.is_some();
         let rotary = !has_table && (shape(PERIODS).is_some() || (registers > 0 && layer_scale.is_some()));

@@ -144,12 +144,12 @@ def beit(name, **settings):
     expect(name, model, pixels, result.logits, result.loss, attentions, features)
 
 
-def swin():
-    """Windows of 4 on a map of 8, of which those of the second block are shifted, and on one of 4."""
-    folder = start("swin")
+def swin(name, window, **settings):
+    """On maps of 8 and of 4, where windows of the second block of each are shifted if there are several."""
+    folder = start(name)
     model = scramble(SwinForMaskedImageModeling(SwinConfig(
-        image_size=16, patch_size=2, embed_dim=4, depths=[2, 2], num_heads=[1, 2], window_size=4, mlp_ratio=2.5, encoder_stride=4,
-        layer_norm_eps=1e-5, attn_implementation="eager",
+        image_size=16, patch_size=2, embed_dim=4, depths=[2, 2], num_heads=[1, 2], window_size=window, encoder_stride=4,
+        layer_norm_eps=1e-5, attn_implementation="eager", **settings,
     )))
     saved(model, folder)
     pixels, hidden = images_in(folder, 16, IMAGENET), masks_in(folder, 8, 40)
@@ -159,30 +159,12 @@ def swin():
         for block in stage.blocks:
             block.attention.register_forward_hook(lambda _, __, output: maps.append(output[1]))
     features = model.swin(pixels[:1]).last_hidden_state
-    attentions = {0: between_all(maps[0], 8, 0), 1: between_all(maps[1], 8, 2), 3: between_all(maps[3], 4, 0)}
-    expect("swin", model, pixels, rows_of(result.reconstruction, 2), result.loss, attentions, features)
+    shift = lambda side: window // 2 if side > window else 0
+    whole = {block: between_all(maps[block], side, shift(side) * (block % 2), window) for block, side in ((0, 8), (1, 8), (3, 4))}
+    expect(name, model, pixels, rows_of(result.reconstruction, 2), result.loss, whole, features)
 
 
-def swin_filled_up():
-    """Windows of 3 on maps of 8 and of 4: zeros fill the last ones up to 9 and to 6."""
-    folder = start("swin_filled_up")
-    model = scramble(SwinForMaskedImageModeling(SwinConfig(
-        image_size=16, patch_size=2, embed_dim=4, depths=[2, 2], num_heads=[1, 2], window_size=3, encoder_stride=4, layer_norm_eps=1e-5,
-        attn_implementation="eager",
-    )))
-    saved(model, folder)
-    pixels, hidden = images_in(folder, 16, IMAGENET), masks_in(folder, 8, 40)
-    result = model(pixels, bool_masked_pos=hidden)
-    maps = []
-    for stage in model.swin.encoder.layers:
-        for block in stage.blocks:
-            block.attention.register_forward_hook(lambda _, __, output: maps.append(output[1]))
-    features = model.swin(pixels[:1]).last_hidden_state
-    attentions = {0: between_all(maps[0], 8, 0, 3), 1: between_all(maps[1], 8, 1, 3), 3: between_all(maps[3], 4, 1, 3)}
-    expect("swin_filled_up", model, pixels, rows_of(result.reconstruction, 2), result.loss, attentions, features)
-
-
-def between_all(windows, side, shift, window=4):
+def between_all(windows, side, shift, window):
     """Attention within windows, `[windows, heads, n, n]`, as attention between all tokens of one map: `[1, heads, N, N]`. What goes to and
     comes from zeros that fill windows up is left out."""
     padded = -(-side // window) * window
@@ -201,5 +183,6 @@ vit_mae()
 vit()
 beit("beit_shared", use_shared_relative_position_bias=True)
 beit("beit_own", use_relative_position_bias=True, use_absolute_position_embeddings=True)
-swin()
-swin_filled_up()
+swin("swin", 4, mlp_ratio=2.5)
+# Zeros fill windows up, to 9 and to 6.
+swin("swin_filled_up", 3)

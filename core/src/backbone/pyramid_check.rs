@@ -44,11 +44,16 @@ impl SwinConfig {
             problems.extend(uneven);
             return problems;
         }
-        if shrunk == 1 {
-            return problems;
-        }
         let grid = image.map(|side| side / self.patch / shrunk);
         let maps: Vec<[usize; 2]> = (0..self.depths.len()).map(|stage| grid.map(|side| side >> stage)).collect();
+        if shrunk == 1 {
+            if self.recompute && maps.iter().any(|map| !divides(*map, self.window)) {
+                let what = "blocks whose windows are filled up cannot be computed again";
+                let cure = format!("use false, or a window of {}", nearest_window(&maps, self.window).unwrap_or(1));
+                problems.push(Problem::new("optim.recompute", what, cure));
+            }
+            return problems;
+        }
         if let Some((stage, [rows, cols])) = maps.iter().enumerate().find(|(_, map)| !divides(**map, self.window)) {
             let side = side_within([*rows, *cols], self.window);
             let what = format!("the map of {rows}x{cols} tokens of stage {} does not divide into windows of {side}x{side}", stage + 1);
@@ -206,6 +211,8 @@ mod tests {
         let swin = SwinConfig::preset("swin-t").unwrap();
         let message = |problems: Vec<Problem>| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         assert_eq!(message(swin.problems([192, 192])), "", "windows of 7 on a map of 48 are filled up");
+        let again = SwinConfig { recompute: true, ..swin.clone() };
+        assert_eq!((keys(&again.problems([192; 2])), keys(&again.problems([224; 2]))), (vec!["optim.recompute"], vec![]));
         let scattered = SwinConfig { positions: RelativePositions::Network, ..swin.clone() };
         assert_eq!(
             message(scattered.compact_problems([384, 384])),

@@ -139,8 +139,8 @@ impl Swin {
 
     /// All stages and the final norm. Shapes: `tokens [B, N, D]`, those of `map`, to `[B, n, last D]`, with n = N / 4^(stages - 1).
     ///
-    /// With a table of positions, `map` is [`Swin::whole_map`]; see [`Swin::resized`]. With a network it may be any map that divides into
-    /// windows, compact ones too.
+    /// With a table of positions, `map` is [`Swin::whole_map`]; see [`Swin::resized`]. With a network it may be any map, and a compact one
+    /// that divides into windows.
     pub fn encode(&self, tokens: Tensor<3>, map: &TokenMap, drop_path: Option<&DropPath>) -> Tensor<3> {
         let (mut tokens, mut map, mut first) = (tokens, map.clone(), 0);
         for layer in &self.layers {

@@ -115,7 +115,7 @@ impl Windows {
         })
     }
 
-    /// Which of the nine parts of the rolled map each token lies in, window by window: `[N]`. Tokens of a window that lie in different ones
+    /// Which of the nine parts of the rolled map each token lies in, window by window: `[windows·side·side]`. Tokens of a window that lie in different ones
     /// must not see each other.
     pub fn regions(&self) -> Vec<usize> {
         self.places().map(|place| self.region(place)).collect()
@@ -188,15 +188,17 @@ mod tests {
 
     #[test]
     fn what_does_not_divide_is_filled_up_with_zeros_that_are_left_out_again() {
-        let windows = Windows::of_block([3, 5], 2, 1);
-        assert_eq!(windows, Windows { map: [3, 5], grid: [4, 6], side: 2, shift: 1 });
-        let raster: Vec<f32> = (1..31).map(|value| value as f32).collect();
-        let cut = windows.cut(Tensor::from_data(TensorData::new(raster.clone(), [2, 15, 1]), &Device::flex()));
-        assert_eq!(cut.dims(), [2 * 6, 4, 1]);
-        let want = windows.tokens().into_iter().map(|token| token.map_or(0.0, |token| raster[token]));
-        assert_eq!(to_host(cut.clone()).unwrap()[..24], want.collect::<Vec<_>>());
-        assert_eq!(windows.tokens().iter().flatten().count(), 15);
-        assert_eq!(to_host(windows.join(cut)).unwrap(), raster);
+        assert_eq!(Windows::of_block([3, 5], 2, 1), Windows { map: [3, 5], grid: [4, 6], side: 2, shift: 1 });
+        for map in [[3, 5], [4, 5], [5, 4]] {
+            let (windows, count) = (Windows::of_block(map, 2, 1), map[0] * map[1]);
+            let raster: Vec<f32> = (0..2 * count).map(|value| value as f32 + 1.0).collect();
+            let cut = windows.cut(Tensor::from_data(TensorData::new(raster.clone(), [2, count, 1]), &Device::flex()));
+            assert_eq!(cut.dims(), [2 * windows.count(), 4, 1]);
+            let want: Vec<f32> = windows.tokens().into_iter().map(|token| token.map_or(0.0, |token| raster[token])).collect();
+            assert_eq!(to_host(cut.clone()).unwrap()[..want.len()], want);
+            assert_eq!(windows.tokens().iter().flatten().count(), count);
+            assert_eq!(to_host(windows.join(cut)).unwrap(), raster);
+        }
     }
 
     #[test]

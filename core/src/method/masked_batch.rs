@@ -86,7 +86,8 @@ pub struct MaskedBatch {
     pub num_patches: usize,
     /// The same down and across.
     pub units: [usize; 2],
-    /// V: the smallest count of visible patches in the batch; what a sample shows beyond it, evenly spread, is neither encoded nor counted.
+    /// V: the smallest count of visible patches in the batch; what a sample shows beyond it, evenly spread, is not encoded, and counts only
+    /// if all patches do.
     pub visible: usize,
     /// The first of all patches, in their order, that is predicted: V, or 0 if visible patches are predicted too.
     pub first_predicted: usize,

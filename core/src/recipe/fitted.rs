@@ -47,7 +47,8 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
     let [height, width] = counts(total, "data.image")[..] else { return };
     if text(total, "method") == "maskfeat" && text(total, "mask.kind") == "block" && !said("mask.min_block") {
         let ratio = total.get("mask.ratio").and_then(Value::as_float).unwrap_or_default();
-        let masked = ((height / patch * (width / patch)) as f64 * ratio).round_ties_even() as i64;
+        let of_ratio = ((height / patch * (width / patch)) as f64 * ratio).round_ties_even() as i64;
+        let masked = count(total, "mask.masked").filter(|&masked| masked > 0).map_or(of_ratio, |masked| masked as i64);
         total.insert("mask.min_block".into(), Value::Int((masked / 5).max(1)));
     }
     if !said("augment.local_image") {
@@ -57,7 +58,8 @@ pub(super) fn fill_in(total: &mut Layer, said: &dyn Fn(&str) -> bool) {
     }
     if let (true, Some(window)) = (text(total, "backbone.kind") == "swin" && !said("backbone.window"), count(total, "backbone.window")) {
         let maps: Vec<[usize; 2]> = (0..stages).map(|stage| [height, width].map(|side| (side / patch / shrunk) >> stage)).collect();
-        if let Some(fitting) = nearest_window(&maps, window) {
+        // Whole maps may be filled up, which is better than windows that hold next to nothing.
+        if let Some(fitting) = nearest_window(&maps, window).filter(|&fitting| packs || 2 * fitting >= window) {
             total.insert("backbone.window".into(), Value::Int(fitting as i64));
         }
     }

@@ -9,6 +9,7 @@ mod recommend;
 mod resolve;
 mod stages;
 mod toml_text;
+mod view_problems;
 mod views;
 
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{METHODS, Recipe, backbone_names, backbone_sizes, views};
+use super::{METHODS, Recipe, backbone_names, backbone_sizes, view_problems, views};
 use crate::error::{Error, Problem, neighbors};
 use crate::method::encoder_sizes;
 use crate::registry::suggestion;
@@ -21,7 +21,7 @@ pub(super) fn across(recipe: &Recipe, faulty: &BTreeSet<&str>) -> Vec<Problem> {
         (&["augment.crop_scale", "augment.crop_ratio"], crops(recipe)),
         (&["augment.jitter"], jitter(recipe)),
         (&["augment.blur", "augment.blur_sigma", "augment.solarize"], colors(recipe)),
-        (&["augment", "backbone", "decoder.kind", "target.kind", "objective.kind", "optim.ema"], views::compared(recipe)),
+        (&["augment", "backbone", "decoder.kind", "target.kind", "objective.kind", "optim.ema"], view_problems::compared(recipe)),
         (&["optim.betas", "optim.epochs", "optim.warmup_epochs", "optim.base_lr", "optim.min_lr", "train.steps"], optimization(recipe)),
     ];
     // A table's name stands for all of its settings.
@@ -168,6 +168,7 @@ fn together(recipe: &Recipe) -> Vec<Problem> {
         let what = "a residual network has no place for what is hidden: its windows see all of the image";
         return vec![Problem::new("backbone.kind", what, "use a method that compares views, such as simclr, or another back-bone")];
     }
+    let hides = recipe.mask().is_ok_and(|strategy| strategy.num_masked(recipe.grid()).1 > 0);
     let is_without_blocks = recipe.decoder.kind == "transformer" && recipe.decoder.count("depth") == 0;
     let tokens = |what: &str, cure: &str| vec![Problem::new("backbone.tokens", what, cure)];
     match backbone.tokens.as_str() {
@@ -188,11 +189,11 @@ fn together(recipe: &Recipe) -> Vec<Problem> {
             let what = "a linear layer predicts only where the encoder has a token, and hidden patches have none";
             vec![Problem::new("decoder.kind", what, "use `decoder.kind = \"transformer\"`, or `backbone.tokens = \"mask\"`")]
         }
-        "drop" | "compact" if is_without_blocks => {
+        "drop" | "compact" if hides && is_without_blocks => {
             let what = "without a block, what is predicted of a hidden patch depends on its place alone";
             vec![Problem::new("decoder.depth", what, "use 1 or more, or `backbone.tokens = \"mask\"`")]
         }
-        "mask" if is_vit && is_linear && !has_distances && backbone.sizes.word("pos") == Some("none") => {
+        "mask" if hides && is_vit && is_linear && !has_distances && backbone.sizes.word("pos") == Some("none") => {
             let what = "mask tokens that have no position are all the same, and so is what is predicted in their places";
             vec![Problem::new("backbone.pos", what, "use `learned`, `sincos` or `rope`, or another `backbone.relative`")]
         }

@@ -334,6 +334,9 @@ fn every_method_takes_every_back_bone_that_it_is_for() {
     assert_eq!(packed.backbone.sizes.flag("class_token"), Some(false), "it has no place there");
     let blocks = |preset| recipe("maskfeat", &[("backbone.preset", preset)]).mask.count("min_block");
     assert_eq!([blocks("vit-b/16"), blocks("vit-nano")], [15, 5], "a fifth of what is masked");
+    assert_eq!(recipe("maskfeat", &[("mask.masked", "20")]).mask.count("min_block"), 4);
+    let window = |image| recipe("simmim", &[("backbone.preset", "swin-t"), ("data.image", image)]).backbone.sizes.count("window");
+    assert_eq!([window("192"), window("352"), window("544")], [6, 11, 7], "one that divides, or the paper's, filled up");
     let of_l = |method| recipe(method, &[("backbone.preset", if method == "simmim" { "swin-l" } else { "vit-l/16" })]);
     assert_eq!(of_l("simmim").backbone.sizes.count("window"), 12);
     let predictor = |key| of_l("ijepa").decoder.count(key);
@@ -361,6 +364,9 @@ fn what_does_not_go_together_is_refused_with_its_cure() {
     let nowhere = [("backbone.preset", "vit-ti/16"), ("backbone.relative", "none")];
     starts("simmim", &nowhere, "backbone.pos: mask tokens that have no position are all the same");
     starts("mae", &[("decoder.depth", "0")], "decoder.depth: without a block");
+    let shown = [("mask.ratio", "0"), ("objective.over", "all")];
+    assert_eq!(first_problem("mae", &[&shown[..], &[("decoder.depth", "0")]].concat()), "", "nothing is hidden");
+    assert_eq!(first_problem("simmim", &[&nowhere[..], &shown[..], &[("mask.kind", "random")]].concat()), "");
     starts("ijepa", &[("objective.over", "all")], "objective.over: `multi_block` asks for blocks alone");
     let headless = [("backbone.preset", "vit-ti/16"), ("backbone.class_token", "false")];
     starts("simmim", &headless, "backbone.relative: tables of distances have numbers of the class token");

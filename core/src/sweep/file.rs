@@ -55,7 +55,7 @@ impl Reader {
         let toy_scenes = self.toy_scenes();
         let seeds = self.seeds();
         let mut settings = self.length();
-        settings.extend(self.settings("set"));
+        settings.extend(self.settings_of_rows("set"));
         let (tokenizer, teacher) = (self.tokenizer(), self.teacher());
         let rows = self.rows(&settings);
         let name = name?;
@@ -199,7 +199,7 @@ impl Reader {
         if name.is_none() {
             inner.object("name", "the row has no name", "write for instance `name = \"1 block\"`");
         }
-        let settings = inner.settings("set");
+        let settings = inner.settings_of_rows("set");
         let numbers = |value: &toml::Value| {
             let number = |value: &toml::Value| value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
             value.as_table()?.iter().map(|(name, value)| Some((name.clone(), number(value)?))).collect::<Option<BTreeMap<_, _>>>()
@@ -219,6 +219,9 @@ impl Reader {
             axes.push((key, values));
             Some(())
         });
+        if axes.iter().any(|(key, _)| key == "seed") {
+            self.object_to_seed("grid");
+        }
         let count = axes.iter().fold(1, |count: usize, (_, values)| count.saturating_mul(values.len()));
         if axes.is_empty() || count > MANY_ROWS {
             self.object(
@@ -242,6 +245,20 @@ impl Reader {
         combinations.into_iter().map(named).collect()
     }
 
+    /// Settings of rows, whose seed is not theirs to say.
+    fn settings_of_rows(&mut self, key: &str) -> Settings {
+        let mut settings = self.settings(key);
+        if settings.remove("seed").is_some() {
+            self.object_to_seed(key);
+        }
+        settings
+    }
+
+    fn object_to_seed(&mut self, key: &str) {
+        let cure = "write `seeds = [0, 1, 2]` at the top";
+        self.object(&format!("{key}: seed"), "rows are trained with every seed of the sweep", cure);
+    }
+
     /// A table of settings by dotted path, which may be written as `"mask.ratio" = 0.5` or as a table in a table.
     fn settings(&mut self, key: &str) -> Settings {
         let Some(table) = self.take(key, "a table of settings", |value| value.as_table().cloned()) else { return Settings::new() };
@@ -250,9 +267,6 @@ impl Reader {
             settings.insert(path, Value::from_toml(value)?);
             Some(())
         });
-        if key == "set" && settings.remove("seed").is_some() {
-            self.object("set: seed", "rows are trained with every seed of the sweep", "write `seeds = [0, 1, 2]` at the top");
-        }
         settings
     }
 

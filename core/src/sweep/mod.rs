@@ -16,8 +16,8 @@
 //! ```
 //!
 //! In place of `[[row]]`s, `[grid]` lists the values of some settings, and every combination is a row. A `[tokenizer]` table has a
-//! tokenizer trained on the data first, for the rows that predict tokens, and a `[teacher]` table, with `recipe`, `steps` and `set` of its
-//! own, a network for the rows that predict features.
+//! tokenizer trained on the data first, for the rows that predict tokens, and a `[teacher]` table, with a preset as `recipe`, and `steps` and
+//! `set` of its own, a network for the rows that predict features.
 
 mod file;
 mod interval;
@@ -33,6 +33,7 @@ use crate::knob::Value;
 use crate::method::encoder_sizes;
 use crate::recipe::{Base, Recipe};
 use crate::registry;
+use crate::target::teacher::misfits;
 use crate::tokenizer::settings::Settings as TokenizerSettings;
 
 pub use interval::{Interval, student_t_95};
@@ -115,7 +116,7 @@ impl Sweep {
         let mut sets: Vec<(String, String)> = row.complete.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
         sets.push(("seed".into(), seed.to_string()));
         let text_of = |path: &Path| Value::Text(path.display().to_string()).to_string();
-        if let Some(teacher) = self.teacher.as_ref().filter(|_| row.predicts_features()) {
+        if let Some(teacher) = self.teacher_of(row) {
             sets.push(("target.width".into(), encoder_sizes(teacher).last_width().to_string()));
             sets.push(("target.teacher".into(), text_of(made.teacher.as_deref().unwrap_or(Path::new("")))));
         }
@@ -137,14 +138,15 @@ impl Sweep {
         self.rows.iter().find(|row| self.recipe(row, 0, &Made::default()).is_ok_and(|recipe| recipe.target.kind == "tokens"))
     }
 
-    /// The teacher, if a row needs it.
-    pub fn needed_teacher(&self) -> Option<&Recipe> {
-        self.teacher.as_ref().filter(|_| self.rows.iter().any(Row::predicts_features))
+    /// The teacher that a row needs, if the sweep trains one.
+    pub fn teacher_of(&self, row: &Row) -> Option<&Recipe> {
+        self.teacher.as_ref().filter(|_| row.predicts_features())
     }
 
     /// The side of toy scenes that serve every row, in pixels.
     pub fn toy_side_px(&self) -> usize {
-        let sides = self.rows.iter().filter_map(|row| self.recipe(row, 0, &Made::default()).ok()).flat_map(|recipe| recipe.data.image);
+        let recipes = self.rows.iter().filter_map(|row| self.recipe(row, 0, &Made::default()).ok()).chain(self.teacher.clone());
+        let sides = recipes.flat_map(|recipe| recipe.data.image);
         sides.max().unwrap_or(32)
     }
 
@@ -160,7 +162,7 @@ impl Sweep {
     pub fn identity(&self, row: &Row, seed: u64) -> Result<String> {
         let recipe = self.recipe(row, seed, &Made::default())?;
         let tokenizer = if recipe.target.kind == "tokens" { self.tokenizer_identity() } else { None };
-        let teacher = self.teacher.as_ref().filter(|_| row.predicts_features()).map(Recipe::hash);
+        let teacher = self.teacher_of(row).map(Recipe::hash);
         Ok(recipe.hash() + &tokenizer.or(teacher).unwrap_or_default())
     }
 
@@ -174,7 +176,7 @@ impl Sweep {
     fn problems_of_rows(&self) -> Vec<Problem> {
         let seed = self.seeds.first().copied().unwrap_or(0);
         let of_row = |row: &Row| match self.recipe(row, seed, &Made::default()) {
-            Ok(_) => Vec::new(),
+            Ok(recipe) => self.teacher_of(row).map_or_else(Vec::new, |teacher| unfit(teacher, &recipe)),
             Err(Error::Recipe(problems)) => problems,
             Err(other) => vec![Problem::new("recipe", other.to_string(), "change the row")],
         };
@@ -187,6 +189,20 @@ impl Sweep {
         }
         found
     }
+}
+
+/// What keeps a row from learning from a teacher, which is not there yet to say so itself.
+fn unfit(teacher: &Recipe, row: &Recipe) -> Vec<Problem> {
+    let sizes = encoder_sizes(teacher);
+    let mut found = misfits(&sizes, row.shape());
+    if teacher.backbone.sizes.kind != "vit" {
+        found.push(Problem::new("teacher", format!("a {} has no features of single patches", teacher.backbone.sizes.kind), "use a vit"));
+    }
+    let (layers, depth) = (row.target.count("layers"), sizes.num_blocks());
+    if layers > depth {
+        found.push(Problem::new("target.layers", format!("the teacher has {depth} blocks"), format!("use 1 to {depth}")));
+    }
+    found
 }
 
 impl Row {

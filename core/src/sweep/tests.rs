@@ -95,16 +95,26 @@ fn a_row_of_features_knows_their_width_before_there_is_a_teacher() {
     let sweep = sweep(text);
     let recipe = sweep.recipe(&sweep.rows[1], 0, &Made::default()).unwrap();
     assert_eq!((recipe.target.number("width"), recipe.target.word("teacher")), (Some(128.0), Some("")));
-    let teacher = sweep.needed_teacher().unwrap();
+    let teacher = sweep.teacher_of(&sweep.rows[1]).unwrap();
     assert_eq!((teacher.method.as_str(), teacher.train.steps, teacher.seed), ("dino", 5, 0));
     // Another teacher makes other runs of the rows that learn from it, and of no others.
     let other = self::sweep(&text.replace("steps = 5", "steps = 6"));
     let identities = |row: usize| [&sweep, &other].map(|sweep| sweep.identity(&sweep.rows[row], 0).unwrap());
     assert_eq!(identities(0)[0], identities(0)[1]);
     assert_ne!(identities(1)[0], identities(1)[1]);
+    assert!(sweep.teacher_of(&sweep.rows[0]).is_none());
+    for (teacher, part) in [("vit-ti/16", "backbone.patch"), ("resnet-nano", "teacher: a resnet")] {
+        let found = problems(&text.replace("vit-micro", teacher)).concat();
+        assert!(found.contains(part), "{teacher}: {found}");
+    }
+    let deep = problems(&text.replace("\"objective.kind\" = \"cosine\"", "\"objective.kind\" = \"cosine\", \"target.layers\" = 9"));
+    assert!(deep.concat().contains("the teacher has 6 blocks"), "{deep:?}");
     let found = problems(&text.replace("vit-micro", "vit-micra"));
     assert!(found[0].starts_with("teacher: backbone.preset"), "{found:?}");
     let seeded = problems(&text.replace("set = { \"backbone.preset\" = \"vit-nano\" }", "set = { seed = 3 }"));
+    let in_grid = problems("name = \"t\"\n[grid]\nseed = [0, 1]");
+    assert!(in_grid.concat().contains("write `seeds = ["), "{in_grid:?}");
+    assert_eq!(self::sweep(&text.replace("\"vit-micro\"", "\"vit-micro\", seed = 7")).teacher.unwrap().seed, 7);
     assert!(seeded.concat().contains("write `seeds = ["), "{seeded:?}");
 }
 

@@ -177,7 +177,7 @@ fn crash(run: &RunFolder, panic: &(dyn std::any::Any + Send)) -> String {
     let written = write_atomic(&path, text.as_bytes()).is_ok();
     let place = if written { format!("; details are in {}", path.display()) } else { String::new() };
     let next = if run.checkpoints().is_empty() {
-        "nothing was trained yet".to_owned()
+        "no checkpoint was written before".to_owned()
     } else {
         format!("the last checkpoint is whole: `maskroom train {} --resume`", run.root.display())
     };
@@ -234,7 +234,7 @@ mod tests {
         std::fs::write(run.log_path(), log).unwrap();
         let payload: Box<dyn std::any::Any + Send> = Box::new("an index out of bounds".to_owned());
         let message = crash(&run, payload.as_ref());
-        assert!(message.contains("an index out of bounds") && message.contains("nothing was trained yet"), "{message}");
+        assert!(message.contains("an index out of bounds") && message.contains("no checkpoint"), "{message}");
         let file = std::fs::read_to_string(run.crash_path()).unwrap();
         for part in ["an index out of bounds", "line 59", "line 10\n", "method = \"mae\""] {
             assert!(file.contains(part), "{part:?} is not in\n{file}");

@@ -15,6 +15,7 @@ use clap::Args;
 use maskroom_core::dataset::{Dataset, toy_scenes};
 use maskroom_core::error::{Error, Problem};
 use maskroom_core::files::write_atomic;
+use maskroom_core::recipe::Recipe;
 use maskroom_core::run::{RunFolder, RunInfo};
 use maskroom_core::sweep::{Made, RunResult, Sweep, Table, TableRow, folder_name};
 use maskroom_core::tokenizer::training::{Options, Tick, train as train_tokenizer};
@@ -182,23 +183,39 @@ impl Job<'_> {
 
     /// The teacher that some rows need: an ordinary run beside theirs, trained once.
     fn make_teacher(&mut self) -> Result<Ending> {
-        let Some(recipe) = self.sweep.needed_teacher() else { return Ok(Ending::Finished) };
+        let Some(recipe) = self.sweep.rows.iter().find_map(|row| self.sweep.teacher_of(row)) else { return Ok(Ending::Finished) };
         let identity: String = recipe.hash().chars().take(8).collect();
         let run = RunFolder { root: std::path::absolute(self.out.join(format!("teacher-{identity}")))? };
+        if run.exists() && run.info()?.data.as_ref() != Some(&self.data) {
+            let place = run.root.display();
+            bail!(Error::Usage(format!("{place} was trained on other data: give --out another folder, or remove that one")));
+        }
         if !finished(&run) {
-            if !run.exists() {
-                prepare(&run.root, &self.data, recipe, RunInfo { name: "teacher".into(), ..runs::info_of(self.context) })?;
+            match self.train_teacher(&run, recipe) {
+                Ok(Ending::Finished) => {}
+                Ok(other) => return Ok(other),
+                // The rows that need none are trained all the same.
+                Err(error) => {
+                    self.context.say(format!("teacher: {}", super::in_words(&error)));
+                    return Ok(Ending::Finished);
+                }
             }
-            let mut progress = Progress::new("teacher", recipe.train.steps as u64);
-            let summary = engine_with(self.context, &run, None, &self.interrupted, &mut |tick| progress.tick(tick))?;
-            drop(progress);
-            if summary.ending != Ending::Finished {
-                return Ok(summary.ending);
-            }
-            self.context.say(format!("teacher: {} after {} steps, loss {:.4}", recipe.method, summary.steps, summary.last_loss));
         }
         self.made.teacher = Some(run.root);
         Ok(Ending::Finished)
+    }
+
+    fn train_teacher(&self, run: &RunFolder, recipe: &Recipe) -> Result<Ending> {
+        if !run.exists() {
+            prepare(&run.root, &self.data, recipe, RunInfo { name: "teacher".into(), ..runs::info_of(self.context) })?;
+        }
+        let mut progress = Progress::new("teacher", recipe.train.steps as u64);
+        let summary = engine_with(self.context, run, None, &self.interrupted, &mut |tick| progress.tick(tick))?;
+        drop(progress);
+        if summary.ending == Ending::Finished {
+            self.context.say(format!("teacher: {} after {} steps, loss {:.4}", recipe.method, summary.steps, summary.last_loss));
+        }
+        Ok(summary.ending)
     }
 
     /// Trains what is not done, until somebody interrupts. A run that fails keeps its reason, and the others go on.

@@ -121,6 +121,9 @@ impl Run {
 
     fn begin(&self, job: &Job<'_>) -> Result<()> {
         let row = &job.sweep.rows[self.row];
+        if job.sweep.teacher_of(row).is_some() && job.made.teacher.is_none() {
+            bail!(Error::Failed("there is no teacher for it: its training failed, as said above".into()));
+        }
         let recipe = job.sweep.recipe(row, self.seed, &job.made)?;
         let info = RunInfo {
             name: self.name.clone(),

@@ -101,7 +101,7 @@ fn check(weights: &Weights, config: &EncoderConfig) -> Result<()> {
         && swin.grids().into_iter().any(|map| !divides(map, swin.window))
     {
         let reason = "its maps do not divide into windows, and the graph fills none up";
-        return Err(Error::data(&weights.path, reason, "use another format, or train with another backbone.window"));
+        return Err(Error::data(&weights.path, reason, "use --format maskroom, or train with another backbone.window"));
     }
     match config.problems(data.image, false) {
         problems if problems.is_empty() => Ok(()),

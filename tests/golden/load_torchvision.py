@@ -88,7 +88,7 @@ def maskroom(a, cache_mib):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--maskroom", required=True)
-    p.add_argument("--data", default="photos-500x375")
+    p.add_argument("--data", default="target/photos-500x375")
     for name, default in dict(count=512, rounds=5, seconds=5, batch=64, threads=2).items():
         p.add_argument(f"--{name}", type=int, default=default)
     p.add_argument("--tensors", action="store_true")

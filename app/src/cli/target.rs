@@ -114,40 +114,44 @@ fn recipe_for(context: &Context, arguments: &Arguments) -> Result<Recipe> {
     if ["tokens", "labels", "color"].contains(&arguments.kind.as_str()) {
         sets.push(("objective.kind".into(), "cross_entropy".into()));
     }
-    if arguments.kind == "tokens" {
-        let said = |key: &str| sets.iter().find(|(said, _)| said == key).map(|(_, value)| PathBuf::from(value));
-        if let Some(Facts { sizes, mean, std, is_scaling }) = said("target.tokenizer").and_then(|path| facts(&path).ok()) {
-            let mut of_tokenizer =
-                vec![("data.channels", sizes.channels.to_string()), ("data.mean", format!("{mean:?}")), ("data.std", format!("{std:?}"))];
-            if !is_scaling {
-                of_tokenizer.push(("backbone.patch", sizes.patch.to_string()));
-                of_tokenizer.push(("data.image", (USUAL_SIDE / sizes.patch * sizes.patch).to_string()));
-            }
-            let unsaid: Vec<_> = of_tokenizer.into_iter().filter(|(key, _)| said(key).is_none()).collect();
-            sets.extend(unsaid.into_iter().map(|(key, value)| (key.to_owned(), value)));
+    let said = |key: &str| sets.iter().find(|(said, _)| said == key).map(|(_, value)| value.clone());
+    let fitting = match arguments.kind.as_str() {
+        "tokens" => said("target.tokenizer").and_then(|path| facts(Path::new(&path)).ok()).map(of_tokenizer),
+        "features" | "labels" => {
+            let Some(teacher) = said("target.teacher") else {
+                let what = "name the network that makes them: --set teacher=RUN, a checkpoint or a Hugging Face folder";
+                return Err(Error::Usage(what.into()).into());
+            };
+            Weights::origin(Path::new(&teacher)).ok().map(|(recipe, _)| of_teacher(&recipe))
         }
-    }
-    if ["features", "labels"].contains(&arguments.kind.as_str()) {
-        let said = |key: &str| sets.iter().find(|(said, _)| said == key).map(|(_, value)| value.clone());
-        let Some(teacher) = said("target.teacher") else {
-            let what = "name the network that makes them: --set teacher=RUN, a checkpoint or a Hugging Face folder";
-            return Err(Error::Usage(what.into()).into());
-        };
-        if let Ok((of_teacher, _)) = Weights::origin(Path::new(&teacher)) {
-            let (data, patch) = (&of_teacher.data, of_teacher.backbone.patch);
-            let fitting = [
-                ("data.image", format!("{:?}", data.image)),
-                ("data.channels", data.channels.to_string()),
-                ("data.mean", format!("{:?}", data.mean)),
-                ("data.std", format!("{:?}", data.std)),
-                ("backbone.patch", patch.to_string()),
-            ];
-            let unsaid: Vec<_> = fitting.into_iter().filter(|(key, _)| said(key).is_none()).collect();
-            sets.extend(unsaid.into_iter().map(|(key, value)| (key.to_owned(), value)));
-        }
-    }
+        _ => None,
+    };
+    let unsaid: Vec<_> = fitting.into_iter().flatten().filter(|(key, _)| said(key).is_none()).collect();
+    sets.extend(unsaid.into_iter().map(|(key, value)| (key.to_owned(), value)));
     sets.extend(context.seed.map(|seed| ("seed".into(), seed.to_string())));
     Ok(Recipe::resolve(Base::Preset("mae"), &sets)?)
+}
+
+/// Settings that go with a tokenizer.
+fn of_tokenizer(Facts { sizes, mean, std, is_scaling }: Facts) -> Vec<(&'static str, String)> {
+    let mut fitting =
+        vec![("data.channels", sizes.channels.to_string()), ("data.mean", format!("{mean:?}")), ("data.std", format!("{std:?}"))];
+    if !is_scaling {
+        fitting.push(("backbone.patch", sizes.patch.to_string()));
+        fitting.push(("data.image", (USUAL_SIDE / sizes.patch * sizes.patch).to_string()));
+    }
+    fitting
+}
+
+/// Settings that go with a teacher.
+fn of_teacher(Recipe { data, backbone, .. }: &Recipe) -> Vec<(&'static str, String)> {
+    vec![
+        ("data.image", format!("{:?}", data.image)),
+        ("data.channels", data.channels.to_string()),
+        ("data.mean", format!("{:?}", data.mean)),
+        ("data.std", format!("{:?}", data.std)),
+        ("backbone.patch", backbone.patch.to_string()),
+    ]
 }
 
 /// The patches of the first images, at least so many if there are.

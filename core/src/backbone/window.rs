@@ -115,8 +115,8 @@ impl Windows {
         })
     }
 
-    /// Which of the nine parts of the rolled map each token lies in, window by window: `[windows·side·side]`. Tokens of a window that lie in different ones
-    /// must not see each other.
+    /// Which of the nine parts of the rolled map each token lies in, window by window: `[windows·side·side]`. Tokens of a window that lie in
+    /// different ones must not see each other.
     pub fn regions(&self) -> Vec<usize> {
         self.places().map(|place| self.region(place)).collect()
     }

@@ -175,6 +175,11 @@ impl Recipe {
         self.optim.batch.saturating_mul(self.optim.accumulate)
     }
 
+    /// Whether the masking strategy ever hides a patch.
+    fn hides(&self) -> bool {
+        self.mask().is_ok_and(|strategy| strategy.num_masked(self.grid()).1 > 0)
+    }
+
     /// The masking strategy, a unit in pixels turned into patches.
     ///
     /// # Errors

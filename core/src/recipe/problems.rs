@@ -168,7 +168,7 @@ fn together(recipe: &Recipe) -> Vec<Problem> {
         let what = "a residual network has no place for what is hidden: its windows see all of the image";
         return vec![Problem::new("backbone.kind", what, "use a method that compares views, such as simclr, or another back-bone")];
     }
-    let hides = recipe.mask().is_ok_and(|strategy| strategy.num_masked(recipe.grid()).1 > 0);
+    let hides = recipe.hides();
     let is_without_blocks = recipe.decoder.kind == "transformer" && recipe.decoder.count("depth") == 0;
     let tokens = |what: &str, cure: &str| vec![Problem::new("backbone.tokens", what, cure)];
     match backbone.tokens.as_str() {

@@ -73,7 +73,7 @@ pub(super) fn compared(recipe: &Recipe) -> Vec<Problem> {
     found.extend(hidden_patches(recipe));
     let mut problem = |key: &str, what: String, cure: &str| found.push(Problem::new(key, what, cure));
     let hides = recipe.hidden_patches().is_some();
-    if !hides && recipe.mask().is_ok_and(|strategy| strategy.num_masked(recipe.grid()).1 > 0) {
+    if !hides && recipe.hides() {
         problem(
             "mask.ratio",
             "where views are compared, nothing is hidden of them".into(),
